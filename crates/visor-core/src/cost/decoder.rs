@@ -1,0 +1,76 @@
+//! The decoder's cost under a schedule.
+
+use super::{DecoderShape, Flops};
+use crate::{LayerMode, Schedule};
+
+/// Where a decode step stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decode {
+    /// Text tokens that the step attends to, the new one included.
+    pub context: usize,
+    /// Visual tokens of the prompt.
+    pub n_visual: usize,
+    /// Visual tokens that cross-attention reads: all, or the selected ones.
+    pub n_keys: usize,
+}
+
+impl DecoderShape {
+    /// One layer of prefill over `n_text` and `n_visual` tokens, of which cross-attention reads
+    /// `n_keys`.
+    pub fn prefill_layer(
+        &self,
+        mode: LayerMode,
+        n_text: usize,
+        n_visual: usize,
+        n_keys: usize,
+    ) -> Flops {
+        match mode {
+            LayerMode::TextOnly => self.layer(n_text),
+            LayerMode::CrossAttention => self.layer(n_text) + self.cross_add_on(n_text, n_keys),
+            LayerMode::SelfAttention => self.layer(n_text + n_visual),
+        }
+    }
+
+    /// All layers of prefill, without head and conditional position.
+    pub fn prefill(
+        &self,
+        schedule: &Schedule,
+        n_text: usize,
+        n_visual: usize,
+        n_keys: usize,
+    ) -> Flops {
+        let layer = |&mode| self.prefill_layer(mode, n_text, n_visual, n_keys);
+        schedule.modes().iter().map(layer).sum()
+    }
+
+    /// One decode step, the head included.
+    ///
+    /// A cross-attention layer reads the null key too, so that the count is what is executed.
+    pub fn decode_step(&self, schedule: &Schedule, at: Decode) -> Flops {
+        let text = self.projections(1) + self.attention(1, at.context) + self.ffn(1);
+        let layer = |&mode: &LayerMode| match mode {
+            LayerMode::TextOnly => text,
+            LayerMode::CrossAttention => {
+                text + self.cross_queries(1) + self.attention(1, at.n_keys + 1)
+            }
+            LayerMode::SelfAttention => text + self.attention(1, at.n_visual),
+        };
+        schedule.modes().iter().map(layer).sum::<Flops>() + self.head()
+    }
+
+    /// Bytes of keys and values after prefill with `bytes` a value.
+    pub fn kv_bytes(
+        &self,
+        schedule: &Schedule,
+        n_text: usize,
+        n_visual: usize,
+        n_keys: usize,
+        bytes: usize,
+    ) -> u64 {
+        let refining = schedule.count(LayerMode::SelfAttention);
+        let reading = schedule.count(LayerMode::CrossAttention);
+        let own = self.d_kv() * (self.n_layers * n_text + refining * n_visual);
+        let cross = self.d_ca() * reading * (n_keys + 1);
+        2 * bytes as u64 * (own + cross) as u64
+    }
+}

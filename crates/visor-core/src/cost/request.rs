@@ -1,0 +1,233 @@
+//! The cost of a whole request, in the four scopes that reports use.
+
+use super::{ConnectorShape, Decode, DecoderShape, EncoderShape, Flops, PolicyShape};
+use crate::{LayerMode, Schedule};
+
+/// Sizes of a whole model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ModelShape {
+    /// The vision encoder.
+    pub encoder: EncoderShape,
+    /// The connector.
+    pub connector: ConnectorShape,
+    /// The decoder.
+    pub decoder: DecoderShape,
+}
+
+/// Sizes of a prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prompt {
+    /// Text tokens, without the routing token.
+    pub n_text: usize,
+    /// Visual tokens.
+    pub n_visual: usize,
+    /// Tiles that the encoder runs on.
+    pub n_tiles: usize,
+    /// Visual tokens that cross-attention reads: `n_visual`, or the selected ones.
+    pub n_keys: usize,
+}
+
+/// FLOPs of one request in the four scopes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scopes {
+    /// What the decoder spends because of the picture: its prefill less the same prefill on text
+    /// alone.
+    pub vision_side: Flops,
+    /// The decoder's prefill: all layers, the conditional position, the head once.
+    pub lm_prefill: Flops,
+    /// The same with encoder, connector and policy: what stands before the first token.
+    pub end_to_end: Flops,
+    /// One decode step right after the prompt.
+    pub decode_step: Flops,
+}
+
+/// Bytes of the cached keys and values after prefill.
+pub type Kv = u64;
+
+impl ModelShape {
+    /// Counts a request on `schedule`; `policy` where one is asked at `decision_layer`.
+    ///
+    /// The dense reference has no conditional position: a schedule without cross-attention is
+    /// counted without it.
+    pub fn scopes(
+        &self,
+        schedule: &Schedule,
+        prompt: Prompt,
+        policy: Option<(PolicyShape, usize)>,
+    ) -> Scopes {
+        let Prompt { n_text, n_visual, n_tiles, n_keys } = prompt;
+        let decoder = &self.decoder;
+        let blind = decoder.prefill(&Schedule::blind(decoder.n_layers), n_text, 0, 0);
+        let position = match schedule.count(LayerMode::CrossAttention) {
+            0 => Flops(0),
+            _ => decoder.conditional_position(n_visual),
+        };
+        let layers = decoder.prefill(schedule, n_text, n_visual, n_keys) + position;
+        let lm_prefill = layers + decoder.head();
+        let routing = policy.map_or(Flops(0), |(shape, decision_layer)| {
+            shape.decision() + routing_row(decoder, schedule, prompt, decision_layer)
+        });
+        let vision = self.encoder.tile() * n_tiles + self.connector.tokens(n_visual);
+        let at = Decode { context: n_text + 1, n_visual, n_keys };
+        Scopes {
+            vision_side: layers - blind,
+            lm_prefill,
+            end_to_end: vision + lm_prefill + routing,
+            decode_step: decoder.decode_step(schedule, at),
+        }
+    }
+}
+
+/// The routing token's row through the layers before the decision.
+fn routing_row(
+    decoder: &DecoderShape,
+    schedule: &Schedule,
+    prompt: Prompt,
+    decision_layer: usize,
+) -> Flops {
+    let Prompt { n_text, n_visual, n_keys, .. } = prompt;
+    let text = decoder.projections(1) + decoder.attention(1, n_text + 1) + decoder.ffn(1);
+    let row = |&mode: &LayerMode| match mode {
+        LayerMode::TextOnly => text,
+        LayerMode::CrossAttention => {
+            text + decoder.cross_queries(1) + decoder.attention(1, n_keys + 1)
+        }
+        LayerMode::SelfAttention => text + decoder.attention(1, n_visual),
+    };
+    schedule.modes().iter().take(decision_layer).map(row).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cost::CrossShape;
+    use crate::{Ladder, Layout};
+    use proptest::prelude::*;
+
+    fn model() -> ModelShape {
+        ModelShape {
+            encoder: EncoderShape {
+                n_layers: 1,
+                d_model: 64,
+                d_ffn: 192,
+                n_patches: 36,
+                patch_values: 192,
+                n_attended: 1,
+            },
+            connector: ConnectorShape::Mlp { d_vision: 64, d_hidden: 128, d_model: 64 },
+            decoder: DecoderShape {
+                n_layers: 7,
+                d_model: 64,
+                n_heads: 4,
+                n_kv_heads: 2,
+                head_dim: 16,
+                d_ffn: 192,
+                vocab: 80,
+                cross: Some(CrossShape { n_kv_heads: 2 }),
+            },
+        }
+    }
+
+    fn ladder() -> Ladder {
+        let layout = Layout::try_new(7, &[1, 4, 6], &[2, 3, 5]).expect("a layout");
+        let rungs = [
+            ("sa0".to_owned(), vec![]),
+            ("sa1".to_owned(), vec![3]),
+            ("sa2".to_owned(), vec![2, 5]),
+            ("sa3".to_owned(), vec![2, 3, 5]),
+        ];
+        Ladder::try_new(layout, 2, &rungs).expect("a ladder")
+    }
+
+    #[test]
+    fn a_prefill_worked_by_hand_matches_the_formula() {
+        // d 64, d_q 64, d_kv 32, m 192, 10 text tokens, 36 visual tokens:
+        // proj(10) = 2*10*64*192, attn(10,10) = 4*100*64, ffn(10) = 6*10*64*192.
+        let text = 245_760 + 25_600 + 737_280;
+        let joint = 2 * 46 * 64 * 192 + 4 * 46 * 46 * 64 + 6 * 46 * 64 * 192;
+        let add_on = 4 * 10 * 64 * 64 + 4 * 36 * 64 * 32 + 4 * 10 * 37 * 64;
+        let expected = 5 * text + 2 * joint + 3 * add_on;
+        let ladder = ladder();
+        let schedule = ladder.schedule(ladder.by_name("sa2").expect("a rung"));
+        assert_eq!(model().decoder.prefill(&schedule, 10, 36, 36), Flops(expected));
+    }
+
+    fn prompt() -> impl Strategy<Value = Prompt> {
+        (1_usize..200, 1_usize..600, 1_usize..5).prop_flat_map(|(n_text, n_visual, n_tiles)| {
+            (0..=n_visual).prop_map(move |n_keys| Prompt { n_text, n_visual, n_tiles, n_keys })
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn prefill_is_the_sum_of_its_layers(prompt in prompt(), rung in 0_usize..4) {
+            let (model, ladder) = (model(), ladder());
+            let schedule = ladder.schedule(ladder.ids().nth(rung).expect("a rung"));
+            let Prompt { n_text, n_visual, n_keys, .. } = prompt;
+            let one_by_one: Flops = schedule
+                .modes()
+                .iter()
+                .map(|&mode| model.decoder.prefill_layer(mode, n_text, n_visual, n_keys))
+                .sum();
+            prop_assert_eq!(model.decoder.prefill(&schedule, n_text, n_visual, n_keys), one_by_one);
+        }
+
+        #[test]
+        fn a_higher_rung_costs_more_in_every_scope(prompt in prompt()) {
+            let (model, ladder) = (model(), ladder());
+            let costs: Vec<Scopes> = ladder
+                .ids()
+                .map(|rung| model.scopes(&ladder.schedule(rung), prompt, None))
+                .collect();
+            for pair in costs.windows(2) {
+                // One dearer layer of self-attention replaces text-only layers, never a look.
+                prop_assert!(pair[0].vision_side < pair[1].vision_side);
+                prop_assert!(pair[0].lm_prefill < pair[1].lm_prefill);
+                prop_assert!(pair[0].end_to_end < pair[1].end_to_end);
+                prop_assert!(pair[0].decode_step < pair[1].decode_step);
+            }
+        }
+
+        #[test]
+        fn cost_grows_with_text_pictures_and_keys(prompt in prompt(), more in 1_usize..50) {
+            let (model, ladder) = (model(), ladder());
+            for rung in ladder.ids() {
+                let schedule = ladder.schedule(rung);
+                let cost = |p: Prompt| model.scopes(&schedule, p, None).end_to_end;
+                let base = cost(prompt);
+                for longer in [
+                    Prompt { n_text: prompt.n_text + more, ..prompt },
+                    Prompt { n_visual: prompt.n_visual + more, ..prompt },
+                    Prompt { n_tiles: prompt.n_tiles + more, ..prompt },
+                    Prompt { n_keys: prompt.n_keys + more, ..prompt },
+                ] {
+                    prop_assert!(cost(longer) > base);
+                }
+            }
+        }
+
+        #[test]
+        fn a_policy_adds_its_head_and_one_row_before_the_decision(prompt in prompt()) {
+            let (model, ladder) = (model(), ladder());
+            let policy = PolicyShape { d_input: 128, d_hidden: 16, n_rungs: 4 };
+            let schedule = ladder.schedule(ladder.cheapest());
+            let without = model.scopes(&schedule, prompt, None);
+            let with = model.scopes(&schedule, prompt, Some((policy, 2)));
+            prop_assert_eq!(with.lm_prefill, without.lm_prefill);
+            prop_assert!(with.end_to_end > without.end_to_end + policy.decision());
+        }
+
+        #[test]
+        fn key_and_value_bytes_follow_the_layers_that_hold_them(prompt in prompt()) {
+            let (decoder, ladder) = (model().decoder, ladder());
+            let Prompt { n_text, n_visual, n_keys, .. } = prompt;
+            let bytes = |s: &Schedule, keys| decoder.kv_bytes(s, n_text, n_visual, keys, 4);
+            let dense = Schedule::dense(7);
+            prop_assert_eq!(bytes(&dense, n_visual), (2 * 4 * 32 * 7 * (n_text + n_visual)) as u64);
+            for pair in ladder.ids().collect::<Vec<_>>().windows(2) {
+                let (low, high) = (ladder.schedule(pair[0]), ladder.schedule(pair[1]));
+                prop_assert!(bytes(&low, n_keys) < bytes(&high, n_keys));
+            }
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What every layer does for one sample.
+
+use crate::{LayerIdx, Layout};
+use std::collections::BTreeSet;
+
+/// What a decoder layer does with the picture (VISOR, Eq. 1-3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LayerMode {
+    /// The layer runs on text alone; the picture passes by unchanged.
+    TextOnly,
+    /// Text reads the picture through cross-attention, then the layer runs on text alone.
+    CrossAttention,
+    /// The layer runs on text and picture together and refines both.
+    SelfAttention,
+}
+
+/// One mode for every layer, made by a [`Ladder`](crate::Ladder) or for the dense reference only,
+/// so that no layer is asked for what its weights do not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schedule(Box<[LayerMode]>);
+
+impl Schedule {
+    /// Cross-attention where the layout has it, self-attention in the active layers.
+    pub(crate) fn new(layout: &Layout, active: &BTreeSet<LayerIdx>) -> Self {
+        let mode = |layer| {
+            if active.contains(&layer) {
+                LayerMode::SelfAttention
+            } else if layout.cross().contains(&layer) {
+                LayerMode::CrossAttention
+            } else {
+                LayerMode::TextOnly
+            }
+        };
+        Self((0..layout.n_layers()).map(|layer| mode(LayerIdx(layer))).collect())
+    }
+
+    /// The stock LLaVA-style model: every layer attends to picture and text together.
+    pub fn dense(n_layers: usize) -> Self {
+        Self(vec![LayerMode::SelfAttention; n_layers].into())
+    }
+
+    /// Every layer on text alone: the floor that vision-side costs are counted from.
+    pub fn blind(n_layers: usize) -> Self {
+        Self(vec![LayerMode::TextOnly; n_layers].into())
+    }
+
+    /// The modes, first layer first.
+    pub fn modes(&self) -> &[LayerMode] {
+        &self.0
+    }
+
+    /// How many layers run in `mode`.
+    pub fn count(&self, mode: LayerMode) -> usize {
+        self.0.iter().filter(|&&m| m == mode).count()
+    }
+
+    /// The last layer that reads the picture in any way, if one does.
+    pub fn last_look(&self) -> Option<LayerIdx> {
+        self.0.iter().rposition(|&mode| mode != LayerMode::TextOnly).map(LayerIdx)
+    }
+}
