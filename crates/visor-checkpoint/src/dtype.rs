@@ -1,0 +1,159 @@
+//! How numbers lie on disk.
+
+use crate::CheckpointError;
+use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
+use std::fmt;
+
+/// The number format of a stored tensor, little-endian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Dtype {
+    /// Single precision.
+    F32,
+    /// IEEE half precision: 11 bits of fraction, largest value 65504.
+    F16,
+    /// The upper half of single precision: 8 bits of fraction, the same range.
+    BF16,
+}
+
+impl Dtype {
+    /// All formats that are read and written.
+    pub const ALL: [Self; 3] = [Self::F32, Self::F16, Self::BF16];
+
+    /// Bytes of one number.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 | Self::BF16 => 2,
+        }
+    }
+
+    /// The name in a safetensors header.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "F32",
+            Self::F16 => "F16",
+            Self::BF16 => "BF16",
+        }
+    }
+
+    /// The format with this name in a safetensors header.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|dtype| dtype.name() == name)
+    }
+
+    /// Appends the numbers in `bytes`, whole ones only, to `values`.
+    pub(crate) fn decode(self, bytes: &[u8], values: &mut Vec<f32>) {
+        match self {
+            Self::F32 => {
+                values.extend(bytes.as_chunks().0.iter().map(|&word| f32::from_le_bytes(word)));
+            }
+            // Whole slices at a time: the conversion of f16 is vectorised where the CPU can.
+            Self::F16 => {
+                let halves: Vec<f16> =
+                    bytes.as_chunks().0.iter().map(|&half| f16::from_le_bytes(half)).collect();
+                let start = values.len();
+                values.resize(start + halves.len(), 0.0);
+                halves.convert_to_f32_slice(&mut values[start..]);
+            }
+            Self::BF16 => values
+                .extend(bytes.as_chunks().0.iter().map(|&half| bf16::from_le_bytes(half).to_f32())),
+        }
+    }
+
+    /// Appends `values`, rounded to nearest even, to `bytes`.
+    ///
+    /// # Errors
+    /// The place of the first value that is not finite, before or after rounding.
+    pub(crate) fn encode(self, values: &[f32], bytes: &mut Vec<u8>) -> Result<(), usize> {
+        for (place, &value) in values.iter().enumerate() {
+            let finite = match self {
+                Self::F32 => {
+                    bytes.extend_from_slice(&value.to_le_bytes());
+                    value.is_finite()
+                }
+                Self::F16 => {
+                    let rounded = f16::from_f32(value);
+                    bytes.extend_from_slice(&rounded.to_le_bytes());
+                    rounded.is_finite()
+                }
+                Self::BF16 => {
+                    let rounded = bf16::from_f32(value);
+                    bytes.extend_from_slice(&rounded.to_le_bytes());
+                    rounded.is_finite()
+                }
+            };
+            if !finite {
+                return Err(place);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Dtype {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl std::str::FromStr for Dtype {
+    type Err = CheckpointError;
+
+    /// The lower-case name that users write: `f32`, `f16` or `bf16`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "f32" => Ok(Self::F32),
+            "f16" => Ok(Self::F16),
+            "bf16" => Ok(Self::BF16),
+            _ => Err(CheckpointError::UnknownDtype { got: text.to_owned() }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn through(dtype: Dtype, value: f32) -> f32 {
+        let (mut bytes, mut values) = (Vec::new(), Vec::new());
+        dtype.encode(&[value], &mut bytes).expect("finite");
+        assert_eq!(bytes.len(), dtype.bytes());
+        dtype.decode(&bytes, &mut values);
+        values[0]
+    }
+
+    #[test]
+    fn halves_round_to_the_nearest_and_ties_to_even() {
+        // 2048 is where f16 counts in twos, 256 where bf16 does.
+        for (value, f16) in [(2049.0, 2048.0), (2051.0, 2052.0), (2049.1, 2050.0)] {
+            assert_eq!(through(Dtype::F16, value), f16);
+        }
+        for (value, bf16) in [(257.0, 256.0), (259.0, 260.0), (257.1, 258.0)] {
+            assert_eq!(through(Dtype::BF16, value), bf16);
+        }
+    }
+
+    #[test]
+    fn every_half_survives_a_round_trip_to_single_precision() {
+        for pattern in 0..=u16::MAX {
+            for dtype in [Dtype::F16, Dtype::BF16] {
+                let mut values = Vec::new();
+                dtype.decode(&pattern.to_le_bytes(), &mut values);
+                let mut bytes = Vec::new();
+                let written = dtype.encode(&values, &mut bytes);
+                assert_eq!(written.is_ok(), values[0].is_finite());
+                assert!(written.is_err() || bytes == pattern.to_le_bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_beyond_the_range_is_an_error_at_its_place() {
+        let mut bytes = Vec::new();
+        assert_eq!(Dtype::F16.encode(&[65504.0, 65520.0], &mut bytes), Err(1));
+        assert_eq!(Dtype::BF16.encode(&[1.0, 1.0, f32::MAX], &mut bytes), Err(2));
+        assert_eq!(Dtype::F32.encode(&[f32::MAX, f32::NAN], &mut bytes), Err(1));
+    }
+}

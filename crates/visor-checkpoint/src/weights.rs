@@ -1,0 +1,267 @@
+//! Tensors by name: every one asked for must be there, every one there must be asked for.
+
+use crate::blob::Blob;
+use crate::header::{Entry, Header, HeaderError, LENGTH_BYTES, header_bytes};
+use crate::{CheckpointError, Dtype, Source, files, index};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+#[derive(Debug)]
+struct Stored {
+    blob: usize,
+    entry: Entry,
+    taken: bool,
+    ignored: Option<String>,
+}
+
+/// The tensors of a checkpoint: headers are parsed and checked, data is read when it is taken.
+#[derive(Debug)]
+pub struct Weights {
+    /// The open files, by their names in the folder.
+    blobs: Vec<(String, Blob)>,
+    tensors: BTreeMap<String, Stored>,
+    metadata: BTreeMap<String, String>,
+}
+
+/// A tensor that was left where it is, and why that is right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IgnoredTensor {
+    /// The tensor.
+    pub name: String,
+    /// The reason that was given.
+    pub because: String,
+}
+
+/// What became of the tensors in the files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LoadReport {
+    /// How many tensors were taken.
+    pub tensors: usize,
+    /// How many numbers they hold.
+    pub parameters: u64,
+    /// Tensors that were left.
+    pub ignored: Vec<IgnoredTensor>,
+}
+
+/// Name, shape and values of one tensor.
+pub type NamedTensor = (String, Vec<usize>, Vec<f32>);
+
+impl Weights {
+    /// Opens `model.safetensors`, or the shards that `model.safetensors.index.json` names.
+    ///
+    /// # Errors
+    /// If a file is missing or is not a safetensors file of F32, F16 or BF16 tensors, or if index
+    /// and shards disagree.
+    pub fn open(source: &Source) -> Result<Self, CheckpointError> {
+        let Some(index) = index::read(source)? else {
+            return Self::from_blob(files::WEIGHTS, source.blob(files::WEIGHTS)?);
+        };
+        let mut weights =
+            Self { blobs: Vec::new(), tensors: BTreeMap::new(), metadata: BTreeMap::new() };
+        for shard in index.shards() {
+            let opened = Self::from_blob(shard, source.blob(shard)?)?;
+            for (name, stored) in opened.tensors {
+                if index.weight_map.get(&name).is_none_or(|file| file != shard) {
+                    return Err(CheckpointError::Unlisted { name, shard: shard.to_owned() });
+                }
+                let blob = weights.blobs.len();
+                weights.tensors.insert(name, Stored { blob, ..stored });
+            }
+            weights.metadata.extend(opened.metadata);
+            weights.blobs.extend(opened.blobs);
+        }
+        let missing = |(name, _): &(&String, &String)| !weights.tensors.contains_key(*name);
+        if let Some((name, shard)) = index.weight_map.iter().find(missing) {
+            return Err(CheckpointError::NotInShard { name: name.clone(), shard: shard.clone() });
+        }
+        Ok(weights)
+    }
+
+    /// Opens one safetensors file, whatever its name.
+    ///
+    /// # Errors
+    /// If it cannot be read or is not a safetensors file of F32, F16 or BF16 tensors.
+    pub fn open_file(path: &Path) -> Result<Self, CheckpointError> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        Self::from_blob(&name, Blob::open(path)?)
+    }
+
+    fn from_blob(name: &str, blob: Blob) -> Result<Self, CheckpointError> {
+        let bad = |problem| CheckpointError::Header { file: blob.shown().to_owned(), problem };
+        if blob.len() < LENGTH_BYTES {
+            return Err(bad(HeaderError::TooShort { file_bytes: blob.len() }));
+        }
+        let mut first = [0; LENGTH_BYTES as usize];
+        first.copy_from_slice(&blob.bytes(0, LENGTH_BYTES as usize)?);
+        let header_bytes = header_bytes(first, blob.len()).map_err(bad)?;
+        let json = blob.bytes(LENGTH_BYTES, header_bytes)?;
+        let Header { tensors, metadata } = Header::parse(&json, blob.len()).map_err(bad)?;
+        let stored = |entry| Stored { blob: 0, entry, taken: false, ignored: None };
+        let tensors = tensors.into_iter().map(|(name, entry)| (name, stored(entry))).collect();
+        Ok(Self { blobs: vec![(name.to_owned(), blob)], tensors, metadata })
+    }
+
+    /// The names of all tensors, in order of the alphabet.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// Whether there is a tensor of this name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// The shape of a tensor.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.tensors.get(name).map(|stored| stored.entry.shape.as_slice())
+    }
+
+    /// The number format of a tensor on disk.
+    pub fn dtype(&self, name: &str) -> Option<Dtype> {
+        self.tensors.get(name).map(|stored| stored.entry.dtype)
+    }
+
+    /// How many numbers all tensors hold.
+    pub fn parameters(&self) -> u64 {
+        self.tensors.values().map(|stored| stored.parameters()).sum()
+    }
+
+    /// The free text in the headers.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+
+    /// The files that were opened, each with its name in the folder.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&str, &Blob)> {
+        self.blobs.iter().map(|(name, blob)| (name.as_str(), blob))
+    }
+
+    /// Reads one tensor and marks it as used. Taking it again, as a tied head does, is allowed.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Missing`] and [`CheckpointError::Shape`] before anything is allocated;
+    /// [`CheckpointError::NonFinite`] if a value is infinite or not a number; or the file cannot be
+    /// read.
+    pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, CheckpointError> {
+        let Some(stored) = self.tensors.get_mut(name) else {
+            return Err(CheckpointError::Missing {
+                name: name.to_owned(),
+                shape: shape.to_vec(),
+                file: self.blobs.first().map(|(_, b)| b.shown().to_owned()).unwrap_or_default(),
+            });
+        };
+        let Entry { dtype, start, bytes, .. } = stored.entry;
+        if stored.entry.shape != shape {
+            return Err(CheckpointError::Shape {
+                name: name.to_owned(),
+                expected: shape.to_vec(),
+                got: stored.entry.shape.clone(),
+            });
+        }
+        let (_, blob) = &self.blobs[stored.blob];
+        let no_memory = || {
+            CheckpointError::io("hold a tensor of", blob.shown())(io::ErrorKind::OutOfMemory.into())
+        };
+        let mut values = Vec::new();
+        let n = usize::try_from(stored.parameters()).map_err(|_| no_memory())?;
+        values.try_reserve_exact(n).map_err(|_| no_memory())?;
+        blob.read(start, bytes, |piece| {
+            let known = values.len();
+            dtype.decode(piece, &mut values);
+            match values[known..].iter().position(|value| !value.is_finite()) {
+                None => Ok(()),
+                Some(place) => Err(CheckpointError::NonFinite {
+                    name: name.to_owned(),
+                    index: known + place,
+                    value: values[known + place],
+                }),
+            }
+        })?;
+        stored.taken = true;
+        Ok(values)
+    }
+
+    /// Says that some tensors are rightly left: `pattern` is a name, or a prefix followed by `*`.
+    /// A pattern that fits no tensor is no error: checkpoints of one family differ.
+    pub fn ignore(&mut self, pattern: &str, because: &str) {
+        let fits = |name: &str| match pattern.strip_suffix('*') {
+            Some(prefix) => name.starts_with(prefix),
+            None => name == pattern,
+        };
+        for (_, stored) in self.tensors.iter_mut().filter(|(name, _)| fits(name)) {
+            stored.ignored = Some(because.to_owned());
+        }
+    }
+
+    /// Ends the loading.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Unused`] if a tensor was neither taken nor ignored.
+    pub fn finish(self) -> Result<LoadReport, CheckpointError> {
+        let (taken, left): (Vec<_>, Vec<_>) =
+            self.tensors.into_iter().partition(|(_, stored)| stored.taken);
+        let mut ignored = Vec::new();
+        let mut unused = Vec::new();
+        for (name, stored) in &left {
+            match &stored.ignored {
+                Some(because) => {
+                    ignored.push(IgnoredTensor { name: name.clone(), because: because.clone() });
+                }
+                None => unused.push(name.clone()),
+            }
+        }
+        if !unused.is_empty() {
+            return Err(CheckpointError::Unused { names: unused });
+        }
+        let parameters = taken.iter().map(|(_, stored)| stored.parameters()).sum();
+        Ok(LoadReport { tensors: taken.len(), parameters, ignored })
+    }
+
+    /// Feeds everything about one tensor to `hasher`. Lengths go before contents, so that no two
+    /// sets of tensors feed the same bytes.
+    pub(crate) fn hash(&self, name: &str, hasher: &mut Sha256) -> Result<(), CheckpointError> {
+        let Some(stored) = self.tensors.get(name) else { return Ok(()) };
+        let Entry { dtype, ref shape, start, bytes } = stored.entry;
+        for text in [name, dtype.name()] {
+            hasher.update((text.len() as u64).to_le_bytes());
+            hasher.update(text);
+        }
+        hasher.update((shape.len() as u64).to_le_bytes());
+        for &n in shape {
+            hasher.update((n as u64).to_le_bytes());
+        }
+        self.blobs[stored.blob].1.read(start, bytes, |piece| {
+            hasher.update(piece);
+            Ok(())
+        })
+    }
+}
+
+impl Stored {
+    fn parameters(&self) -> u64 {
+        self.entry.bytes / self.entry.dtype.bytes() as u64
+    }
+}
+
+/// Reads all tensors of one file, in order of the alphabet.
+///
+/// # Errors
+/// As [`Weights::open_file`] and [`Weights::take`].
+pub fn read_safetensors(path: &Path) -> Result<Vec<NamedTensor>, CheckpointError> {
+    let mut weights = Weights::open_file(path)?;
+    let shapes: Vec<(String, Vec<usize>)> = weights
+        .tensors
+        .iter()
+        .map(|(name, stored)| (name.clone(), stored.entry.shape.clone()))
+        .collect();
+    shapes
+        .into_iter()
+        .map(|(name, shape)| {
+            let values = weights.take(&name, &shape)?;
+            Ok((name, shape, values))
+        })
+        .collect()
+}

@@ -1,0 +1,9 @@
+//! The crate through its public interface: round trips, hostile files, trust, saving.
+
+mod hostile;
+mod manifest;
+mod round_trip;
+mod saving;
+mod strict;
+mod support;
+mod trust;

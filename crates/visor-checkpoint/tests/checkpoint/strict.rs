@@ -1,0 +1,176 @@
+//! Every tensor is accounted for, both ways, and index and shards agree.
+
+use crate::support::{ONE_FILE, open, saved, tensor, tensors};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use tempfile::TempDir;
+use visor_checkpoint::{CheckpointError, Dtype, Source, Weights, write_safetensors};
+
+const INDEX: &str = "model.safetensors.index.json";
+
+fn weights(folder: &Path) -> Result<Weights, CheckpointError> {
+    Weights::open(&Source::Folder(folder.to_owned()))
+}
+
+#[test]
+fn a_missing_tensor_is_named_with_its_shape() {
+    let (_root, folder) = saved(Dtype::F32, ONE_FILE);
+    let error = weights(&folder).expect("opened").take("model.bias", &[4]).expect_err("missing");
+    let message = error.to_string();
+    assert!(matches!(error, CheckpointError::Missing { .. }), "{message}");
+    assert!(message.contains("`model.bias`") && message.contains("[4]"), "{message}");
+}
+
+#[test]
+fn a_tensor_of_another_shape_is_named_with_both_shapes() {
+    let (_root, folder) = saved(Dtype::F32, ONE_FILE);
+    let mut weights = weights(&folder).expect("opened");
+    // As many values, but not the same matrix.
+    for shape in [&[4, 3][..], &[12], &[3, 4, 1], &[], &[usize::MAX, usize::MAX]] {
+        let error = weights.take("lm_head.weight", shape).expect_err("another shape");
+        let message = error.to_string();
+        assert!(message.contains("[3, 4]") && message.contains(&format!("{shape:?}")), "{message}");
+    }
+}
+
+#[test]
+fn a_tensor_that_nobody_takes_is_an_error_that_names_it() {
+    let (_root, folder) = saved(Dtype::F32, ONE_FILE);
+    let mut weights = weights(&folder).expect("opened");
+    for t in tensors().iter().skip(1) {
+        weights.take(&t.name, &t.shape).expect("taken");
+    }
+    match weights.finish().expect_err("one is left") {
+        CheckpointError::Unused { names } => assert_eq!(names, ["model.norm.weight"]),
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn tensors_may_be_left_with_a_reason_by_name_or_by_prefix() {
+    let (_root, folder) = saved(Dtype::F32, ONE_FILE);
+    let mut weights = weights(&folder).expect("opened");
+    weights.ignore("visor.*", "the dense reference does not use them");
+    weights.ignore("model.norm", "names are whole names");
+    weights.ignore("lm_head.weight", "tied");
+    weights.ignore("nothing.*", "other checkpoints have it");
+    weights.take("model.norm.weight", &[4]).expect("taken");
+    let report = weights.finish().expect("all accounted for");
+    let ignored: Vec<(&str, &str)> =
+        report.ignored.iter().map(|t| (t.name.as_str(), t.because.as_str())).collect();
+    let unused = "the dense reference does not use them";
+    let expected = [
+        ("lm_head.weight", "tied"),
+        ("visor.layers.1.gate", unused),
+        ("visor.selector.query.weight", unused),
+    ];
+    assert_eq!(ignored, expected);
+}
+
+#[test]
+fn a_prefix_does_not_leave_what_it_does_not_begin() {
+    let (_root, folder) = saved(Dtype::F32, ONE_FILE);
+    let mut weights = weights(&folder).expect("opened");
+    weights.ignore("model.norm", "names are whole names");
+    weights.ignore("visor.selector.*", "not in use");
+    match weights.finish().expect_err("three are left") {
+        CheckpointError::Unused { names } => {
+            assert_eq!(names, ["lm_head.weight", "model.norm.weight", "visor.layers.1.gate"]);
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_tensor_can_be_taken_twice_as_a_tied_head_does() {
+    let (_root, folder) = saved(Dtype::F32, ONE_FILE);
+    let mut weights = weights(&folder).expect("opened");
+    let once = weights.take("lm_head.weight", &[3, 4]).expect("taken");
+    assert_eq!(weights.take("lm_head.weight", &[3, 4]).expect("taken"), once);
+}
+
+#[test]
+fn a_value_that_is_not_finite_is_an_error_that_names_the_tensor() {
+    let (_root, folder) = saved(Dtype::F32, ONE_FILE);
+    let path = folder.join("model.safetensors");
+    let good = fs::read(&path).expect("read");
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let mut bytes = good.clone();
+        // The selector's four values are the last ones; the second of them.
+        let place = bytes.len() - 12;
+        bytes[place..place + 4].copy_from_slice(&bad.to_le_bytes());
+        fs::write(&path, &bytes).expect("written");
+        let mut weights = weights(&folder).expect("opened");
+        weights.take("lm_head.weight", &[3, 4]).expect("not touched");
+        let error = weights.take("visor.selector.query.weight", &[2, 2]).expect_err("not finite");
+        assert!(matches!(error, CheckpointError::NonFinite { index: 1, .. }), "{error}");
+    }
+}
+
+fn two_shards(index: &str) -> Result<Weights, CheckpointError> {
+    let root = TempDir::new().expect("a folder");
+    for (file, name) in [("a.safetensors", "one"), ("b.safetensors", "two")] {
+        let tensors = [tensor(name, &[2], 0.0)];
+        write_safetensors(&root.path().join(file), &tensors, Dtype::F32, &BTreeMap::new())
+            .expect("written");
+    }
+    fs::write(root.path().join(INDEX), index).expect("written");
+    weights(root.path())
+}
+
+#[test]
+fn index_and_shards_must_agree() {
+    let good = r#"{"weight_map": {"one": "a.safetensors", "two": "b.safetensors"}, "metadata": 1}"#;
+    let opened = two_shards(good).expect("they agree");
+    assert_eq!(opened.names().collect::<Vec<_>>(), ["one", "two"]);
+
+    let swapped = r#"{"weight_map": {"one": "b.safetensors", "two": "a.safetensors"}}"#;
+    assert!(matches!(two_shards(swapped), Err(CheckpointError::Unlisted { .. })));
+    let too_much = r#"{"weight_map": {"one": "a.safetensors", "two": "b.safetensors",
+        "three": "b.safetensors"}}"#;
+    assert!(matches!(two_shards(too_much), Err(CheckpointError::NotInShard { .. })));
+    let same = r#"{"weight_map": {"one": "a.safetensors", "two": "a.safetensors"}}"#;
+    assert!(matches!(two_shards(same), Err(CheckpointError::NotInShard { .. })));
+    let absent = r#"{"weight_map": {"one": "a.safetensors", "two": "c.safetensors"}}"#;
+    assert!(matches!(two_shards(absent), Err(CheckpointError::NoFile { .. })));
+    let twice = r#"{"weight_map": {"one": "a.safetensors", "one": "a.safetensors"}}"#;
+    let error = two_shards(twice).expect_err("a repeated key");
+    assert!(matches!(error, CheckpointError::Json { .. }), "{error}");
+    for wrong in ["", "[]", "{}", r#"{"weight_map": []}"#, r#"{"weight_map": {"one": 1}}"#] {
+        assert!(matches!(two_shards(wrong), Err(CheckpointError::Json { .. })), "{wrong}");
+    }
+}
+
+#[test]
+fn a_tensor_in_a_shard_that_the_index_does_not_list_is_an_error() {
+    let index = r#"{"weight_map": {"one": "a.safetensors"}}"#;
+    let opened = two_shards(index).expect("the other file is not part of it");
+    assert_eq!(opened.names().collect::<Vec<_>>(), ["one"]);
+    let (_root, folder) = saved(Dtype::F32, 20);
+    let text = fs::read_to_string(folder.join(INDEX)).expect("an index");
+    let line = text.lines().find(|line| line.contains("visor.layers.1.gate")).expect("listed");
+    fs::write(folder.join(INDEX), text.replace(line, "")).expect("written");
+    assert!(matches!(weights(&folder), Err(CheckpointError::Unlisted { .. })));
+}
+
+#[test]
+fn a_folder_without_weights_or_without_a_configuration_says_so() {
+    let (root, folder) = saved(Dtype::F32, ONE_FILE);
+    fs::remove_file(folder.join("model.safetensors")).expect("removed");
+    assert!(matches!(weights(&folder), Err(CheckpointError::NoWeights { .. })));
+    fs::remove_file(folder.join("config.json")).expect("removed");
+    let error = open(&folder).expect_err("no configuration");
+    assert!(error.to_string().contains("config.json"), "{error}");
+    let error = open(&root.path().join("nowhere")).expect_err("no folder");
+    assert!(matches!(error, CheckpointError::NoFolder { .. }), "{error}");
+    let error = open(&folder.join("tokenizer.json")).expect_err("a file");
+    assert!(matches!(error, CheckpointError::NoFolder { .. }), "{error}");
+}
+
+#[test]
+fn a_folder_without_a_manifest_is_a_stock_checkpoint() {
+    let (_root, folder) = saved(Dtype::F32, ONE_FILE);
+    fs::remove_file(folder.join("visor.json")).expect("removed");
+    assert!(open(&folder).expect("opened").manifest().is_none());
+}

@@ -1,0 +1,57 @@
+//! Picture bytes and text to pixels, token ids and positions.
+//!
+//! What a model reads is made here, and nothing here knows a tensor, a file or a network:
+//!
+//! * bytes -> [`Picture`] (limits first, then pixels) -> [`ImageProcessor`] -> [`Pixels`];
+//! * text -> [`PromptTemplate`] -> [`Tokenizer`] -> [`EncodedPrompt`]: the ids of the text, the
+//!   place that each one has in the dense prompt, and where the pictures stand in it.
+//!
+//! Pictures and text come from strangers, so every entrance returns a typed error and none panics.
+//!
+//! ```
+//! use visor_processor::{
+//!     Filter, ImageProcessor, Normalization, Picture, PromptTemplate, Tokenizer, word_level,
+//! };
+//!
+//! let picture = Picture::from_rgb(2, 1, vec![255, 0, 0, 0, 0, 255])?;
+//! let processor = ImageProcessor::Whole {
+//!     size: 64,
+//!     filter: Filter::Bicubic,
+//!     normalization: Normalization::default(),
+//! };
+//! let processed = processor.process(&picture)?;
+//! assert_eq!(processed.pixels.shape(), [1, 3, 64, 64]);
+//!
+//! // With patches of 8 pixels, 8 x 8 visual tokens.
+//! let tokens = processed.grid.tokens(8, 8);
+//! let vocabulary = word_level(&["what", "colour", "?"], &["<unk>", "<image>", "<a>"])?;
+//! let tokenizer = Tokenizer::from_bytes(&vocabulary)?;
+//! let template = PromptTemplate::parse("{image}{question}<a>")?;
+//! let prompt = template.encode(&tokenizer, 1, "What colour?", &[tokens])?;
+//! assert_eq!(prompt.text_ids(), [3, 4, 5, 2]);
+//! assert_eq!(prompt.text_positions(), [64, 65, 66, 67]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod image_processor;
+mod normalize;
+mod picture;
+mod pixels;
+mod prompt;
+mod resize;
+mod shield;
+mod template;
+mod tokenizer;
+mod word_level;
+
+pub use image_processor::{
+    ImageProcessor, ImageProcessorError, MAX_TILE_SIDE, ProcessedPicture, TileGrid,
+};
+pub use normalize::Normalization;
+pub use picture::{Picture, PictureError, PictureFormat, PictureLimits};
+pub use pixels::{Pixels, PixelsError};
+pub use prompt::{EncodedPrompt, ImageSpan, ImageTokens, PromptError};
+pub use resize::{Filter, resize};
+pub use template::{Chunk, PromptTemplate, TemplateError, encode_raw};
+pub use tokenizer::{TextStream, Tokenizer, TokenizerError};
+pub use word_level::{UNKNOWN_TOKEN, VocabularyError, word_level};
