@@ -1,0 +1,105 @@
+//! Attention over keys and values, and the self-attention block of a decoder layer.
+
+use crate::cache::KvCache;
+use crate::counter;
+use crate::error::ModelError;
+use crate::linear::{Bias, Linear};
+use crate::rotary::RotaryTable;
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, activation};
+use visor_core::cost::matmul;
+
+/// Head counts and widths of an attention block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heads {
+    /// Query heads.
+    pub n_heads: usize,
+    /// Key and value heads; divides `n_heads`.
+    pub n_kv_heads: usize,
+    /// Width of a head.
+    pub head_dim: usize,
+}
+
+impl Heads {
+    /// `[B, S, heads * D]` to `[B, heads, S, D]`.
+    pub fn split(&self, x: Tensor<3>) -> Tensor<4> {
+        let [b, s, width] = x.dims();
+        x.reshape([b, s, width / self.head_dim, self.head_dim]).swap_dims(1, 2)
+    }
+
+    /// `[B, H, S, D]` to `[B, S, H * D]`.
+    pub fn merge(&self, x: Tensor<4>) -> Tensor<3> {
+        let [b, h, s, d] = x.dims();
+        x.swap_dims(1, 2).reshape([b, s, h * d])
+    }
+}
+
+/// `softmax(q k^T / sqrt(D) + bias) v`.
+///
+/// `q` is `[B, H, T, D]`; `k` and `v` are `[B, G, S, D]`, each of whose heads serves `H / G`
+/// query heads; `bias` is `[B or 1, 1, T, S]` and holds 0 where a query may read a key and a large
+/// negative number where it may not.
+pub fn attend(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, bias: Option<&Tensor<4>>) -> Tensor<4> {
+    let [b, h, t, d] = q.dims();
+    let [_, g, s, _] = k.dims();
+    counter::record(matmul(b * t, s, 2 * h * d));
+    let q = q * (d as f64).powf(-0.5);
+    // The query heads of a group are stacked as rows, so that keys are never repeated.
+    let q = if h == g { q } else { q.reshape([b, g, h / g * t, d]) };
+    let scores = q.matmul(k.swap_dims(2, 3)); // [B, G, H/G * T, S]
+    let scores = match bias {
+        Some(bias) => scores.reshape([b, h, t, s]) + bias.clone(), // [B, H, T, S]
+        None => scores.reshape([b, h, t, s]),
+    };
+    let weights = activation::softmax(scores, 3);
+    let weights = if h == g { weights } else { weights.reshape([b, g, h / g * t, s]) };
+    weights.matmul(v).reshape([b, h, t, d])
+}
+
+/// Self-attention of a Llama- or Qwen2-type layer.
+#[derive(Module, Debug)]
+pub struct SelfAttention {
+    q_proj: Linear,
+    k_proj: Linear,
+    v_proj: Linear,
+    o_proj: Linear,
+    #[module(skip)]
+    heads: Heads,
+}
+
+impl SelfAttention {
+    /// A block to be filled; `bias` is that of q, k and v (Qwen2), the output never has one.
+    pub fn new(d_model: usize, heads: Heads, bias: Bias, device: &Device) -> Self {
+        let (d_q, d_kv) = (heads.n_heads * heads.head_dim, heads.n_kv_heads * heads.head_dim);
+        Self {
+            q_proj: Linear::new(d_model, d_q, bias, device),
+            k_proj: Linear::new(d_model, d_kv, bias, device),
+            v_proj: Linear::new(d_model, d_kv, bias, device),
+            o_proj: Linear::new(d_q, d_model, Bias::Without, device),
+            heads,
+        }
+    }
+
+    /// `x` is `[B, S, E]`, already normalised. With a cache the new keys and values join the older
+    /// ones, all but the last `unwritten` rows, which only this call sees.
+    ///
+    /// # Errors
+    /// [`ModelError::CacheFull`].
+    pub fn forward(
+        &self,
+        x: Tensor<3>,
+        rotary: &RotaryTable,
+        bias: Option<&Tensor<4>>,
+        cache: Option<&mut KvCache>,
+        unwritten: usize,
+    ) -> Result<Tensor<3>, ModelError> {
+        let q = rotary.turn(self.heads.split(self.q_proj.forward(x.clone()))); // [B, H, S, D]
+        let k = rotary.turn(self.heads.split(self.k_proj.forward(x.clone()))); // [B, G, S, D]
+        let v = self.heads.split(self.v_proj.forward(x)); // [B, G, S, D]
+        let (k, v) = match cache {
+            Some(cache) => cache.extend(k, v, unwritten)?,
+            None => (k, v),
+        };
+        Ok(self.o_proj.forward(self.heads.merge(attend(q, k, v, bias))))
+    }
+}

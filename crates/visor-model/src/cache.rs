@@ -1,0 +1,126 @@
+//! Keys and values that decoding comes back to, one kind a layer mode.
+
+use crate::attention::Heads;
+use crate::cross::VisualKeys;
+use crate::error::ModelError;
+use burn::tensor::{Device, Tensor};
+use visor_core::{LayerMode, Schedule};
+
+/// Keys and values of one layer in the order they came, with room for a fixed number.
+///
+/// Positions are never read off its length: they come from the prompt.
+#[derive(Clone, Debug)]
+pub struct KvCache {
+    k: Tensor<4>,
+    v: Tensor<4>,
+    len: usize,
+}
+
+impl KvCache {
+    /// Room for `capacity` positions.
+    pub fn new(batch: usize, heads: Heads, capacity: usize, device: &Device) -> Self {
+        let shape = [batch, heads.n_kv_heads, capacity, heads.head_dim];
+        Self { k: Tensor::zeros(shape, device), v: Tensor::zeros(shape, device), len: 0 }
+    }
+
+    /// Number of positions held.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing is held.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Adds `[B, G, S, D]` keys and values and returns all of them, older ones first. The last
+    /// `unwritten` rows are returned too but not kept.
+    pub(crate) fn extend(
+        &mut self,
+        k: Tensor<4>,
+        v: Tensor<4>,
+        unwritten: usize,
+    ) -> Result<(Tensor<4>, Tensor<4>), ModelError> {
+        let [b, g, s, d] = k.dims();
+        let [_, _, capacity, _] = self.k.dims();
+        let kept = s - unwritten;
+        let wanted = self.len + kept;
+        if wanted > capacity {
+            return Err(ModelError::CacheFull { capacity, wanted });
+        }
+        let place = [0..b, 0..g, self.len..wanted, 0..d];
+        for (all, new) in [(&mut self.k, &k), (&mut self.v, &v)] {
+            all.inplace(|all| all.slice_assign(place.clone(), new.clone().narrow(2, 0, kept)));
+        }
+        self.len = wanted;
+        let held = |all: &Tensor<4>, new: Tensor<4>| {
+            let held = all.clone().narrow(2, 0, wanted); // [B, G, len, D]
+            match unwritten {
+                0 => held,
+                _ => Tensor::cat(vec![held, new.narrow(2, kept, unwritten)], 2),
+            }
+        };
+        Ok((held(&self.k, k), held(&self.v, v)))
+    }
+}
+
+/// The cache of a layer, by what the layer does in this sample.
+#[derive(Clone, Debug)]
+pub enum LayerCache {
+    /// Text attends to text.
+    TextOnly {
+        /// Keys and values of the text.
+        text: KvCache,
+    },
+    /// Text reads the picture, then attends to text.
+    CrossAttention {
+        /// Keys and values of the text.
+        text: KvCache,
+        /// Keys and values of the picture; set by prefill, never appended to.
+        visual: Option<VisualKeys>,
+    },
+    /// Text attends to picture and text.
+    SelfAttention {
+        /// Keys and values of the picture, then of the text.
+        joint: KvCache,
+    },
+}
+
+impl LayerCache {
+    /// Empty caches for the layers of a schedule.
+    pub fn for_schedule(
+        schedule: &Schedule,
+        heads: Heads,
+        text_capacity: usize,
+        n_visual: usize,
+        device: &Device,
+    ) -> Vec<Self> {
+        let room = |capacity| KvCache::new(1, heads, capacity, device);
+        let cache = |mode: &LayerMode| match mode {
+            LayerMode::TextOnly => Self::TextOnly { text: room(text_capacity) },
+            LayerMode::CrossAttention => {
+                Self::CrossAttention { text: room(text_capacity), visual: None }
+            }
+            LayerMode::SelfAttention => {
+                Self::SelfAttention { joint: room(n_visual + text_capacity) }
+            }
+        };
+        schedule.modes().iter().map(cache).collect()
+    }
+
+    /// The keys and values that self-attention extends.
+    pub(crate) fn own(&mut self) -> &mut KvCache {
+        match self {
+            Self::TextOnly { text } | Self::CrossAttention { text, .. } => text,
+            Self::SelfAttention { joint } => joint,
+        }
+    }
+
+    /// The picture's keys, made by `make` when they are first asked for.
+    pub(crate) fn visual(&mut self, make: impl FnOnce() -> VisualKeys) -> VisualKeys {
+        match self {
+            Self::CrossAttention { visual, .. } => visual.get_or_insert_with(make).clone(),
+            Self::TextOnly { .. } | Self::SelfAttention { .. } => make(),
+        }
+    }
+}

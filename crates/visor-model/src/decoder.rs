@@ -1,0 +1,126 @@
+//! The decoder: embeddings, scheduled layers, final norm.
+
+use crate::cache::LayerCache;
+use crate::config::TextConfig;
+use crate::counter;
+use crate::error::ModelError;
+use crate::layer::{DecoderLayer, LayerSizes, Refinement, Streams};
+use crate::linear::Bias;
+use crate::norm::RmsNorm;
+use crate::placement::Placement;
+use crate::weights::zeros;
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Int, Tensor};
+use std::ops::Range;
+use visor_core::cost::matmul;
+use visor_core::{LayerIdx, Layout, Schedule};
+
+/// A token embedding.
+#[derive(Module, Debug)]
+pub struct Embedding {
+    /// `[vocab, E]`.
+    pub weight: Param<Tensor<2>>,
+}
+
+/// A Llama- or Qwen2-type decoder whose layers run as a schedule says.
+#[derive(Module, Debug)]
+pub struct Decoder {
+    embed_tokens: Embedding,
+    layers: Vec<DecoderLayer>,
+    norm: RmsNorm,
+}
+
+/// Is told of the streams after each layer; an error stops the pass.
+pub type Observer<'a> = &'a mut dyn FnMut(LayerIdx, &Streams) -> Result<(), ModelError>;
+
+/// How a pass over layers is run.
+#[derive(Debug)]
+pub struct Pass<'a> {
+    /// Which layers.
+    pub layers: Range<usize>,
+    /// In which modes.
+    pub schedule: &'a Schedule,
+    /// Where tokens stand.
+    pub at: &'a Placement,
+    /// Whether the picture is refined.
+    pub refinement: Refinement,
+}
+
+impl Decoder {
+    /// A decoder to be filled, with cross-attention where `layout` has it.
+    pub fn new(text: &TextConfig, layout: &Layout, cross: (usize, Bias), device: &Device) -> Self {
+        let (cross_kv_heads, cross_bias) = cross;
+        let heads = text.heads();
+        let cross_heads = crate::attention::Heads { n_kv_heads: cross_kv_heads, ..heads };
+        let sizes = |layer| LayerSizes {
+            d_model: text.d_model,
+            d_ffn: text.d_ffn,
+            heads,
+            bias: text.qkv_bias,
+            eps: text.rms_norm_eps,
+            cross: layout.cross().contains(&LayerIdx(layer)).then_some((cross_heads, cross_bias)),
+        };
+        let layers = (0..text.n_layers).map(|l| DecoderLayer::new(&sizes(l), device)).collect();
+        Self {
+            embed_tokens: Embedding { weight: zeros([text.vocab, text.d_model], device) },
+            layers,
+            norm: RmsNorm::new(text.d_model, text.rms_norm_eps, device),
+        }
+    }
+
+    /// Number of layers.
+    pub fn n_layers(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// `[B, T]` ids to `[B, T, E]`.
+    pub fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
+        let [b, t] = ids.dims();
+        let rows = self.embed_tokens.weight.val().select(0, ids.reshape([b * t])); // [B * T, E]
+        let [_, e] = rows.dims();
+        rows.reshape([b, t, e])
+    }
+
+    /// Normalised rows `[R, E]` to logits `[R, vocab]` through the embedding table.
+    pub fn tied_head(&self, rows: Tensor<2>) -> Tensor<2> {
+        let [r, e] = rows.dims();
+        let [vocab, _] = self.embed_tokens.weight.dims();
+        counter::record(matmul(r, e, vocab));
+        rows.matmul(self.embed_tokens.weight.val().transpose())
+    }
+
+    /// Runs a range of layers. `caches`, if given, holds one a layer of the whole decoder.
+    ///
+    /// # Errors
+    /// [`ModelError::CacheFull`], or what `observe` returns.
+    pub fn run(
+        &self,
+        mut streams: Streams,
+        pass: &Pass<'_>,
+        mut caches: Option<&mut [LayerCache]>,
+        observe: Observer<'_>,
+    ) -> Result<Streams, ModelError> {
+        for layer in pass.layers.clone() {
+            let mode = pass.schedule.modes()[layer];
+            let before = streams.visual.clone();
+            let cache = caches.as_deref_mut().map(|caches| &mut caches[layer]);
+            streams = self.layers[layer].forward(mode, streams, pass.at, cache)?;
+            if pass.refinement == Refinement::Discard {
+                streams.visual = before;
+            }
+            observe(LayerIdx(layer), &streams)?;
+        }
+        Ok(streams)
+    }
+
+    /// The final norm, for rows that go to the head.
+    pub fn normalise<const R: usize>(&self, x: Tensor<R>) -> Tensor<R> {
+        self.norm.forward(x)
+    }
+
+    /// Folds the gates of cross-attention, for inference.
+    #[must_use]
+    pub fn fold_gates(self) -> Self {
+        Self { layers: self.layers.into_iter().map(DecoderLayer::fold_gate).collect(), ..self }
+    }
+}

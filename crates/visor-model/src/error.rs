@@ -1,0 +1,52 @@
+//! What can go wrong in the network.
+
+use thiserror::Error;
+
+/// An error of the network or of filling it.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// More tokens than a cache was made for.
+    #[error("the cache holds {capacity} positions and {wanted} are needed; ask for fewer tokens")]
+    CacheFull {
+        /// Positions it has room for.
+        capacity: usize,
+        /// Positions asked for.
+        wanted: usize,
+    },
+    /// Pixels of another size than the encoder takes.
+    #[error("the vision encoder takes tiles of {expected} px a side, got {height}x{width}")]
+    TileSize {
+        /// Side in pixels.
+        expected: usize,
+        /// What came.
+        height: usize,
+        /// What came.
+        width: usize,
+    },
+    /// The prompt and the pictures do not match.
+    #[error("the prompt has room for {expected} visual tokens, the pictures give {got}")]
+    VisualTokens {
+        /// Places in the prompt.
+        expected: usize,
+        /// Tokens that the encoder gave.
+        got: usize,
+    },
+    /// A token that the vocabulary does not have.
+    #[error("token id {id} is outside the vocabulary of {vocab}")]
+    TokenId {
+        /// The id.
+        id: u32,
+        /// Size of the vocabulary.
+        vocab: usize,
+    },
+    /// The work was called off.
+    #[error("cancelled")]
+    Cancelled,
+    /// A configuration that cannot be built.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
+    /// A checkpoint that does not fit.
+    #[error(transparent)]
+    Checkpoint(#[from] visor_checkpoint::CheckpointError),
+}

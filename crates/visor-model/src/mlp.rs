@@ -1,0 +1,60 @@
+//! The two feed-forward blocks.
+
+use crate::linear::{Bias, Linear};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, activation};
+
+/// `down(silu(gate(x)) * up(x))` (Llama, Qwen2).
+#[derive(Module, Debug)]
+pub struct SwiGlu {
+    gate_proj: Linear,
+    up_proj: Linear,
+    down_proj: Linear,
+}
+
+impl SwiGlu {
+    /// A block to be filled.
+    pub fn new(d_model: usize, d_ffn: usize, device: &Device) -> Self {
+        let linear = |d_in, d_out| Linear::new(d_in, d_out, Bias::Without, device);
+        Self {
+            gate_proj: linear(d_model, d_ffn),
+            up_proj: linear(d_model, d_ffn),
+            down_proj: linear(d_ffn, d_model),
+        }
+    }
+
+    /// `[B, S, E]` to `[B, S, E]`.
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let gate = activation::silu(self.gate_proj.forward(x.clone())); // [B, S, d_ffn]
+        self.down_proj.forward(gate * self.up_proj.forward(x))
+    }
+}
+
+/// `fc2(gelu_tanh(fc1(x)))` (SigLIP).
+#[derive(Module, Debug)]
+pub struct VisionMlp {
+    fc1: Linear,
+    fc2: Linear,
+}
+
+impl VisionMlp {
+    /// A block to be filled.
+    pub fn new(d_model: usize, d_ffn: usize, device: &Device) -> Self {
+        Self {
+            fc1: Linear::new(d_model, d_ffn, Bias::With, device),
+            fc2: Linear::new(d_ffn, d_model, Bias::With, device),
+        }
+    }
+
+    /// `[B, P, E]` to `[B, P, E]`.
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        self.fc2.forward(gelu_tanh(self.fc1.forward(x)))
+    }
+}
+
+/// GELU by its tanh approximation, written as `x * sigmoid(2 sqrt(2/pi) (x + 0.044715 x^3))`.
+pub fn gelu_tanh<const R: usize>(x: Tensor<R>) -> Tensor<R> {
+    const TWICE_SQRT_2_OVER_PI: f64 = 1.595_769_121_605_730_8;
+    let cube = x.clone() * x.clone() * x.clone();
+    x.clone() * activation::sigmoid((x + cube * 0.044_715) * TWICE_SQRT_2_OVER_PI)
+}

@@ -1,0 +1,111 @@
+//! The whole network as one module: what is trained, loaded and saved.
+
+use crate::conditional::ConditionalPosition;
+use crate::config::ModelConfig;
+use crate::connector::Connector;
+use crate::decoder::Decoder;
+use crate::error::ModelError;
+use crate::linear::{Bias, Linear};
+use crate::vision::VisionEncoder;
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use visor_core::Layout;
+
+/// VISOR's own sizes, as `visor.json` has them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extension {
+    /// Which layers read and which may refine.
+    pub layout: Layout,
+    /// Key and value heads of cross-attention.
+    pub cross_kv_heads: usize,
+    /// Bias of its q, k and v.
+    pub cross_bias: Bias,
+}
+
+/// Encoder, connector, conditional position, decoder and head.
+#[derive(Module, Debug)]
+pub struct Network {
+    vision: VisionEncoder,
+    connector: Connector,
+    conditional: Option<ConditionalPosition>,
+    decoder: Decoder,
+    head: Option<Linear>,
+}
+
+/// Whether the head has its own weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Head {
+    /// The embedding table serves as head.
+    Tied,
+    /// It has its own.
+    Own,
+}
+
+impl Network {
+    /// A network to be filled; without `extension` it is a stock model.
+    pub fn new(
+        config: &ModelConfig,
+        extension: Option<&Extension>,
+        head: Head,
+        device: &Device,
+    ) -> Self {
+        let (vision, text) = (&config.vision, &config.text);
+        let stock = Layout::stock(text.n_layers);
+        let (layout, cross) = match extension {
+            Some(extension) => {
+                (&extension.layout, (extension.cross_kv_heads, extension.cross_bias))
+            }
+            None => (&stock, (text.n_kv_heads, Bias::Without)),
+        };
+        let reads = !layout.cross().is_empty();
+        let own = || Linear::new(text.d_model, text.vocab, Bias::Without, device);
+        Self {
+            vision: VisionEncoder::new(vision, device),
+            connector: Connector::new(&config.connector, vision, text, device),
+            conditional: reads.then(|| ConditionalPosition::new(text.d_model, device)),
+            decoder: Decoder::new(text, layout, cross, device),
+            head: (head == Head::Own).then(own),
+        }
+    }
+
+    /// Pixels `[tiles, 3, side, side]` to visual tokens `[tiles, N, E]`, without conditional
+    /// position. `interrupt` is asked before each layer of the encoder.
+    ///
+    /// # Errors
+    /// [`ModelError::TileSize`], or what `interrupt` returns.
+    pub fn encode(
+        &self,
+        pixels: Tensor<4>,
+        interrupt: &dyn Fn() -> Result<(), ModelError>,
+    ) -> Result<Tensor<3>, ModelError> {
+        Ok(self.connector.forward(self.vision.forward(pixels, interrupt)?))
+    }
+
+    /// Adds the conditional position to whole pictures `[pictures, N, E]`.
+    pub fn condition(&self, pictures: Tensor<3>) -> Tensor<3> {
+        match &self.conditional {
+            Some(conditional) => conditional.forward(pictures),
+            None => pictures,
+        }
+    }
+
+    /// The decoder.
+    pub fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
+
+    /// Rows of the last layer `[R, E]` to logits `[R, vocab]`.
+    pub fn logits(&self, rows: Tensor<2>) -> Tensor<2> {
+        let rows = self.decoder.normalise(rows);
+        match &self.head {
+            Some(head) => head.forward(rows),
+            None => self.decoder.tied_head(rows),
+        }
+    }
+
+    /// Folds the gates of cross-attention, for inference.
+    #[must_use]
+    pub fn fold_gates(self) -> Self {
+        Self { decoder: self.decoder.fold_gates(), ..self }
+    }
+}

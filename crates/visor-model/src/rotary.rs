@@ -1,0 +1,93 @@
+//! Rotary position tables, built once from explicit positions.
+//!
+//! Half-split ("rotate half") layout of Hugging Face Llama and Qwen2: pair `i` is made of the
+//! values `i` and `i + D/2`.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use visor_core::Rotary;
+
+/// Where a token stands: row and column coincide for text and for one-dimensional positions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// Turns the first half of the pairs under two-dimensional positions.
+    pub row: usize,
+    /// Turns the second half.
+    pub column: usize,
+}
+
+impl Position {
+    /// A token at index `p` of the dense prompt.
+    pub fn at(p: usize) -> Self {
+        Self { row: p, column: p }
+    }
+}
+
+/// How angles follow from positions.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RotaryConfig {
+    /// The scheme.
+    pub scheme: Rotary,
+    /// Base of the wavelengths.
+    pub base: f64,
+    /// Width of a head.
+    pub head_dim: usize,
+}
+
+/// Cosines and sines of the tokens of a batch, `[B or 1, 1, S, D/2]` each.
+#[derive(Clone, Debug)]
+pub struct RotaryTable {
+    cos: Tensor<4>,
+    sin: Tensor<4>,
+}
+
+impl RotaryConfig {
+    /// The table for one list of positions a row of the batch; all lists are equally long.
+    pub fn table(&self, rows: &[Vec<Position>], device: &Device) -> RotaryTable {
+        let (batch, tokens) = (rows.len(), rows.first().map_or(0, Vec::len));
+        let pairs = self.head_dim / 2;
+        let angles: Vec<f64> = rows
+            .iter()
+            .flatten()
+            .flat_map(|&position| (0..pairs).map(move |pair| self.angle(position, pair)))
+            .collect();
+        let lift = |values: Vec<f32>| {
+            Tensor::from_data(TensorData::new(values, [batch, 1, tokens, pairs]), device)
+        };
+        RotaryTable {
+            cos: lift(angles.iter().map(|a| a.cos() as f32).collect()),
+            sin: lift(angles.iter().map(|a| a.sin() as f32).collect()),
+        }
+    }
+
+    fn angle(&self, position: Position, pair: usize) -> f64 {
+        let pairs = self.head_dim / 2;
+        let (place, index, count) = match self.scheme {
+            Rotary::OneD => (position.row, pair, pairs),
+            Rotary::TwoD if pair < pairs / 2 => (position.row, pair, pairs / 2),
+            Rotary::TwoD => (position.column, pair - pairs / 2, pairs - pairs / 2),
+        };
+        // Hugging Face holds the inverse frequencies in f32; so do we, to agree in the last bits.
+        let inverse_frequency = (self.base.powf(-(index as f64) / count as f64)) as f32;
+        f64::from(place as f32 * inverse_frequency)
+    }
+}
+
+impl RotaryTable {
+    /// Turns queries or keys `[B, H, S, D]`.
+    pub fn turn(&self, x: Tensor<4>) -> Tensor<4> {
+        let [_, _, _, d] = x.dims();
+        let first = x.clone().narrow(3, 0, d / 2); // [B, H, S, D/2]
+        let second = x.narrow(3, d / 2, d / 2); // [B, H, S, D/2]
+        let (cos, sin) = (self.cos.clone(), self.sin.clone());
+        let turned_first = first.clone() * cos.clone() - second.clone() * sin.clone();
+        let turned_second = second * cos + first * sin;
+        Tensor::cat(vec![turned_first, turned_second], 3)
+    }
+
+    /// The table of the tokens of `self` followed by those of `other`.
+    #[must_use]
+    pub fn followed_by(&self, other: &Self) -> Self {
+        let cat = |a: &Tensor<4>, b: &Tensor<4>| Tensor::cat(vec![a.clone(), b.clone()], 2);
+        Self { cos: cat(&self.cos, &other.cos), sin: cat(&self.sin, &other.sin) }
+    }
+}

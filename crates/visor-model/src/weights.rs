@@ -1,0 +1,165 @@
+//! Parameters by name: filling a network from a checkpoint, and taking its tensors out again.
+
+use crate::error::ModelError;
+use crate::keys::KeyMap;
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::tensor::{Device, Shape, Tensor, TensorData};
+use std::borrow::Cow;
+use visor_checkpoint::{TensorToSave, Weights};
+
+/// A parameter that is nothing until it is filled: memory is taken when a value comes.
+pub(crate) fn zeros<const R: usize>(shape: [usize; R], device: &Device) -> Param<Tensor<R>> {
+    let init = move |device: &Device, _| Tensor::zeros(shape, device);
+    Param::uninitialized(ParamId::new(), init, device.clone(), true, Shape::from(shape))
+}
+
+/// Fills every parameter of `module` from what `value` gives for its name and shape.
+///
+/// # Errors
+/// The first one that `value` returns.
+pub fn fill<M: Module>(
+    module: M,
+    device: &Device,
+    value: &mut dyn FnMut(&str, &[usize]) -> Result<Vec<f32>, ModelError>,
+) -> Result<M, ModelError> {
+    let mut filler = Filler { path: Path::default(), device, value, error: None };
+    let module = module.map(&mut filler);
+    match filler.error {
+        Some(error) => Err(error),
+        None => Ok(module),
+    }
+}
+
+/// Fills `module` from a checkpoint, name by name through the key map.
+///
+/// # Errors
+/// A tensor that is missing or has another shape.
+pub fn load<M: Module>(
+    module: M,
+    weights: &mut Weights,
+    keys: &KeyMap,
+    device: &Device,
+) -> Result<M, ModelError> {
+    fill(module, device, &mut |name, shape| Ok(weights.take(&keys.on_disk(name), shape)?))
+}
+
+/// All parameters of a module under the names that checkpoints use.
+pub fn tensors<M: Module>(module: &M, keys: &KeyMap) -> Vec<TensorToSave<'static>> {
+    let mut all = named(module);
+    for tensor in &mut all {
+        tensor.name = keys.on_disk(&tensor.name);
+    }
+    all
+}
+
+/// All parameters of a module under their own names, in the order of the network.
+pub fn named<M: Module>(module: &M) -> Vec<TensorToSave<'static>> {
+    let mut collector = Collector::default();
+    module.visit(&mut collector);
+    collector.tensors
+}
+
+/// The names of a module's parameters with their identifiers.
+pub fn names<M: Module>(module: &M) -> Vec<(String, ParamId)> {
+    let mut namer = Namer::default();
+    module.visit(&mut namer);
+    namer.names
+}
+
+#[derive(Default)]
+struct Path(Vec<String>);
+
+impl Path {
+    fn name(&self) -> String {
+        self.0.join(".")
+    }
+}
+
+struct Filler<'a> {
+    path: Path,
+    device: &'a Device,
+    value: &'a mut dyn FnMut(&str, &[usize]) -> Result<Vec<f32>, ModelError>,
+    error: Option<ModelError>,
+}
+
+impl ModuleMapper for Filler<'_> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.0.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.0.pop();
+    }
+
+    fn map_float<const R: usize>(&mut self, param: Param<Tensor<R>>) -> Param<Tensor<R>> {
+        if self.error.is_some() {
+            return param;
+        }
+        let shape = param.lazy_shape();
+        let dims: Vec<usize> = shape.iter().copied().collect();
+        match (self.value)(&self.path.name(), &dims) {
+            Ok(values) => {
+                let tensor = Tensor::from_data(TensorData::new(values, shape), self.device);
+                Param::initialized(param.id, tensor.require_grad_where_possible())
+            }
+            Err(error) => {
+                self.error = Some(error);
+                param
+            }
+        }
+    }
+}
+
+trait RequireGradWherePossible {
+    fn require_grad_where_possible(self) -> Self;
+}
+
+impl<const R: usize> RequireGradWherePossible for Tensor<R> {
+    /// Gradients are tracked exactly on devices that can: others run inference.
+    fn require_grad_where_possible(self) -> Self {
+        if self.device().is_autodiff() { self.require_grad() } else { self }
+    }
+}
+
+#[derive(Default)]
+struct Collector {
+    path: Path,
+    tensors: Vec<TensorToSave<'static>>,
+}
+
+impl ModuleVisitor for Collector {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.0.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.0.pop();
+    }
+
+    fn visit_float<const R: usize>(&mut self, param: &Param<Tensor<R>>) {
+        let value = param.val();
+        let shape = value.dims().to_vec();
+        let data: Vec<f32> = value.into_data().iter::<f32>().collect();
+        self.tensors.push(TensorToSave { name: self.path.name(), shape, data: Cow::Owned(data) });
+    }
+}
+
+#[derive(Default)]
+struct Namer {
+    path: Path,
+    names: Vec<(String, ParamId)>,
+}
+
+impl ModuleVisitor for Namer {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.0.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.0.pop();
+    }
+
+    fn visit_float<const R: usize>(&mut self, param: &Param<Tensor<R>>) {
+        self.names.push((self.path.name(), param.id));
+    }
+}

@@ -1,0 +1,92 @@
+//! What can go wrong in training.
+
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// An error of training.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// A word of a task that the vocabulary lacks.
+    #[error("the word `{word}` is not in the suite's vocabulary")]
+    UnknownWord {
+        /// The word.
+        word: String,
+    },
+    /// A loss that is no number.
+    #[error(
+        "the loss of pass `{pass}` at step {step} is {loss}; the last saved state is unharmed: \
+         resume with a lower learning rate"
+    )]
+    NonFinite {
+        /// The step.
+        step: u64,
+        /// The rung or pass.
+        pass: String,
+        /// What it is.
+        loss: f32,
+    },
+    /// A recipe that cannot be followed.
+    #[error("the recipe cannot be followed: {field} is {got}, expected {expected}")]
+    Recipe {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        got: String,
+        /// What would do.
+        expected: &'static str,
+    },
+    /// A saved state of another run.
+    #[error("{path} was saved by another recipe: {field} differs; start a new run folder")]
+    OtherRun {
+        /// The state.
+        path: PathBuf,
+        /// What differs.
+        field: &'static str,
+    },
+    /// A saved state that cannot be read.
+    #[error("{path} cannot be resumed from: {because}")]
+    State {
+        /// The state.
+        path: PathBuf,
+        /// What is wrong.
+        because: String,
+    },
+    /// A file that cannot be read or written.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// JSON that does not fit.
+    #[error("{path}: {source}")]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// Of the network.
+    #[error(transparent)]
+    Model(#[from] visor_model::ModelError),
+    /// Of a checkpoint.
+    #[error(transparent)]
+    Checkpoint(#[from] visor_checkpoint::CheckpointError),
+    /// Of a layout.
+    #[error(transparent)]
+    Layout(#[from] visor_core::LayoutError),
+    /// Of a ladder.
+    #[error(transparent)]
+    Ladder(#[from] visor_core::LadderError),
+    /// Of the tasks.
+    #[error(transparent)]
+    Tasks(#[from] visor_tasks::TaskError),
+    /// Called off between steps; the state is saved.
+    #[error("stopped at step {step}; the state is saved, the same command goes on from there")]
+    Stopped {
+        /// Steps done.
+        step: u64,
+    },
+}

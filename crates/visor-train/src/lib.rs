@@ -1,0 +1,26 @@
+//! Training of the universal network on generated tasks.
+//!
+//! One network is trained for all budgets at once by the sandwich rule (method, section 3), with a
+//! curriculum and with dense grounding supervision that the generator makes possible: labels of
+//! single patches. The latter two are this project's, not the papers'.
+
+pub mod batch;
+mod error;
+pub mod evaluate;
+pub mod export;
+pub mod ladder;
+pub mod leak;
+pub mod loss;
+pub mod optimizer;
+pub mod pass;
+pub mod recipe;
+pub mod record;
+pub mod run;
+pub mod schedule;
+pub mod state;
+pub mod trainer;
+pub mod vocabulary;
+
+pub use error::TrainError;
+pub use recipe::{Arm, Recipe};
+pub use trainer::{StepReport, Trainer};

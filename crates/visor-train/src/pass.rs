@@ -1,0 +1,133 @@
+//! A batch on the device, and one pass of the network over it under a schedule.
+
+use crate::batch::Batch;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use visor_core::{LayerMode, PositionScheme, Schedule};
+use visor_model::ModelError;
+use visor_model::config::ModelConfig;
+use visor_model::decoder::Pass;
+use visor_model::layer::{Refinement, Streams};
+use visor_model::{Network, Placement};
+
+/// What a batch is on the device.
+#[derive(Debug)]
+pub struct Lifted {
+    pixels: Tensor<4>,
+    ids: Tensor<2, Int>,
+    at: Placement,
+    rows: Tensor<1, Int>,
+    n_pictures: usize,
+}
+
+/// What a pass gives.
+#[derive(Debug)]
+pub struct Passed {
+    /// Logits of the answer tokens, `[targets, vocab]`.
+    pub logits: Tensor<2>,
+    /// The picture after each self-attention layer, `[B, V, E]`.
+    pub refined: Vec<Tensor<3>>,
+}
+
+impl Lifted {
+    /// Lifts a batch.
+    pub fn new(
+        batch: &Batch,
+        config: &ModelConfig,
+        positions: PositionScheme,
+        device: &Device,
+    ) -> Self {
+        let (b, side) = (batch.n_pictures, batch.side);
+        let rows: Vec<i64> = batch.targets.iter().map(|&(row, _)| row as i64).collect();
+        let n_rows = rows.len();
+        let filter = |sample, text, patch| batch.may_read(sample, text, patch);
+        let rotary = config.text.rotary(positions.rotary);
+        Self {
+            pixels: Tensor::from_data(
+                TensorData::new(batch.pixels.clone(), [b, 3, side, side]),
+                device,
+            ),
+            ids: Tensor::from_data(TensorData::new(batch.ids.clone(), [b, batch.n_text]), device),
+            at: Placement::prefill(
+                &batch.maps,
+                rotary,
+                positions.image_mask,
+                Some(&filter),
+                device,
+            ),
+            rows: Tensor::from_data(TensorData::new(rows, [n_rows]), device),
+            n_pictures: b,
+        }
+    }
+
+    /// The visual tokens that the encoder gives, `[B, V, E]`.
+    ///
+    /// # Errors
+    /// Of pixels of another size.
+    pub fn encode(&self, network: &Network) -> Result<Tensor<3>, ModelError> {
+        network.encode(self.pixels.clone(), &|| Ok(()))
+    }
+
+    /// Runs the decoder over encoded pictures and asks for the answers.
+    ///
+    /// # Errors
+    /// None in a sound network.
+    pub fn answer(
+        &self,
+        network: &Network,
+        encoded: Tensor<3>,
+        schedule: &Schedule,
+        refinement: Refinement,
+    ) -> Result<Passed, ModelError> {
+        let text = network.decoder().embed(self.ids.clone()); // [B, T, E]
+        let (streams, refined) = self.run(network, text, encoded, schedule, refinement)?;
+        let [b, t, e] = streams.text.dims();
+        let rows = streams.text.reshape([b * t, e]).select(0, self.rows.clone()); // [targets, E]
+        Ok(Passed { logits: network.logits(rows), refined })
+    }
+
+    /// The picture after each self-attention layer, without regard to any question.
+    ///
+    /// # Errors
+    /// None in a sound network.
+    pub fn refine(
+        &self,
+        network: &Network,
+        encoded: Tensor<3>,
+        schedule: &Schedule,
+    ) -> Result<Vec<Tensor<3>>, ModelError> {
+        // The visual stream never sees the question, so one token of text is as good as all.
+        let text = network.decoder().embed(self.ids.clone());
+        let (_, refined) = self.run(network, text, encoded, schedule, Refinement::Apply)?;
+        Ok(refined)
+    }
+
+    /// Number of pictures.
+    pub fn n_pictures(&self) -> usize {
+        self.n_pictures
+    }
+
+    fn run(
+        &self,
+        network: &Network,
+        text: Tensor<3>,
+        encoded: Tensor<3>,
+        schedule: &Schedule,
+        refinement: Refinement,
+    ) -> Result<(Streams, Vec<Tensor<3>>), ModelError> {
+        let visual = match schedule.count(LayerMode::CrossAttention) {
+            0 => encoded,
+            _ => network.condition(encoded),
+        };
+        let mut refined = Vec::new();
+        let layers = 0..network.decoder().n_layers();
+        let pass = Pass { layers, schedule, at: &self.at, refinement };
+        let streams = Streams { text, visual: Some(visual) };
+        let streams = network.decoder().run(streams, &pass, None, &mut |layer, streams| {
+            if schedule.modes()[layer.0] == LayerMode::SelfAttention {
+                refined.extend(streams.visual.clone());
+            }
+            Ok(())
+        })?;
+        Ok((streams, refined))
+    }
+}

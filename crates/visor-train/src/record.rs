@@ -1,0 +1,260 @@
+//! The record of a trained network: what a model card and the README are generated from.
+
+use crate::batch::Sight;
+use crate::error::TrainError;
+use crate::evaluate::{Scores, Subject, Tally, blanked, pictures};
+use crate::leak;
+use crate::recipe::{Arm, Recipe};
+use crate::trainer::Trainer;
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use visor_core::cost::{Flops, ModelShape, Prompt, Scopes};
+use visor_core::{Ladder, Schedule};
+use visor_tasks::{Family, Kind, Sample, Split};
+
+/// Version of the record's fields.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Accuracy of a family with its 95 % interval.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Accuracy {
+    /// Share of right answers.
+    pub accuracy: f64,
+    /// Lower end of Wilson's interval.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// Questions.
+    pub n: u32,
+}
+
+/// Mean GFLOPs a question in the four scopes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Gflops {
+    /// Of the decoder, because of the picture.
+    pub vision_side: f64,
+    /// The decoder's prefill.
+    pub lm_prefill: f64,
+    /// Prefill with encoder and connector.
+    pub end_to_end: f64,
+    /// One decode step.
+    pub decode_step: f64,
+}
+
+/// A budget's row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RungRow {
+    /// The budget.
+    pub name: String,
+    /// Its active layers.
+    pub self_attention_layers: Vec<usize>,
+    /// Its cost.
+    pub gflops: Gflops,
+    /// Dense over this budget, decoder's prefill.
+    pub saving_lm_prefill: f64,
+    /// Dense over this budget, end to end.
+    pub saving_end_to_end: f64,
+    /// Accuracy by family.
+    pub families: BTreeMap<String, Accuracy>,
+    /// Chains by number of hops.
+    pub chain_by_hops: BTreeMap<u8, Accuracy>,
+    /// Mean over the one-look families.
+    pub one_look_mean: f64,
+    /// Mean over the refinement families.
+    pub refinement_mean: f64,
+}
+
+/// Accuracy under a changed input, by budget and family.
+pub type Table = BTreeMap<String, BTreeMap<String, Accuracy>>;
+
+/// How the network came to be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Training {
+    /// Everything the weights depend on.
+    pub recipe: Recipe,
+    /// Steps done.
+    pub steps: u64,
+    /// Pictures seen.
+    pub pictures: u64,
+    /// Parameters of the network.
+    pub parameters: u64,
+    /// Wall minutes, where they were measured.
+    pub minutes: Option<f64>,
+}
+
+/// The record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// The suite and its version.
+    pub suite: String,
+    /// Test pictures; every question about them is asked.
+    pub test_pictures: usize,
+    /// One row a budget, cheapest first.
+    pub rungs: Vec<RungRow>,
+    /// What the stock layout of the same decoder would cost.
+    pub dense_gflops: Gflops,
+    /// Pictures without content: what words alone tell.
+    pub blank_picture: Table,
+    /// Cross-attention sees a random half of the patches.
+    pub random_half: Table,
+    /// Scenes beyond those of training.
+    pub harder: Table,
+    /// A small head on the encoder's output alone.
+    pub encoder_probe: BTreeMap<String, Accuracy>,
+    /// Share of the commonest answer of each family in the test questions.
+    pub majority: BTreeMap<String, f64>,
+    /// How it was trained.
+    pub training: Training,
+}
+
+/// Steps of the probe's head.
+const PROBE_STEPS: u64 = 1500;
+
+/// Evaluates a trained network on `n` test pictures.
+///
+/// # Errors
+/// None in a sound network.
+pub fn make(
+    trainer: &Trainer,
+    ladder: &Ladder,
+    n: usize,
+    minutes: Option<f64>,
+    device: &Device,
+) -> Result<Record, TrainError> {
+    let (network, plain) = trainer.for_inference();
+    let subject = Subject {
+        network: &network,
+        config: trainer.config(),
+        positions: trainer.recipe().positions(),
+        refinement: trainer.curriculum().refinement(),
+        vocabulary: trainer.vocabulary(),
+        device: &plain,
+    };
+    let suite = trainer.suite();
+    let budgets = budgets(trainer, ladder);
+    let schedules: Vec<&Schedule> = budgets.iter().map(|(_, _, schedule)| schedule).collect();
+    let names = budgets.iter().map(|(name, _, _)| name.clone());
+    let table =
+        |scores: Vec<Scores>| -> Table { names.clone().zip(scores.iter().map(families)).collect() };
+    let test = pictures(suite, Split::Test, n)?;
+    let few = &test[..n.min(700)];
+    let half = Sight::Share { share: 0.5, seed: 3 };
+    let scores = subject.evaluate(suite, &test, Sight::Whole, &schedules)?;
+    let blank = subject.evaluate(suite, &blanked(few), Sight::Whole, &schedules)?;
+    let random_half = subject.evaluate(suite, few, half, &schedules)?;
+    let harder = pictures(suite, Split::Harder, few.len())?;
+    let harder = subject.evaluate(suite, &harder, Sight::Whole, &schedules)?;
+    let shape = trainer.config().shape(Some(trainer.extension().cross_kv_heads));
+    let prompts = prompts(trainer, &test)?;
+    let dense = gflops(&shape, &Schedule::dense(trainer.recipe().sizes.n_layers), &prompts);
+    let rungs = budgets
+        .iter()
+        .zip(&scores)
+        .map(|((name, active, schedule), scores)| {
+            let cost = gflops(&shape, schedule, &prompts);
+            RungRow {
+                name: name.clone(),
+                self_attention_layers: active.clone(),
+                gflops: cost,
+                saving_lm_prefill: dense.lm_prefill / cost.lm_prefill,
+                saving_end_to_end: dense.end_to_end / cost.end_to_end,
+                families: families(scores),
+                chain_by_hops: scores
+                    .chain_by_hops
+                    .iter()
+                    .map(|(&h, t)| (h, accuracy(t)))
+                    .collect(),
+                one_look_mean: scores.mean(Kind::OneLook),
+                refinement_mean: scores.mean(Kind::Refinement),
+            }
+        })
+        .collect();
+    let recipe = trainer.recipe();
+    let batch = (recipe.batch * recipe.accumulate) as u64;
+    Ok(Record {
+        schema_version: SCHEMA_VERSION,
+        suite: format!("{} v{}", recipe.suite, suite.version()),
+        test_pictures: n,
+        rungs,
+        dense_gflops: dense,
+        blank_picture: table(blank),
+        random_half: table(random_half),
+        harder: table(harder),
+        encoder_probe: families(&leak::probe(trainer, PROBE_STEPS, n, device)?),
+        majority: majority(&test),
+        training: Training {
+            recipe: recipe.clone(),
+            steps: trainer.steps_done(),
+            pictures: trainer.steps_done() * batch,
+            parameters: trainer.parameters(),
+            minutes,
+        },
+    })
+}
+
+/// Name, active layers and schedule of each budget; the one schedule of a control.
+fn budgets(trainer: &Trainer, ladder: &Ladder) -> Vec<(String, Vec<usize>, Schedule)> {
+    if trainer.recipe().arm == Arm::Dense {
+        let n_layers = trainer.recipe().sizes.n_layers;
+        return vec![("dense".to_owned(), (0..n_layers).collect(), Schedule::dense(n_layers))];
+    }
+    ladder
+        .ids()
+        .map(|id| {
+            let rung = ladder.rung(id);
+            (rung.name().to_owned(), rung.active_layers(), ladder.schedule(id))
+        })
+        .collect()
+}
+
+fn accuracy(tally: &Tally) -> Accuracy {
+    let (low, high) = tally.interval();
+    Accuracy { accuracy: tally.accuracy(), low, high, n: tally.n }
+}
+
+fn families(scores: &Scores) -> BTreeMap<String, Accuracy> {
+    scores.families.iter().map(|(family, tally)| (family.to_string(), accuracy(tally))).collect()
+}
+
+/// Sizes of every question's prompt.
+fn prompts(trainer: &Trainer, samples: &[Sample]) -> Result<Vec<Prompt>, TrainError> {
+    let n_visual = trainer.suite().grid().pow(2);
+    samples
+        .iter()
+        .flat_map(|sample| &sample.questions)
+        .map(|question| {
+            // The words, and the token that asks for the answer.
+            let n_text = trainer.vocabulary().encode(&question.text)?.len() + 1;
+            Ok(Prompt { n_text, n_visual, n_tiles: 1, n_keys: n_visual })
+        })
+        .collect()
+}
+
+fn gflops(shape: &ModelShape, schedule: &Schedule, prompts: &[Prompt]) -> Gflops {
+    let all: Vec<Scopes> = prompts.iter().map(|&p| shape.scopes(schedule, p, None)).collect();
+    let mean = |scope: fn(&Scopes) -> Flops| {
+        all.iter().map(scope).sum::<Flops>().giga() / all.len().max(1) as f64
+    };
+    Gflops {
+        vision_side: mean(|s| s.vision_side),
+        lm_prefill: mean(|s| s.lm_prefill),
+        end_to_end: mean(|s| s.end_to_end),
+        decode_step: mean(|s| s.decode_step),
+    }
+}
+
+/// The share of the commonest answer: what a guess that knows the family gets.
+fn majority(samples: &[Sample]) -> BTreeMap<String, f64> {
+    let mut answers: BTreeMap<Family, BTreeMap<&str, u32>> = BTreeMap::new();
+    for question in samples.iter().flat_map(|sample| &sample.questions) {
+        *answers.entry(question.family).or_default().entry(&question.answer).or_default() += 1;
+    }
+    let share = |counts: &BTreeMap<&str, u32>| {
+        let (most, all) = (counts.values().max(), counts.values().sum::<u32>());
+        f64::from(most.copied().unwrap_or(0)) / f64::from(all.max(1))
+    };
+    answers.iter().map(|(family, counts)| (family.to_string(), share(counts))).collect()
+}

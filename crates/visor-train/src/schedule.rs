@@ -1,0 +1,164 @@
+//! The curriculum: what is trained at a step, on which budgets, how fast.
+
+use crate::error::TrainError;
+use crate::recipe::{Arm, Recipe, Sampling};
+use std::f64::consts::PI;
+use visor_core::Schedule;
+use visor_model::init::Noise;
+use visor_model::layer::Refinement;
+
+/// A stage of the curriculum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The visual stream alone.
+    Visual,
+    /// The largest budget and the smallest in turn, in every step: trained on the largest alone,
+    /// the text learns to read through joint attention and cross-attention starts from nothing.
+    Alternating,
+    /// All budgets.
+    Universal,
+}
+
+impl Stage {
+    /// The word in logs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Visual => "visual",
+            Self::Alternating => "alternating",
+            Self::Universal => "universal",
+        }
+    }
+}
+
+/// One budget of a step.
+#[derive(Clone, Debug)]
+pub struct Budget {
+    /// Its name in logs.
+    pub name: String,
+    /// What layers do.
+    pub schedule: Schedule,
+}
+
+/// All budgets that a run may meet, and how steps draw from them.
+#[derive(Debug)]
+pub struct Curriculum {
+    recipe: Recipe,
+    /// Subsets of the self-attention layers, by their number, then in order of the layers.
+    subsets: Vec<Budget>,
+}
+
+impl Curriculum {
+    /// The curriculum of a recipe.
+    ///
+    /// # Errors
+    /// Of a layout that breaks its rules.
+    pub fn new(recipe: &Recipe) -> Result<Self, TrainError> {
+        let layout = recipe.layout()?;
+        let capable = &recipe.sizes.self_capable;
+        let mut masks: Vec<Vec<usize>> = (0..1_usize << capable.len())
+            .map(|bits| {
+                let active = capable.iter().enumerate().filter(|(i, _)| bits >> i & 1 == 1);
+                active.map(|(_, &layer)| layer).collect()
+            })
+            .collect();
+        masks.sort_by_key(|mask| (mask.len(), mask.clone()));
+        let subsets = match recipe.arm {
+            Arm::Dense => {
+                let schedule = Schedule::dense(recipe.sizes.n_layers);
+                vec![Budget { name: "dense".to_owned(), schedule }]
+            }
+            _ => masks
+                .iter()
+                .map(|mask| {
+                    let schedule = layout.schedule(mask)?;
+                    Ok(Budget { name: mask_name(mask), schedule })
+                })
+                .collect::<Result<Vec<_>, TrainError>>()?,
+        };
+        Ok(Self { recipe: recipe.clone(), subsets })
+    }
+
+    /// The stage of a step.
+    pub fn stage(&self, step: u64) -> Stage {
+        let steps = self.recipe.steps;
+        if step < steps.visual {
+            Stage::Visual
+        } else if step < steps.visual + steps.alternating {
+            Stage::Alternating
+        } else {
+            Stage::Universal
+        }
+    }
+
+    /// The budgets of a step, the largest first.
+    pub fn budgets(&self, step: u64) -> Vec<&Budget> {
+        let (smallest, largest) = (&self.subsets[0], self.largest());
+        if self.subsets.len() == 1 {
+            return vec![largest];
+        }
+        match (self.stage(step), self.recipe.sampling) {
+            (Stage::Visual, _) => vec![largest],
+            (Stage::Alternating, _) => vec![largest, smallest],
+            (Stage::Universal, Sampling::One) => {
+                vec![&self.subsets[self.draw(step, self.subsets.len())]]
+            }
+            (Stage::Universal, Sampling::Sandwich) => {
+                let between = &self.subsets[1..self.subsets.len() - 1];
+                let mut budgets = vec![largest, smallest];
+                if !between.is_empty() {
+                    budgets.push(&between[self.draw(step, between.len())]);
+                }
+                budgets
+            }
+        }
+    }
+
+    fn draw(&self, step: u64, n: usize) -> usize {
+        Noise::new(self.recipe.seed ^ (step << 20), "budget").below(n)
+    }
+
+    /// Every subset, cheapest first; one schedule for the controls.
+    pub fn subsets(&self) -> &[Budget] {
+        &self.subsets
+    }
+
+    /// The budget with all self-attention layers.
+    pub fn largest(&self) -> &Budget {
+        &self.subsets[self.subsets.len() - 1]
+    }
+
+    /// The learning rate of a step: linear warm-up over 3 % of the steps, then a cosine to zero.
+    pub fn learning_rate(&self, step: u64) -> f64 {
+        let total = self.recipe.steps.total() as f64;
+        let warm_up = (0.03 * total).max(1.0);
+        let done = step as f64 + 1.0;
+        let share = if done < warm_up {
+            done / warm_up
+        } else {
+            0.5 * (1.0 + (PI * ((done - warm_up) / (total - warm_up).max(1.0)).min(1.0)).cos())
+        };
+        self.recipe.learning_rate * share
+    }
+
+    /// Whether dense grounding supervision is on at a step.
+    pub fn grounds(&self, step: u64) -> bool {
+        let late = step * 10 >= self.recipe.steps.total() * 7;
+        !(self.recipe.arm == Arm::LateAnswersOnly && late)
+    }
+
+    /// What becomes of the picture's update.
+    pub fn refinement(&self) -> Refinement {
+        match self.recipe.arm {
+            Arm::DiscardRefinement => Refinement::Discard,
+            Arm::Universal | Arm::LateAnswersOnly | Arm::CrossOnly | Arm::Dense => {
+                Refinement::Apply
+            }
+        }
+    }
+}
+
+/// `sa{2,5}` for the subset of layers 2 and 5.
+pub fn mask_name(mask: &[usize]) -> String {
+    let layers: Vec<String> = mask.iter().map(ToString::to_string).collect();
+    format!("sa{{{}}}", layers.join(","))
+}

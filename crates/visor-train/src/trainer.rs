@@ -1,0 +1,344 @@
+//! Universal training, step by step.
+
+use crate::batch::{Batch, Sight};
+use crate::error::TrainError;
+use crate::loss::{Grounder, Labels, answers, distillation};
+use crate::optimizer::{FlatAdamW, Settings};
+use crate::pass::Lifted;
+use crate::recipe::Recipe;
+use crate::schedule::{Curriculum, Stage};
+use crate::vocabulary::{IMAGE, Vocabulary};
+use burn::module::Module;
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Tensor, TensorData, activation};
+use visor_core::PositionScheme;
+use visor_model::config::ModelConfig;
+use visor_model::init::{FromScratch, Noise};
+use visor_model::linear::Bias;
+use visor_model::{Extension, Head, Network, weights};
+use visor_tasks::{Mixture, Sample, Split, Suite};
+
+/// Everything that is trained: the network, and a head that exists in training only.
+#[derive(Module, Debug)]
+pub struct Trained {
+    /// The network.
+    pub network: Network,
+    /// The head.
+    pub grounder: Grounder,
+}
+
+/// A run in progress.
+#[derive(Debug)]
+pub struct Trainer {
+    recipe: Recipe,
+    suite: Suite,
+    mixture: Mixture,
+    vocabulary: Vocabulary,
+    config: ModelConfig,
+    extension: Extension,
+    positions: PositionScheme,
+    curriculum: Curriculum,
+    device: Device,
+    trained: Trained,
+    optimizer: FlatAdamW,
+    step: u64,
+}
+
+/// What a step did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepReport {
+    /// Steps done, this one included.
+    pub step: u64,
+    /// The stage.
+    pub stage: Stage,
+    /// Cross-entropy of the answers, by budget.
+    pub answers: Vec<(String, f32)>,
+    /// The alignment loss.
+    pub alignment: f32,
+    /// The refinement loss of the largest budget.
+    pub refinement: f32,
+    /// Norm of the gradient before clipping.
+    pub gradient_norm: f32,
+    /// The learning rate.
+    pub learning_rate: f64,
+    /// Questions answered in the step.
+    pub questions: usize,
+}
+
+impl Trainer {
+    /// A run from its beginning. `device` must be one that tracks gradients.
+    ///
+    /// # Errors
+    /// Of a recipe that cannot be followed.
+    pub fn new(recipe: &Recipe, device: &Device) -> Result<Self, TrainError> {
+        recipe.check()?;
+        let suite = recipe.suite()?;
+        let vocabulary = Vocabulary::new(&suite);
+        let config = recipe.config(vocabulary.len(), vocabulary.id(IMAGE)?)?;
+        let extension = Extension {
+            layout: recipe.layout()?,
+            cross_kv_heads: recipe.sizes.n_kv_heads,
+            cross_bias: Bias::Without,
+        };
+        let words = |letter: &str| -> Result<Vec<u32>, TrainError> {
+            (0..suite.grid()).map(|i| vocabulary.id(&format!("{letter}{i}"))).collect()
+        };
+        let from_scratch =
+            FromScratch { seed: recipe.seed, row_words: words("r")?, column_words: words("c")? };
+        let network = Network::new(&config, Some(&extension), Head::Tied, device);
+        let network = from_scratch.fill(network, device)?;
+        let grounder = Grounder::new(recipe.sizes.d_model, device);
+        let grounder = weights::fill(grounder, device, &mut |name, shape| {
+            let n = shape.iter().product();
+            Ok(Noise::new(recipe.seed, name).normal(n, (recipe.sizes.d_model as f32).powf(-0.5)))
+        })?;
+        let trained = Trained { network, grounder };
+        let settings = Settings { beta_1: 0.9, beta_2: 0.98, clip: recipe.clip };
+        let optimizer = FlatAdamW::new(&trained, settings);
+        Ok(Self {
+            mixture: recipe.mixture()?,
+            suite,
+            vocabulary,
+            config,
+            extension,
+            positions: recipe.positions(),
+            curriculum: Curriculum::new(recipe)?,
+            device: device.clone(),
+            trained,
+            optimizer,
+            step: 0,
+            recipe: recipe.clone(),
+        })
+    }
+
+    /// The batches of a step: a function of recipe and step alone, so that they can be made ahead
+    /// on other threads.
+    ///
+    /// # Errors
+    /// Of a word that the vocabulary lacks.
+    pub fn batches(feed: &Feed, step: u64) -> Result<Vec<Batch>, TrainError> {
+        (0..feed.recipe.accumulate as u64).map(|part| feed.batch(step, part)).collect()
+    }
+
+    /// What makes batches.
+    pub fn feed(&self) -> Feed {
+        Feed {
+            recipe: self.recipe.clone(),
+            suite: self.suite,
+            mixture: self.mixture.clone(),
+            vocabulary: self.vocabulary.clone(),
+            curriculum_visual_steps: self.recipe.steps.visual,
+        }
+    }
+
+    /// Does the next step on its batches.
+    ///
+    /// # Errors
+    /// [`TrainError::NonFinite`].
+    pub fn step(&mut self, batches: &[Batch]) -> Result<StepReport, TrainError> {
+        let mut report = StepReport {
+            step: self.step + 1,
+            stage: self.curriculum.stage(self.step),
+            answers: Vec::new(),
+            alignment: 0.0,
+            refinement: 0.0,
+            gradient_norm: 0.0,
+            learning_rate: self.curriculum.learning_rate(self.step),
+            questions: batches.iter().map(|batch| batch.asked.len()).sum(),
+        };
+        let mut gradient: Option<Tensor<1>> = None;
+        for batch in batches {
+            let loss = self.loss(batch, &mut report)? / batches.len() as f64;
+            let gradients = GradientsParams::from_grads(loss.backward(), &self.trained);
+            let part = self.optimizer.flatten(&self.trained, gradients);
+            gradient = Some(match gradient {
+                Some(sum) => sum + part,
+                None => part,
+            });
+        }
+        if let Some(gradient) = gradient {
+            let lr = report.learning_rate;
+            let (trained, norm) = self.optimizer.step(self.trained.clone(), gradient, lr);
+            self.trained = trained;
+            report.gradient_norm = norm;
+        }
+        self.step += 1;
+        Ok(report)
+    }
+
+    fn loss(&self, batch: &Batch, report: &mut StepReport) -> Result<Tensor<1>, TrainError> {
+        let network = &self.trained.network;
+        let lifted = Lifted::new(batch, &self.config, self.positions, &self.device);
+        let depths = self.recipe.sizes.self_capable.len().min(3);
+        let labels = Labels::new(batch, &self.vocabulary, depths, &self.device)?;
+        let grounds = self.curriculum.grounds(self.step);
+        let encoded = lifted.encode(network)?;
+        let weights = self.recipe.losses;
+        let visual_only = report.stage == Stage::Visual;
+        let (align, refine) =
+            if visual_only { (1.0, 1.0) } else { (weights.alignment, weights.refinement) };
+        let mut parts = Vec::new();
+        if grounds {
+            let alignment = labels.alignment(network, &encoded);
+            report.alignment = self.finite("alignment", &alignment)?;
+            parts.push(alignment * align);
+        }
+        let mut teacher: Option<Tensor<2>> = None;
+        for budget in self.curriculum.budgets(self.step) {
+            let refinement = self.curriculum.refinement();
+            let passed = lifted.answer(network, encoded.clone(), &budget.schedule, refinement)?;
+            if grounds
+                && refinement == visor_model::layer::Refinement::Apply
+                && let Some(loss) =
+                    labels.refinement(network, &self.trained.grounder, &passed.refined)
+            {
+                let value = self.finite("refinement", &loss)?;
+                if report.refinement == 0.0 {
+                    report.refinement = value;
+                }
+                parts.push(loss * refine);
+            }
+            if visual_only {
+                break;
+            }
+            let loss = answers(&passed.logits, &self.targets(batch));
+            report.answers.push((budget.name.clone(), self.finite(&budget.name, &loss)?));
+            // A largest budget that has learned nothing yet has nothing to teach.
+            let taught = teacher.as_ref().filter(|_| report.stage == Stage::Universal);
+            match taught {
+                Some(teacher) => {
+                    let share = f64::from(weights.distillation);
+                    let close = distillation(&passed.logits, teacher);
+                    parts.push(loss * (1.0 - share) + close * share);
+                }
+                None => parts.push(loss),
+            }
+            teacher.get_or_insert_with(|| activation::softmax(passed.logits.detach(), 1));
+        }
+        let sum = parts.into_iter().reduce(|sum, part| sum + part);
+        Ok(sum.unwrap_or_else(|| answers_of_nothing(&self.device)))
+    }
+
+    fn targets(&self, batch: &Batch) -> Tensor<2, burn::tensor::Int> {
+        let ids: Vec<i64> = batch.targets.iter().map(|&(_, id)| i64::from(id)).collect();
+        let n = ids.len();
+        Tensor::from_data(TensorData::new(ids, [n, 1]), &self.device)
+    }
+
+    fn finite(&self, pass: &str, loss: &Tensor<1>) -> Result<f32, TrainError> {
+        let value = loss.clone().detach().into_scalar::<f32>();
+        if value.is_finite() {
+            return Ok(value);
+        }
+        Err(TrainError::NonFinite { step: self.step + 1, pass: pass.to_owned(), loss: value })
+    }
+
+    /// Steps done.
+    pub fn steps_done(&self) -> u64 {
+        self.step
+    }
+
+    /// The recipe.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// The curriculum.
+    pub fn curriculum(&self) -> &Curriculum {
+        &self.curriculum
+    }
+
+    /// The vocabulary.
+    pub fn vocabulary(&self) -> &Vocabulary {
+        &self.vocabulary
+    }
+
+    /// The configuration of the network.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The suite.
+    pub fn suite(&self) -> &Suite {
+        &self.suite
+    }
+
+    /// The network as it stands.
+    pub fn network(&self) -> &Network {
+        &self.trained.network
+    }
+
+    /// The network's values on the same device without gradients.
+    pub fn for_inference(&self) -> (Network, Device) {
+        let device = self.device.clone().inner();
+        let plain = Trained {
+            network: self.build(&device),
+            grounder: Grounder::new(self.recipe.sizes.d_model, &device),
+        };
+        (self.optimizer.write(plain).network, device)
+    }
+
+    fn build(&self, device: &Device) -> Network {
+        Network::new(&self.config, Some(&self.extension), Head::Tied, device)
+    }
+
+    /// Number of parameters of the network.
+    pub fn parameters(&self) -> u64 {
+        self.trained.network.num_params() as u64
+    }
+
+    /// VISOR's own sizes of the network.
+    pub fn extension(&self) -> &Extension {
+        &self.extension
+    }
+
+    /// The optimiser, for saving.
+    pub(crate) fn optimizer(&self) -> &FlatAdamW {
+        &self.optimizer
+    }
+
+    /// Goes on from a saved state.
+    pub(crate) fn restore(
+        &mut self,
+        step: u64,
+        state: crate::optimizer::State,
+    ) -> Result<(), TrainError> {
+        self.optimizer.restore(state)?;
+        self.trained = self.optimizer.write(self.trained.clone());
+        self.step = step;
+        Ok(())
+    }
+}
+
+/// A loss of zero: a stage of a control that has nothing to learn yet.
+fn answers_of_nothing(device: &Device) -> Tensor<1> {
+    Tensor::zeros([1], device).require_grad()
+}
+
+/// Makes the batches of a run.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    recipe: Recipe,
+    suite: Suite,
+    mixture: Mixture,
+    vocabulary: Vocabulary,
+    curriculum_visual_steps: u64,
+}
+
+impl Feed {
+    fn batch(&self, step: u64, part: u64) -> Result<Batch, TrainError> {
+        let size = self.recipe.batch as u64;
+        let first = (step * self.recipe.accumulate as u64 + part) * size;
+        let samples: Vec<Sample> = (first..first + size)
+            .map(|index| {
+                let seed = self.recipe.seed << 40 | index;
+                self.suite.sample(Split::Train, self.mixture.pick(index), seed)
+            })
+            .collect();
+        let sight = match step < self.curriculum_visual_steps {
+            true => Sight::Whole,
+            false => Sight::HalfOfQuestionsPartial { seed: self.recipe.seed ^ (first << 8) },
+        };
+        Batch::pack(&self.suite, &self.vocabulary, &samples, sight)
+    }
+}
