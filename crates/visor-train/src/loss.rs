@@ -109,22 +109,29 @@ impl Labels {
         Ok(Self { words, neighbours })
     }
 
-    /// Patches name their object's colour and shape: `encoded` is `[B, V, E]`.
-    pub fn alignment(&self, network: &Network, encoded: &Tensor<3>) -> Tensor<1> {
-        self.words[0].loss(network, encoded)
+    /// Patches name their object's colour and shape: `contents` is `[B, V, E]`, without places.
+    pub fn alignment(&self, network: &Network, contents: &Tensor<3>) -> Tensor<1> {
+        self.words[0].loss(network, contents)
     }
 
     /// Mean over the refined pictures of what each should tell.
+    ///
+    /// `places` is what the places of patches add to the picture, `[B, V, E]`. It is taken off
+    /// before words are asked for: a patch that must look like a word as a whole forgets where it
+    /// stands, and then cross-attention cannot find it (seen in a pilot: places fell to a twentieth
+    /// of the picture's power and look-ups by row and column were never learned).
     pub fn refinement(
         &self,
         network: &Network,
         grounder: &Grounder,
         refined: &[Tensor<3>],
+        places: &Tensor<3>,
     ) -> Option<Tensor<1>> {
         let neighbours = self.neighbours.as_ref()?;
         let losses = refined.iter().enumerate().map(|(i, visual)| {
             let depth = (i + 1).min(self.words.len() - 1);
-            grounder.loss(network, visual, neighbours) + self.words[depth].loss(network, visual)
+            let contents = visual.clone() - places.clone();
+            grounder.loss(network, visual, neighbours) + self.words[depth].loss(network, &contents)
         });
         let sum = losses.reduce(|sum, loss| sum + loss)?;
         Some(sum / refined.len() as f64)

@@ -67,6 +67,14 @@ impl Lifted {
         network.encode(self.pixels.clone(), &|| Ok(()))
     }
 
+    /// The contents of the patches without their places, `[B, V, E]`.
+    ///
+    /// # Errors
+    /// Of pixels of another size.
+    pub fn contents(&self, network: &Network) -> Result<Tensor<3>, ModelError> {
+        network.contents(self.pixels.clone())
+    }
+
     /// Runs the decoder over encoded pictures and asks for the answers.
     ///
     /// # Errors
@@ -83,22 +91,6 @@ impl Lifted {
         let [b, t, e] = streams.text.dims();
         let rows = streams.text.reshape([b * t, e]).select(0, self.rows.clone()); // [targets, E]
         Ok(Passed { logits: network.logits(rows), refined })
-    }
-
-    /// The picture after each self-attention layer, without regard to any question.
-    ///
-    /// # Errors
-    /// None in a sound network.
-    pub fn refine(
-        &self,
-        network: &Network,
-        encoded: Tensor<3>,
-        schedule: &Schedule,
-    ) -> Result<Vec<Tensor<3>>, ModelError> {
-        // The visual stream never sees the question, so one token of text is as good as all.
-        let text = network.decoder().embed(self.ids.clone());
-        let (_, refined) = self.run(network, text, encoded, schedule, Refinement::Apply)?;
-        Ok(refined)
     }
 
     /// Number of pictures.
