@@ -81,15 +81,6 @@ impl Network {
         Ok(self.connector.forward(self.vision.forward(pixels, interrupt)?))
     }
 
-    /// What [`encode`](Self::encode) gives for patches that stand nowhere, `[tiles, N, E]`: their
-    /// content alone. For training, whose labels name contents and not places.
-    ///
-    /// # Errors
-    /// [`ModelError::TileSize`].
-    pub fn contents(&self, pixels: Tensor<4>) -> Result<Tensor<3>, ModelError> {
-        Ok(self.connector.forward(self.vision.without_places(pixels)?))
-    }
-
     /// Adds the conditional position to whole pictures `[pictures, N, E]`.
     pub fn condition(&self, pictures: Tensor<3>) -> Tensor<3> {
         match &self.conditional {

@@ -119,37 +119,11 @@ impl VisionEncoder {
         pixels: Tensor<4>,
         interrupt: &dyn Fn() -> Result<(), ModelError>,
     ) -> Result<Tensor<3>, ModelError> {
-        self.check(&pixels)?;
-        self.encode(self.embed(pixels) + self.places(), interrupt)
-    }
-
-    /// The same as if patches stood nowhere: their content alone.
-    ///
-    /// # Errors
-    /// [`ModelError::TileSize`].
-    pub fn without_places(&self, pixels: Tensor<4>) -> Result<Tensor<3>, ModelError> {
-        self.check(&pixels)?;
-        self.encode(self.embed(pixels), &|| Ok(()))
-    }
-
-    fn check(&self, pixels: &Tensor<4>) -> Result<(), ModelError> {
         let [_, _, height, width] = pixels.dims();
         if height != self.image_size || width != self.image_size {
             return Err(ModelError::TileSize { expected: self.image_size, height, width });
         }
-        Ok(())
-    }
-
-    /// `[1, P, E]`.
-    fn places(&self) -> Tensor<3> {
-        self.embeddings.position_embedding.weight.val().unsqueeze()
-    }
-
-    fn encode(
-        &self,
-        mut x: Tensor<3>,
-        interrupt: &dyn Fn() -> Result<(), ModelError>,
-    ) -> Result<Tensor<3>, ModelError> {
+        let mut x = self.embed(pixels); // [tiles, P, E]
         for layer in &self.encoder.layers {
             interrupt()?;
             x = layer.forward(x);
@@ -176,7 +150,8 @@ impl VisionEncoder {
             .permute([0, 2, 4, 1, 3, 5]) // [tiles, grid, grid, channels, side, side]
             .reshape([tiles * grid * grid, values]);
         let x = patches.matmul(weight.val().reshape([e, values]).transpose()); // [tiles * P, E]
-        (x + bias.val().unsqueeze()).reshape([tiles, grid * grid, e])
+        let x = (x + bias.val().unsqueeze()).reshape([tiles, grid * grid, e]);
+        x + self.embeddings.position_embedding.weight.val().unsqueeze()
     }
 }
 

@@ -69,8 +69,8 @@ pub enum Sight {
 
 /// How pixels are scaled: `(x / 255 - MEAN) / SPREAD`.
 pub const MEAN: f32 = 0.25;
-/// See [`MEAN`].
-pub const SPREAD: f32 = 0.25;
+/// See [`MEAN`]. One keeps a patch about as strong as its place when training begins.
+pub const SPREAD: f32 = 1.0;
 
 impl Batch {
     /// Packs samples.

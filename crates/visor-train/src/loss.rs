@@ -6,8 +6,8 @@ use crate::vocabulary::Vocabulary;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 use std::collections::BTreeMap;
-use visor_model::Network;
 use visor_model::linear::{Bias, Linear};
+use visor_model::{Network, VisualToken};
 use visor_tasks::Slot;
 
 /// Added to the logits of words that a label does not choose among.
@@ -109,33 +109,51 @@ impl Labels {
         Ok(Self { words, neighbours })
     }
 
-    /// Patches name their object's colour and shape: `contents` is `[B, V, E]`, without places.
-    pub fn alignment(&self, network: &Network, contents: &Tensor<3>) -> Tensor<1> {
-        self.words[0].loss(network, contents)
+    /// Patches name their object's colour and shape, their row and their column: `encoded` is
+    /// `[B, V, E]`.
+    pub fn alignment(&self, network: &Network, encoded: &Tensor<3>) -> Tensor<1> {
+        self.words[0].loss(network, encoded)
     }
 
     /// Mean over the refined pictures of what each should tell.
-    ///
-    /// `places` is what the places of patches add to the picture, `[B, V, E]`. It is taken off
-    /// before words are asked for: a patch that must look like a word as a whole forgets where it
-    /// stands, and then cross-attention cannot find it (seen in a pilot: places fell to a twentieth
-    /// of the picture's power and look-ups by row and column were never learned).
     pub fn refinement(
         &self,
         network: &Network,
         grounder: &Grounder,
         refined: &[Tensor<3>],
-        places: &Tensor<3>,
     ) -> Option<Tensor<1>> {
         let neighbours = self.neighbours.as_ref()?;
         let losses = refined.iter().enumerate().map(|(i, visual)| {
             let depth = (i + 1).min(self.words.len() - 1);
-            let contents = visual.clone() - places.clone();
-            grounder.loss(network, visual, neighbours) + self.words[depth].loss(network, &contents)
+            grounder.loss(network, visual, neighbours) + self.words[depth].loss(network, visual)
         });
         let sum = losses.reduce(|sum, loss| sum + loss)?;
         Some(sum / refined.len() as f64)
     }
+}
+
+/// Words to choose among, and which one names which row of the flattened picture.
+type Group = (Vec<u32>, Vec<(usize, u32)>);
+
+fn ids(vocabulary: &Vocabulary, words: &[&str]) -> Result<Vec<u32>, TrainError> {
+    words.iter().map(|word| vocabulary.id(word)).collect()
+}
+
+/// Every patch names its row and its column.
+///
+/// Without this a patch comes to look like its object's words alone: in pilots its place fell to a
+/// twentieth of its power and cross-attention never learned to look up a row and a column.
+fn places(batch: &Batch, vocabulary: &Vocabulary) -> Result<[Group; 2], TrainError> {
+    let patches = || batch.maps.iter().flat_map(|map| &map.visual);
+    let group = |letter: char, place: fn(&VisualToken) -> usize| -> Result<Group, TrainError> {
+        let n = patches().map(place).max().map_or(0, |last| last + 1);
+        let words = (0..n)
+            .map(|i| vocabulary.id(&format!("{letter}{i}")))
+            .collect::<Result<Vec<u32>, _>>()?;
+        let labels = patches().map(|patch| words[place(patch)]).enumerate().collect();
+        Ok((words, labels))
+    };
+    Ok([group('r', |patch| patch.row)?, group('c', |patch| patch.column)?])
 }
 
 impl WordLabels {
@@ -167,11 +185,16 @@ impl WordLabels {
                 }
             }
         }
-        let (mut rows, mut excluded, mut targets, mut weights) = (vec![], vec![], vec![], vec![]);
+        let mut groups: Vec<Group> = Vec::new();
         for (slot, labels) in found {
+            groups.push((ids(vocabulary, slot.words().unwrap_or_default())?, labels));
+        }
+        groups.extend(places(batch, vocabulary)?);
+        let (mut rows, mut excluded, mut targets, mut weights) = (vec![], vec![], vec![], vec![]);
+        for (words, labels) in groups {
             let mut mask = vec![EXCLUDED; vocab];
-            for word in slot.words().unwrap_or_default() {
-                mask[vocabulary.id(word)? as usize] = 0.0;
+            for &word in &words {
+                mask[word as usize] = 0.0;
             }
             let weight = if depth == 0 { 1.0 } else { 0.5 } / labels.len() as f32;
             for (row, word) in labels {
@@ -180,13 +203,6 @@ impl WordLabels {
                 targets.push(i64::from(word));
                 weights.push(weight);
             }
-        }
-        if rows.is_empty() {
-            // A row of no weight keeps every tensor non-empty.
-            rows.push(0);
-            excluded.extend(std::iter::repeat_n(0.0, vocab));
-            targets.push(0);
-            weights.push(0.0);
         }
         let n = rows.len();
         Ok(Self {

@@ -67,14 +67,6 @@ impl Lifted {
         network.encode(self.pixels.clone(), &|| Ok(()))
     }
 
-    /// The contents of the patches without their places, `[B, V, E]`.
-    ///
-    /// # Errors
-    /// Of pixels of another size.
-    pub fn contents(&self, network: &Network) -> Result<Tensor<3>, ModelError> {
-        network.contents(self.pixels.clone())
-    }
-
     /// Runs the decoder over encoded pictures and asks for the answers.
     ///
     /// # Errors

@@ -173,15 +173,13 @@ impl Trainer {
         let labels = Labels::new(batch, &self.vocabulary, depths, &self.device)?;
         let grounds = self.curriculum.grounds(self.step);
         let encoded = lifted.encode(network)?;
-        let contents = lifted.contents(network)?;
-        let places = encoded.clone() - contents.clone();
         let weights = self.recipe.losses;
         let visual_only = report.stage == Stage::Visual;
         let (align, refine) =
             if visual_only { (1.0, 1.0) } else { (weights.alignment, weights.refinement) };
         let mut parts = Vec::new();
         if grounds {
-            let alignment = labels.alignment(network, &contents);
+            let alignment = labels.alignment(network, &encoded);
             report.alignment = self.finite("alignment", &alignment)?;
             parts.push(alignment * align);
         }
@@ -192,7 +190,7 @@ impl Trainer {
             if grounds
                 && refinement == visor_model::layer::Refinement::Apply
                 && let Some(loss) =
-                    labels.refinement(network, &self.trained.grounder, &passed.refined, &places)
+                    labels.refinement(network, &self.trained.grounder, &passed.refined)
             {
                 let value = self.finite("refinement", &loss)?;
                 if report.refinement == 0.0 {
