@@ -75,7 +75,7 @@ fn main() -> Result<()> {
 }
 
 fn measure(name: &'static str, steps: u64, curriculum: Steps) -> Result<Stage> {
-    let device = training(open(&DeviceRequest::Cpu)?);
+    let device = training(&open(DeviceRequest::Cpu)?);
     let mut recipe = Recipe::nano(1);
     recipe.steps = curriculum;
     let mut trainer = Trainer::new(&recipe, &device)?;

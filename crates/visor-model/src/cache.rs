@@ -77,7 +77,7 @@ pub enum LayerCache {
         /// Keys and values of the text.
         text: KvCache,
         /// Keys and values of the picture; set by prefill, never appended to.
-        visual: Option<VisualKeys>,
+        visual: Option<Box<VisualKeys>>,
     },
     /// Text attends to picture and text.
     SelfAttention {
@@ -119,7 +119,9 @@ impl LayerCache {
     /// The picture's keys, made by `make` when they are first asked for.
     pub(crate) fn visual(&mut self, make: impl FnOnce() -> VisualKeys) -> VisualKeys {
         match self {
-            Self::CrossAttention { visual, .. } => visual.get_or_insert_with(make).clone(),
+            Self::CrossAttention { visual, .. } => {
+                visual.get_or_insert_with(|| Box::new(make())).as_ref().clone()
+            }
             Self::TextOnly { .. } | Self::SelfAttention { .. } => make(),
         }
     }

@@ -1,6 +1,7 @@
 //! What can go wrong in the network.
 
 use thiserror::Error;
+use visor_runtime::{BackboneError, Cancelled};
 
 /// An error of the network or of filling it.
 #[derive(Debug, Error)]
@@ -40,13 +41,36 @@ pub enum ModelError {
         /// Size of the vocabulary.
         vocab: usize,
     },
+    /// A picture that was cut into tiles, for a family that takes it whole.
+    #[error("this model takes a picture as one tile, got one cut into {got} tiles")]
+    Tiles {
+        /// Tiles of the picture.
+        got: usize,
+    },
+    /// A routing token of another model.
+    #[error("the routing token has {got} values, this model's tokens have {expected}")]
+    RoutingToken {
+        /// Width of a token.
+        expected: usize,
+        /// Width of the routing token.
+        got: usize,
+    },
     /// The work was called off.
-    #[error("cancelled")]
-    Cancelled,
+    #[error(transparent)]
+    Cancelled(#[from] Cancelled),
     /// A configuration that cannot be built.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
     /// A checkpoint that does not fit.
     #[error(transparent)]
     Checkpoint(#[from] visor_checkpoint::CheckpointError),
+}
+
+impl From<ModelError> for BackboneError {
+    fn from(error: ModelError) -> Self {
+        match error {
+            ModelError::Cancelled(cancelled) => Self::Cancelled(cancelled),
+            other => Self::Failed(Box::new(other)),
+        }
+    }
 }

@@ -20,7 +20,7 @@ pub mod keys;
 pub mod layer;
 pub mod linear;
 pub mod mlp;
-//MODEL mod model;
+mod model;
 pub mod network;
 pub mod norm;
 pub mod placement;
@@ -30,6 +30,8 @@ pub mod weights;
 
 pub use config::{ConfigError, ModelConfig};
 pub use error::ModelError;
-//MODEL pub use model::VisorModel;
+pub use model::{
+    AtDecision, Blueprint, Decoding, EncodedPictures, LoadReport, VisorModel, parameters,
+};
 pub use network::{Extension, Head, Network};
 pub use placement::{Placement, TextToken, TokenMap, VisualToken};

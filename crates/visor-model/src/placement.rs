@@ -2,7 +2,7 @@
 //!
 //! Everything follows from explicit positions: a token keeps the index that it has in the dense
 //! prompt, whatever layers see of it. Polarity is written here once: a bias is 0 where a query may
-//! read a key and [`BLOCKED`] where it may not.
+//! read a key and a large negative number where it may not.
 
 use crate::rotary::{Position, RotaryConfig, RotaryTable};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -171,6 +171,7 @@ struct Sizes {
     n_visual: usize,
 }
 
+#[derive(Clone, Copy)]
 enum Block {
     Text,
     Joint,

@@ -157,13 +157,13 @@ impl VisionEncoder {
 
 impl VisionLayer {
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let x = x.clone() + self.self_attn.forward(self.layer_norm1.forward(x));
+        let x = x.clone() + self.self_attn.forward(&self.layer_norm1.forward(x));
         x.clone() + self.mlp.forward(self.layer_norm2.forward(x))
     }
 }
 
 impl VisionAttention {
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+    fn forward(&self, x: &Tensor<3>) -> Tensor<3> {
         let split = |linear: &Linear| self.heads.split(linear.forward(x.clone()));
         let (q, k, v) = (split(&self.q_proj), split(&self.k_proj), split(&self.v_proj));
         self.out_proj.forward(self.heads.merge(attend(q, k, v, None)))

@@ -13,15 +13,14 @@ pub(crate) fn zeros<const R: usize>(shape: [usize; R], device: &Device) -> Param
     Param::uninitialized(ParamId::new(), init, device.clone(), true, Shape::from(shape))
 }
 
+/// Gives the values of a parameter for its name and shape.
+pub type Values<'a> = &'a mut dyn FnMut(&str, &[usize]) -> Result<Vec<f32>, ModelError>;
+
 /// Fills every parameter of `module` from what `value` gives for its name and shape.
 ///
 /// # Errors
 /// The first one that `value` returns.
-pub fn fill<M: Module>(
-    module: M,
-    device: &Device,
-    value: &mut dyn FnMut(&str, &[usize]) -> Result<Vec<f32>, ModelError>,
-) -> Result<M, ModelError> {
+pub fn fill<M: Module>(module: M, device: &Device, value: Values<'_>) -> Result<M, ModelError> {
     let mut filler = Filler { path: Path::default(), device, value, error: None };
     let module = module.map(&mut filler);
     match filler.error {
@@ -78,7 +77,7 @@ impl Path {
 struct Filler<'a> {
     path: Path,
     device: &'a Device,
-    value: &'a mut dyn FnMut(&str, &[usize]) -> Result<Vec<f32>, ModelError>,
+    value: Values<'a>,
     error: Option<ModelError>,
 }
 

@@ -78,7 +78,8 @@ impl ModelShape {
     }
 }
 
-/// The routing token's row through the layers before the decision.
+/// The routing token's row through the layers before the decision: what one more row of text costs
+/// there. There is no causal halving, so the products of older rows with its masked key count too.
 fn routing_row(
     decoder: &DecoderShape,
     schedule: &Schedule,
@@ -86,13 +87,9 @@ fn routing_row(
     decision_layer: usize,
 ) -> Flops {
     let Prompt { n_text, n_visual, n_keys, .. } = prompt;
-    let text = decoder.projections(1) + decoder.attention(1, n_text + 1) + decoder.ffn(1);
-    let row = |&mode: &LayerMode| match mode {
-        LayerMode::TextOnly => text,
-        LayerMode::CrossAttention => {
-            text + decoder.cross_queries(1) + decoder.attention(1, n_keys + 1)
-        }
-        LayerMode::SelfAttention => text + decoder.attention(1, n_visual),
+    let row = |&mode: &LayerMode| {
+        let layer = |n_text| decoder.prefill_layer(mode, n_text, n_visual, n_keys);
+        layer(n_text + 1) - layer(n_text)
     };
     schedule.modes().iter().take(decision_layer).map(row).sum()
 }

@@ -1,0 +1,163 @@
+//! `visor ask`: a question about pictures, answered at a budget.
+
+mod generation;
+mod json;
+mod memory;
+mod messages;
+mod pictures;
+mod words;
+
+use crate::ending::Usage;
+use crate::interrupt::Interrupt;
+use crate::model::{ModelChoice, failed};
+use crate::output;
+use crate::threads::Threads;
+use anyhow::{Result, anyhow};
+use clap::Args;
+use generation::GenerationArgs;
+use std::io::{IsTerminal, stdout};
+use std::path::PathBuf;
+use visor::{
+    Answer, BudgetRequest, Cancel, DeviceRequest, Dtype, Event, Flops, LoadOptions, Model,
+    Prepared, Question, Trust,
+};
+
+/// Answer a question about pictures at a compute budget
+#[derive(Args)]
+pub(crate) struct Ask {
+    /// The question
+    #[arg(value_name = "PROMPT", required_unless_present = "messages")]
+    prompt: Option<String>,
+
+    /// A picture: PNG, JPEG, WebP, BMP or GIF; `-` reads it from standard input
+    #[arg(long = "image", value_name = "PIC", conflicts_with = "messages")]
+    images: Vec<PathBuf>,
+
+    #[command(flatten)]
+    model: ModelChoice,
+
+    /// How much to compute: a rung of the model's ladder, or dense [default: the largest rung]
+    #[arg(long, value_name = "RUNG|auto|dense")]
+    budget: Option<BudgetRequest>,
+
+    /// Most GFLOPs before the first token; without --budget, the largest rung below is taken
+    #[arg(long, value_name = "X", value_parser = ceiling)]
+    max_gflops: Option<Flops>,
+
+    /// The device: cpu, wgpu or cuda[:N]
+    #[arg(long, default_value = "cpu")]
+    device: DeviceRequest,
+
+    /// Number format of activations: f32, f16 or bf16
+    #[arg(long, default_value = "f32")]
+    dtype: Dtype,
+
+    #[command(flatten)]
+    generation: GenerationArgs,
+
+    #[command(flatten)]
+    threads: Threads,
+
+    /// A JSON file with the question as a chat message, in place of PROMPT and --image
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["prompt", "raw_prompt"])]
+    messages: Option<PathBuf>,
+
+    /// Take PROMPT as the rendered chat template: nothing is added to it
+    #[arg(long)]
+    raw_prompt: bool,
+
+    /// Print one JSON object with answer, budget, cost and times
+    #[arg(long)]
+    json: bool,
+}
+
+fn ceiling(text: &str) -> Result<Flops, String> {
+    let giga = text.parse::<f64>().ok().and_then(Flops::from_giga);
+    giga.filter(|flops| *flops > Flops(0)).ok_or_else(|| "expected a positive number".to_owned())
+}
+
+impl Ask {
+    pub(crate) fn run(&self) -> Result<()> {
+        let settings = self.generation.settings()?;
+        let cancel = Cancel::new();
+        let mut question = self.question()?.settings(settings).cancel(cancel.clone());
+        if let Some(budget) = &self.budget {
+            question = question.budget(budget.clone());
+        }
+        if let Some(ceiling) = self.max_gflops {
+            question = question.ceiling(ceiling);
+        }
+        let model_ref = self.model.find()?;
+        self.threads.start()?;
+        let options = LoadOptions::default().device(self.device).dtype(self.dtype);
+        let model = Model::load(&model_ref, &options)?;
+        let prepared = model.prepare(question).map_err(failed)?;
+        if let Some(warning) = words::warning(prepared.unknown_words(), &model_ref) {
+            output::note(&warning);
+        }
+        // Before this, Control-C ends the process, which has nothing to put in order.
+        let _interrupt = Interrupt::watch(move || cancel.cancel())?;
+        let answer = self.answer(&model, prepared)?;
+        if self.json {
+            output::answer(&serde_json::to_string(&json::Report::new(&answer, &model))?)?;
+        }
+        output::note(&summary(&answer, &model));
+        Ok(())
+    }
+
+    fn question(&self) -> Result<Question> {
+        if let Some(file) = &self.messages {
+            return messages::question(file);
+        }
+        let prompt = self.prompt.as_deref().unwrap_or_default();
+        if prompt.trim().is_empty() {
+            return Err(Usage::because("the prompt is empty: expected a question"));
+        }
+        let question =
+            if self.raw_prompt { Question::rendered(prompt) } else { Question::new(prompt) };
+        pictures::add(question, &self.images)
+    }
+
+    /// Runs the request; unless JSON is wanted, prints the answer, on a terminal while it grows.
+    fn answer(&self, model: &Model, prepared: Prepared) -> Result<Answer> {
+        let grows = !self.json && stdout().is_terminal();
+        for event in model.generate(prepared) {
+            match event {
+                Ok(Event::Token { text, .. }) if grows => output::part(&text)?,
+                Ok(Event::Finished(answer)) => {
+                    match (self.json, grows) {
+                        (true, _) => {}
+                        (false, true) => output::answer("")?,
+                        (false, false) => output::answer(&answer.text)?,
+                    }
+                    return Ok(*answer);
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    if grows {
+                        output::answer("")?;
+                    }
+                    return Err(failed(error.into()));
+                }
+            }
+        }
+        Err(anyhow!("the model ended without an answer"))
+    }
+}
+
+/// What the answer was given at, and what it took.
+fn summary(answer: &Answer, model: &Model) -> String {
+    let trust = match model.load_report().verified.trust {
+        Trust::Hashed => "weights checked by their hash",
+        Trust::Stamped => "weights unchanged since they were hashed",
+        Trust::Unrecorded => "weights without a recorded hash",
+    };
+    format!(
+        "{} ({}): {} before the first token, {:.2}x cheaper than dense; {:.0} ms; {trust}",
+        answer.decided.name,
+        answer.decided.basis.word(),
+        answer.cost.cold.end_to_end,
+        answer.cost.saving(),
+        answer.timing.total.as_secs_f64() * 1e3,
+    )
+}

@@ -1,0 +1,115 @@
+//! The answer as one JSON object: a contract that scripts rely on.
+
+use super::memory;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use visor::{Answer, Model};
+
+#[derive(Serialize)]
+pub(crate) struct Report<'a> {
+    text: &'a str,
+    token_ids: &'a [u32],
+    prompt_tokens: usize,
+    visual_tokens: usize,
+    finish_reason: &'static str,
+    budget: Budget<'a>,
+    cost: Cost,
+    timing_ms: Milliseconds,
+    /// Null for an answer of a single token.
+    tokens_per_second: Option<f64>,
+    /// Null where the system does not tell.
+    peak_rss_bytes: Option<u64>,
+    device: String,
+    dtype: String,
+    model: &'a str,
+    model_sha256: Option<&'a str>,
+    /// Null without a policy.
+    policy: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Budget<'a> {
+    /// Null where nothing was asked for by name.
+    requested: Option<String>,
+    chosen: &'a str,
+    self_attention_layers: &'a [usize],
+    /// Null: all of them.
+    patches: Option<usize>,
+    basis: &'static str,
+    /// Absent where no policy was asked.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    probabilities: BTreeMap<&'a str, f32>,
+}
+
+#[derive(Serialize)]
+struct Cost {
+    gflops_prefill: f64,
+    gflops_end_to_end: f64,
+    gflops_dense_end_to_end: f64,
+    saving: f64,
+    spent_gflops: f64,
+    kv_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Milliseconds {
+    preprocess: f64,
+    encode: f64,
+    prefill: f64,
+    decode: f64,
+    first_token: f64,
+    total: f64,
+}
+
+impl<'a> Report<'a> {
+    /// Everything that is known about an answer.
+    pub(crate) fn new(answer: &'a Answer, model: &'a Model) -> Self {
+        let Answer { decided, cost, timing, .. } = answer;
+        let (card, (device, dtype)) = (model.card(), model.options());
+        let probabilities = decided.probabilities.iter();
+        Self {
+            text: &answer.text,
+            token_ids: &answer.token_ids,
+            prompt_tokens: answer.prompt_tokens,
+            visual_tokens: answer.visual_tokens,
+            finish_reason: answer.finish_reason.word(),
+            budget: Budget {
+                requested: answer.requested.as_ref().map(ToString::to_string),
+                chosen: &decided.name,
+                self_attention_layers: &decided.self_attention_layers,
+                patches: None,
+                basis: decided.basis.word(),
+                probabilities: probabilities.map(|(rung, p)| (rung.as_str(), *p)).collect(),
+            },
+            cost: Cost {
+                gflops_prefill: cost.cold.lm_prefill.giga(),
+                gflops_end_to_end: cost.cold.end_to_end.giga(),
+                gflops_dense_end_to_end: cost.dense.end_to_end.giga(),
+                saving: cost.saving(),
+                spent_gflops: cost.spent.giga(),
+                kv_bytes: cost.kv_bytes,
+            },
+            timing_ms: Milliseconds {
+                preprocess: ms(timing.preprocess),
+                encode: ms(timing.encode),
+                prefill: ms(timing.prefill),
+                decode: ms(timing.decode),
+                first_token: ms(timing.first_token),
+                total: ms(timing.total),
+            },
+            tokens_per_second: answer.tokens_per_second(),
+            peak_rss_bytes: memory::peak_bytes(),
+            device: device.to_string(),
+            dtype: dtype.to_string(),
+            model: &card.name,
+            model_sha256: card.sha256.as_deref(),
+            policy: None,
+        }
+    }
+}
+
+/// To the microsecond.
+fn ms(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1e3
+}

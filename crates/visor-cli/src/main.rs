@@ -1,0 +1,56 @@
+//! The `visor` binary: reads the command line, runs one command, says how it ended.
+//!
+//! Answers go to standard output, everything else to standard error. Exit codes: 0 done, 1 failed,
+//! 2 wrong usage.
+
+mod ask;
+mod devices;
+mod ending;
+mod files;
+mod inspect;
+mod interrupt;
+mod model;
+mod models;
+mod output;
+mod table;
+mod tasks;
+mod threads;
+mod train;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Run vision-language models at a compute budget that you choose.
+#[derive(Parser)]
+#[command(name = "visor", version, max_term_width = 100)]
+struct Visor {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Ask(Box<ask::Ask>),
+    Inspect(inspect::Inspect),
+    #[command(subcommand)]
+    Train(train::Train),
+    #[command(subcommand)]
+    Tasks(tasks::Tasks),
+    Models(models::Models),
+    Devices(devices::Devices),
+}
+
+fn main() -> ExitCode {
+    let visor = match Visor::try_parse() {
+        Ok(visor) => visor,
+        Err(error) => return ending::of_parsing(&error),
+    };
+    ending::of_command(match &visor.command {
+        Command::Ask(ask) => ask.run(),
+        Command::Inspect(inspect) => inspect.run(),
+        Command::Train(train) => train.run(),
+        Command::Tasks(tasks) => tasks.run(),
+        Command::Models(models) => models.run(),
+        Command::Devices(devices) => devices.run(),
+    })
+}

@@ -1,0 +1,90 @@
+//! The folder of a run: only ever a run's own, and of one run at a time.
+
+use crate::files::UNFINISHED;
+use crate::train::minutes;
+use anyhow::{Context, Result, bail};
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use visor_train::{run, state};
+
+/// The trained network, in the folder of its run.
+const CHECKPOINT: &str = "checkpoint";
+/// What it was found to be able to do.
+const RECORD: &str = "record.json";
+
+/// A folder that no other run writes to, for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct RunFolder {
+    path: PathBuf,
+    /// Locked where the system can lock folders.
+    _lock: Option<File>,
+}
+
+impl RunFolder {
+    /// Takes a folder that is new, empty, or a run's own.
+    ///
+    /// # Errors
+    /// If it holds other things or another run uses it.
+    pub(crate) fn take(path: &Path) -> Result<Self> {
+        let cannot = || format!("cannot use `{}` as the folder of a run", path.display());
+        fs::create_dir_all(path).with_context(cannot)?;
+        let lock = File::open(path).ok();
+        if let Some(Err(TryLockError::WouldBlock)) = lock.as_ref().map(File::try_lock) {
+            bail!("`{}` is in use by another run", path.display());
+        }
+        if !path.join(state::FILE).exists() {
+            for entry in fs::read_dir(path).with_context(cannot)? {
+                let name = entry.with_context(cannot)?.file_name().to_string_lossy().into_owned();
+                // What a run leaves that was killed before it saved its state for the first time.
+                let early = [run::LOG, minutes::FILE].contains(&name.as_str());
+                if !early && !name.starts_with(UNFINISHED) {
+                    bail!(
+                        "`{}` holds `{name}` and no saved state of a run: choose a new folder",
+                        path.display()
+                    );
+                }
+            }
+        }
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn checkpoint(&self) -> PathBuf {
+        self.path.join(CHECKPOINT)
+    }
+
+    pub(crate) fn record(&self) -> PathBuf {
+        self.path.join(RECORD)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_of_other_things_is_left_alone() {
+        let root = tempfile::TempDir::new().expect("a folder");
+        fs::write(root.path().join("log.jsonl"), b"").expect("written");
+        drop(RunFolder::take(root.path()).expect("a log alone is a run's"));
+        fs::write(root.path().join("thesis.tex"), b"").expect("written");
+        let error = RunFolder::take(root.path()).expect_err("not a run's").to_string();
+        assert!(error.contains("`thesis.tex`"), "{error}");
+        fs::write(root.path().join(state::FILE), b"").expect("written");
+        RunFolder::take(root.path()).expect("a run's own");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_is_one_runs_at_a_time() {
+        let root = tempfile::TempDir::new().expect("a folder");
+        let first = RunFolder::take(root.path()).expect("nobody's");
+        let error = RunFolder::take(root.path()).expect_err("the first one's").to_string();
+        assert!(error.contains("in use by another run"), "{error}");
+        drop(first);
+        RunFolder::take(root.path()).expect("nobody's again");
+    }
+}

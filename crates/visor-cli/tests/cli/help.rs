@@ -1,0 +1,19 @@
+//! The texts of `--help`, word for word: whoever changes an option sees what users will see.
+
+use crate::common::visor;
+
+#[test]
+fn help_says_what_there_is() {
+    for (name, args) in [
+        ("visor", vec!["--help"]),
+        ("ask", vec!["ask", "--help"]),
+        ("inspect", vec!["inspect", "--help"]),
+        ("models", vec!["models", "--help"]),
+        ("devices", vec!["devices", "--help"]),
+        ("tasks_generate", vec!["tasks", "generate", "--help"]),
+        ("tasks_show", vec!["tasks", "show", "--help"]),
+        ("train_universal", vec!["train", "universal", "--help"]),
+    ] {
+        insta::assert_snapshot!(name, visor(args).answer());
+    }
+}

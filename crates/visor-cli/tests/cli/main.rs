@@ -1,0 +1,17 @@
+//! The binary from end to end, as a user meets it.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod ask;
+mod checkpoints;
+mod common;
+mod full_disk;
+mod help;
+mod inspect;
+mod pictures;
+mod requests;
+mod resume;
+mod shipped;
+mod streams;
+mod tasks;
+mod train;

@@ -1,0 +1,199 @@
+//! Caches, decisions and what they must not change.
+
+use crate::support::*;
+use visor_core::{PositionScheme, Schedule};
+use visor_model::ModelError;
+use visor_model::cache::LayerCache;
+use visor_model::decoder::Pass;
+use visor_model::layer::Refinement;
+use visor_runtime::{Backbone, BackboneError, Cancel, RoutingToken, Start};
+
+const NEW: usize = 5;
+
+#[test]
+fn decoding_with_caches_equals_recomputing_without_at_every_level() {
+    for positions in [PositionScheme::STOCK, SCRATCH] {
+        let model = model(positions, 7);
+        for (ids, pictures) in prompts() {
+            for way in ways() {
+                let capacity = prompt(&ids).n_text() + NEW;
+                let (mut logits, mut state) = prefill(&model, &ids, &pictures, way, capacity);
+                let mut so_far = ids.clone();
+                for _ in 0..NEW {
+                    let slow = slow(model.network(), &so_far, &pictures, way, positions);
+                    let slow = slow.last().unwrap();
+                    assert_close(&logits, slow, 1e-5);
+                    assert_eq!(best(&logits), best(slow), "{way:?} {so_far:?}");
+                    // An image token that is generated is an ordinary embedding, but not here.
+                    let next = best(&logits) + u32::from(best(&logits) == IMAGE);
+                    so_far.push(next);
+                    logits = model.decode_step(&mut state, next).unwrap().0;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_layers_before_and_after_the_decision_equal_one_pass() {
+    let network = network(7);
+    for (ids, pictures) in prompts() {
+        let at = placement(&[map(&ids)], SCRATCH);
+        for way in ways() {
+            let schedule = way.schedule();
+            let whole = one_pass(&network, streams(&network, &ids, &pictures, way), &schedule, &at);
+            let mut halves = streams(&network, &ids, &pictures, way);
+            for layers in [0..2, 2..7] {
+                let pass =
+                    Pass { layers, schedule: &schedule, at: &at, refinement: Refinement::Apply };
+                halves = network.decoder().run(halves, &pass, None, &mut |_, _| Ok(())).unwrap();
+            }
+            assert_eq!(values(halves.text), values(whole.text), "{way:?}");
+        }
+    }
+}
+
+#[test]
+fn a_routing_token_changes_no_logit_and_stays_in_no_cache() {
+    let (cancel, ladder) = (Cancel::new(), ladder());
+    let routing = RoutingToken(value(3, "routing", &[32]));
+    for positions in [PositionScheme::STOCK, SCRATCH] {
+        let model = model(positions, 7);
+        for (ids, pictures) in prompts() {
+            let visual = (!pictures.is_empty()).then(|| model.encode(&pictures, &cancel).unwrap());
+            for rung in ladder.ids() {
+                let way = Way::Rung(rung);
+                let prompt = prompt(&ids);
+                let capacity = prompt.n_text() + 1;
+                let (mut without, mut other) = prefill(&model, &ids, &pictures, way, capacity);
+                let start = Start::Budgeted { ladder: &ladder, routing: Some(&routing) };
+                let state = model
+                    .prefill_to_decision(&prompt, visual.as_ref(), start, capacity, &cancel)
+                    .unwrap();
+                let seen = model.routing_state(&state);
+                assert_eq!(seen.token.map(|token| token.len()), Some(32));
+                assert_eq!(seen.visual_mean.is_some(), !pictures.is_empty());
+                let (with, mut decoding) =
+                    model.prefill_rest(state, &way.schedule(), &cancel).unwrap();
+                assert_close(&with.0, &without, 1e-5);
+                // The caches have room for exactly one more token: the routing token took none.
+                let with = model.decode_step(&mut decoding, 9).unwrap();
+                without = model.decode_step(&mut other, 9).unwrap().0;
+                assert_close(&with.0, &without, 1e-5);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_routing_state_is_that_of_a_token_behind_the_prompt() {
+    // With an embedding from the table, the routing token is that token behind the prompt.
+    let (model, cancel, ladder) = (model(SCRATCH, 7), Cancel::new(), ladder());
+    let (ids, pictures) = (vec![IMAGE, 5, 9, 3], vec![picture(1)]);
+    let table = value(7, "decoder.embed_tokens.weight", &[VOCAB, 32]);
+    let routing = RoutingToken(table[11 * 32..12 * 32].to_vec());
+    let visual = model.encode(&pictures, &cancel).unwrap();
+    let start = Start::Budgeted { ladder: &ladder, routing: Some(&routing) };
+    let state = model.prefill_to_decision(&prompt(&ids), Some(&visual), start, 8, &cancel).unwrap();
+    let seen = model.routing_state(&state);
+
+    let longer = [&ids[..], &[11]].concat();
+    let way = Way::Rung(ladder.cheapest());
+    let schedule = way.schedule();
+    let at = placement(&[map(&longer)], SCRATCH);
+    let streams = streams(model.network(), &longer, &pictures, way);
+    let pass = Pass { layers: 0..2, schedule: &schedule, at: &at, refinement: Refinement::Apply };
+    let reached = model.network().decoder().run(streams, &pass, None, &mut |_, _| Ok(())).unwrap();
+    let [_, t, _] = reached.text.dims();
+    assert_close(&seen.token.unwrap(), &values(reached.text.narrow(1, t - 1, 1)), 1e-5);
+    let mean = values(reached.visual.unwrap().mean_dim(1));
+    assert_close(&seen.visual_mean.unwrap(), &mean, 1e-5);
+}
+
+#[test]
+fn one_encoded_picture_serves_any_number_of_questions() {
+    let (model, cancel, ladder) = (model(SCRATCH, 7), Cancel::new(), ladder());
+    let pictures = [picture(1)];
+    let visual = model.encode(&pictures, &cancel).unwrap();
+    for ids in [[IMAGE, 5, 9, 3], [IMAGE, 8, 7, 6]] {
+        for way in ways() {
+            let (alone, _) = prefill(&model, &ids, &pictures, way, 8);
+            let start = way.start(&ladder);
+            let state =
+                model.prefill_to_decision(&prompt(&ids), Some(&visual), start, 8, &cancel).unwrap();
+            let (shared, _) = model.prefill_rest(state, &way.schedule(), &cancel).unwrap();
+            assert_eq!(shared.0, alone);
+        }
+    }
+}
+
+#[test]
+fn a_full_cache_is_an_error_and_not_a_shift() {
+    let model = model(SCRATCH, 7);
+    let (ids, pictures) = (vec![IMAGE, 5, 9, 3], vec![picture(1)]);
+    for way in ways() {
+        let (_, mut state) = prefill(&model, &ids, &pictures, way, 4);
+        model.decode_step(&mut state, 5).unwrap();
+        let error = model.decode_step(&mut state, 5).unwrap_err().to_string();
+        assert!(error.contains("the cache holds"), "{error}");
+    }
+    let heads = config().text.heads();
+    let schedule = Schedule::blind(7);
+    let mut caches = LayerCache::for_schedule(&schedule, heads, 2, 0, &cpu());
+    let at = placement(&[map(&[5, 9, 3])], SCRATCH);
+    let pass = Pass { layers: 0..7, schedule: &schedule, at: &at, refinement: Refinement::Apply };
+    let streams = streams(model.network(), &[5, 9, 3], &[], Way::Dense);
+    let run = model.network().decoder().run(streams, &pass, Some(&mut caches), &mut |_, _| Ok(()));
+    assert!(matches!(run, Err(ModelError::CacheFull { capacity: 2, wanted: 3 })));
+}
+
+#[test]
+fn a_schedule_that_contradicts_the_layers_that_have_run_is_an_error() {
+    let (model, cancel, ladder) = (model(SCRATCH, 7), Cancel::new(), ladder());
+    let budgeted = Start::Budgeted { ladder: &ladder, routing: None };
+    for (start, schedule) in [
+        (budgeted, Schedule::dense(7)),
+        (budgeted, Schedule::blind(7)),
+        (budgeted, Schedule::dense(3)),
+    ] {
+        let state = model.prefill_to_decision(&prompt(&[5, 3]), None, start, 4, &cancel).unwrap();
+        let error = model.prefill_rest(state, &schedule, &cancel).unwrap_err();
+        assert!(matches!(error, BackboneError::Schedule { done: 2 }), "{error}");
+    }
+}
+
+#[test]
+fn pictures_that_are_not_the_prompts_are_an_error() {
+    let (model, cancel) = (model(SCRATCH, 7), Cancel::new());
+    let visual = model.encode(&[picture(1)], &cancel).unwrap();
+    for (ids, visual) in [
+        (vec![5, 3], Some(&visual)),
+        (vec![IMAGE, 5], None),
+        (vec![IMAGE, IMAGE, 5], Some(&visual)),
+    ] {
+        let error =
+            model.prefill_to_decision(&prompt(&ids), visual, Start::Dense, 9, &cancel).unwrap_err();
+        assert!(error.to_string().contains("visual tokens"), "{error}");
+    }
+    let outside = prompt(&[VOCAB as u32]);
+    let error = model.prefill_to_decision(&outside, None, Start::Dense, 9, &cancel).unwrap_err();
+    assert!(error.to_string().contains("outside the vocabulary"), "{error}");
+}
+
+#[test]
+fn a_cancelled_request_stops_at_the_next_layer() {
+    let (model, cancel) = (model(SCRATCH, 7), Cancel::new());
+    let pictures = [picture(1)];
+    let visual = model.encode(&pictures, &cancel).unwrap();
+    let ladder = ladder();
+    let start = Start::Budgeted { ladder: &ladder, routing: None };
+    let prompt = prompt(&[IMAGE, 5, 3]);
+    let state = model.prefill_to_decision(&prompt, Some(&visual), start, 9, &cancel).unwrap();
+    cancel.cancel();
+    let schedule = ladder.schedule(ladder.largest());
+    let is_cancelled = |error| matches!(error, BackboneError::Cancelled(_));
+    assert!(is_cancelled(model.prefill_rest(state, &schedule, &cancel).unwrap_err()));
+    assert!(is_cancelled(model.encode(&pictures, &cancel).unwrap_err()));
+    let again = model.prefill_to_decision(&prompt, Some(&visual), start, 9, &cancel);
+    assert!(is_cancelled(again.unwrap_err()));
+}

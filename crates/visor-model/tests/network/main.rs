@@ -1,0 +1,11 @@
+//! The network against slower and plainer versions of itself, on random weights.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod cost;
+mod decoding;
+mod isolation;
+mod parts;
+mod plain;
+mod stock;
+mod support;

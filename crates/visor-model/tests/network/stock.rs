@@ -1,0 +1,143 @@
+//! Dense equals the stock model, and cross-attention equals the equation, both written plainly.
+
+use crate::plain::{self, Matrix, Sizes, Weights, add, dot};
+use crate::support::*;
+use burn::tensor::Tensor;
+use visor_core::PositionScheme;
+use visor_model::attention::Heads;
+use visor_model::cross::CrossAttention;
+use visor_model::linear::Bias;
+use visor_model::{Head, Network, weights};
+
+fn plain_weights<M: burn::module::Module>(module: &M) -> Weights {
+    let tensors = weights::named(module).into_iter().map(|tensor| {
+        let (rows, columns) = match tensor.shape.as_slice() {
+            &[columns] => (1, columns),
+            &[rows, columns] => (rows, columns),
+            shape => (shape[0], shape[1..].iter().product()),
+        };
+        (tensor.name, Matrix { rows, columns, values: tensor.data.into_owned() })
+    });
+    Weights(tensors.collect())
+}
+
+fn sizes() -> Sizes {
+    let text = config().text;
+    Sizes {
+        layers: text.n_layers,
+        heads: text.n_heads,
+        kv_heads: text.n_kv_heads,
+        head_dim: text.head_dim,
+        eps: text.rms_norm_eps,
+        theta: text.rope_theta,
+    }
+}
+
+/// The dense prompt as rows: embeddings, and encoded patches where the pictures stand.
+fn dense_rows(network: &Network, ids: &[u32], patches: &[f32]) -> Vec<Vec<f32>> {
+    let width = config().text.d_model;
+    let weights = plain_weights(network);
+    let table = weights.get("decoder.embed_tokens.weight");
+    let mut patches = patches.chunks(width).map(<[f32]>::to_vec);
+    let mut rows = Vec::new();
+    for &id in ids {
+        match id {
+            IMAGE => rows.extend(patches.by_ref().take(GRID * GRID)),
+            _ => rows.push(table.row(id as usize).to_vec()),
+        }
+    }
+    rows
+}
+
+#[test]
+fn dense_equals_a_stock_llama_decoder_on_the_joint_sequence() {
+    let model = model(PositionScheme::STOCK, 7);
+    let stock = Network::new(&config(), None, Head::Tied, &cpu());
+    for network in [model.network(), &filled(stock, 7)] {
+        for (ids, pictures) in prompts() {
+            let patches = encoded(network, &pictures).map(values).unwrap_or_default();
+            let rows = dense_rows(network, &ids, &patches);
+            let expected = plain::llama(&plain_weights(network), sizes(), rows);
+            let text = prompt(&ids).text_positions().to_vec();
+            let expected: Vec<f32> = text.iter().flat_map(|&row| expected[row].clone()).collect();
+            let dense = slow(network, &ids, &pictures, Way::Dense, PositionScheme::STOCK);
+            assert_close(&dense.concat(), &expected, 1e-5);
+        }
+    }
+}
+
+#[test]
+fn text_without_pictures_equals_a_stock_llama_decoder_at_every_rung_with_closed_gates() {
+    let network = Network::new(&config(), Some(&extension()), Head::Tied, &cpu());
+    let network = weights::fill(network, &cpu(), &mut |name, shape| {
+        Ok(if name.ends_with("gate") { vec![0.0] } else { value(7, name, shape) })
+    })
+    .unwrap();
+    let ids = [5, 9, 11, 3];
+    let rows = dense_rows(&network, &ids, &[]);
+    let expected = plain::llama(&plain_weights(&network), sizes(), rows).concat();
+    for way in ways() {
+        let got = slow(&network, &ids, &[], way, PositionScheme::STOCK).concat();
+        assert_close(&got, &expected, 1e-5);
+    }
+}
+
+#[test]
+fn cross_attention_equals_its_equation() {
+    let (d, n_text, n_visual) = (32, 3, 5);
+    let heads = Heads { n_heads: 4, n_kv_heads: 2, head_dim: 8 };
+    let cross = CrossAttention::new(d, heads, Bias::With, 1e-5, &cpu());
+    let cross = filled(cross, 9);
+    let random = |name: &str, rows: usize| value(9, name, &[rows, d]);
+    let (text, visual) = (random("text", n_text), random("visual", n_visual));
+    let tensor = |values: &[f32], rows| {
+        Tensor::<3>::from_data(burn::tensor::TensorData::new(values.to_vec(), [1, rows, d]), &cpu())
+    };
+    let keys = cross.keys(Some(tensor(&visual, n_visual)), 1);
+    assert_eq!(keys.n_visual(), n_visual);
+    let got = values(cross.read(tensor(&text, n_text), &keys, None));
+
+    let plain = plain_weights(&cross);
+    let rows = |values: &[f32]| values.chunks(d).map(<[f32]>::to_vec).collect::<Vec<_>>();
+    let q = plain.linear("q_proj", &plain.norm("text_norm", &rows(&text), 1e-5));
+    let normed = plain.norm("visual_norm", &rows(&visual), 1e-5);
+    let with_null = |part: &str, null: &str| {
+        let null = plain.get(null).values.clone();
+        [vec![null], plain.linear(part, &normed)].concat()
+    };
+    let k = with_null("k_proj", "null_key");
+    let v = with_null("v_proj", "null_value");
+    let slice = |row: &'_ [f32], head: usize| row[head * 8..(head + 1) * 8].to_vec();
+    let merged: Vec<Vec<f32>> = q
+        .iter()
+        .map(|q| {
+            (0..4)
+                .flat_map(|head| {
+                    let keys: Vec<Vec<f32>> = k.iter().map(|k| slice(k, head / 2)).collect();
+                    let values: Vec<Vec<f32>> = v.iter().map(|v| slice(v, head / 2)).collect();
+                    let borrow = |all: &'_ Vec<Vec<f32>>| -> Vec<Vec<f32>> { all.clone() };
+                    let (keys, values) = (borrow(&keys), borrow(&values));
+                    let keys: Vec<&[f32]> = keys.iter().map(Vec::as_slice).collect();
+                    let values: Vec<&[f32]> = values.iter().map(Vec::as_slice).collect();
+                    plain::read(&slice(q, head), &keys, &values)
+                })
+                .collect()
+        })
+        .collect();
+    let gate = plain.get("gate").values[0].tanh();
+    let expected: Vec<f32> =
+        plain.linear("o_proj", &merged).concat().iter().map(|read| gate * read).collect();
+    assert_close(&got, &expected, 1e-5);
+    let folded = values(cross.clone().fold_gate().read(tensor(&text, n_text), &keys, None));
+    assert_close(&folded, &expected, 1e-5);
+
+    // Without a picture there is the null pair alone: every token reads the null value.
+    let nothing = cross.read(tensor(&text, n_text), &cross.keys(None, 1), None);
+    let null = &plain.get("null_value").values;
+    let merged: Vec<f32> = (0..4).flat_map(|head| slice(null, head / 2)).collect();
+    let o = plain.get("o_proj.weight");
+    let row: Vec<f32> = (0..d).map(|out| gate * dot(o.row(out), &merged)).collect();
+    let mut expected = vec![vec![0.0; d]; n_text];
+    add(&mut expected, &vec![row; n_text]);
+    assert_close(&values(nothing), &expected.concat(), 1e-5);
+}

@@ -1,0 +1,104 @@
+//! What every level of a model would cost for one prompt.
+
+use crate::budget::Level;
+use crate::card::ModelCard;
+use crate::policy::BudgetPolicy;
+use visor_core::cost::{Flops, PolicyShape, Prompt, Scopes};
+use visor_core::{LayerMode, RungId, Schedule};
+
+/// What one level costs for one prompt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LevelCost {
+    /// The level.
+    pub level: Level,
+    /// Its name.
+    pub name: String,
+    /// Self-attention layers that run.
+    pub self_attention_layers: Vec<usize>,
+    /// FLOPs in the four scopes.
+    pub scopes: Scopes,
+    /// Bytes of cached keys and values after prefill.
+    pub kv_bytes: u64,
+}
+
+/// What every level of a model would cost for one prompt.
+///
+/// The dense reference is always in it, even where the model was not trained to run it: savings
+/// are counted from there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CostTable {
+    /// The rungs, cheapest first; none in a stock model.
+    pub rungs: Vec<LevelCost>,
+    /// The dense reference.
+    pub dense: LevelCost,
+}
+
+impl CostTable {
+    /// Counts all levels of `card` for `prompt`. With a policy, rungs carry its cost too.
+    pub fn new(card: &ModelCard, prompt: Prompt, policy: Option<PolicyShape>) -> Self {
+        let level = |level, name: &str, schedule: &Schedule, policy| LevelCost {
+            level,
+            name: name.to_owned(),
+            self_attention_layers: self_attention_layers(schedule),
+            scopes: card.shape.scopes(schedule, prompt, policy),
+            kv_bytes: card.shape.decoder.kv_bytes(
+                schedule,
+                prompt.n_text,
+                prompt.n_visual,
+                prompt.n_keys,
+                card.dtype.bytes(),
+            ),
+        };
+        let rungs = card.ladder.iter().flat_map(|ladder| {
+            let policy = policy.map(|shape| (shape, ladder.decision_layer().0));
+            ladder.ids().map(move |id| {
+                let rung = ladder.rung(id);
+                level(Level::Rung(id), rung.name(), &ladder.schedule(id), policy)
+            })
+        });
+        let dense = Schedule::dense(card.shape.decoder.n_layers);
+        Self { rungs: rungs.collect(), dense: level(Level::Dense, "dense", &dense, None) }
+    }
+
+    /// The cost of one level.
+    pub fn of(&self, level: Level) -> &LevelCost {
+        match level {
+            Level::Rung(rung) => self.rung(rung),
+            Level::Dense => &self.dense,
+        }
+    }
+
+    /// The cost of one rung.
+    ///
+    /// # Panics
+    /// If the rung is of a longer ladder.
+    pub fn rung(&self, rung: RungId) -> &LevelCost {
+        &self.rungs[rung.index()]
+    }
+
+    /// How many times cheaper than dense a level is, end to end.
+    pub fn saving(&self, level: Level) -> f64 {
+        let flops = |cost: &LevelCost| cost.scopes.end_to_end.0 as f64;
+        flops(&self.dense) / flops(self.of(level))
+    }
+
+    /// The names of the rungs, for messages.
+    pub(crate) fn names(&self) -> String {
+        self.rungs.iter().map(|rung| format!("`{}`", rung.name)).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The decoder's prefill by rung, cheapest first: what a policy weighs.
+    pub(crate) fn lm_prefill(&self) -> Vec<Flops> {
+        self.rungs.iter().map(|rung| rung.scopes.lm_prefill).collect()
+    }
+}
+
+/// The policy's sizes, where one is asked.
+pub(crate) fn shape_of(policy: Option<&dyn BudgetPolicy>) -> Option<PolicyShape> {
+    policy.and_then(BudgetPolicy::shape)
+}
+
+fn self_attention_layers(schedule: &Schedule) -> Vec<usize> {
+    let modes = schedule.modes().iter().enumerate();
+    modes.filter(|(_, mode)| **mode == LayerMode::SelfAttention).map(|(layer, _)| layer).collect()
+}

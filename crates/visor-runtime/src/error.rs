@@ -1,0 +1,98 @@
+//! Why a request failed.
+
+use crate::cancel::Cancelled;
+use crate::model::BackboneError;
+use crate::policy::PolicyError;
+use thiserror::Error;
+use visor_core::BudgetError;
+use visor_core::cost::Flops;
+use visor_processor::{ImageProcessorError, PictureError, PromptError, TokenizerError};
+
+/// Why a request failed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// A picture cannot be read.
+    #[error("picture {number} cannot be read: {source}", number = index + 1)]
+    Picture {
+        /// Which, counted from 0.
+        index: usize,
+        /// What is wrong with it.
+        #[source]
+        source: PictureError,
+    },
+    /// The model's own picture preparation cannot be followed.
+    #[error(transparent)]
+    ImageProcessor(#[from] ImageProcessorError),
+    /// The prompt cannot be asked.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
+    /// The tokenizer failed.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    /// Prompt and answer together are longer than the context.
+    #[error(
+        "the prompt has {prompt} tokens, of which {visual} are visual, and {new} new ones were \
+         asked for: the context of this model holds {context} in all; ask for at most {} new \
+         tokens", context - prompt
+    )]
+    Context {
+        /// Tokens of the prompt, visual ones included.
+        prompt: usize,
+        /// Visual tokens among them.
+        visual: usize,
+        /// New tokens asked for.
+        new: usize,
+        /// What the context holds.
+        context: usize,
+    },
+    /// The budget cannot be had.
+    #[error(transparent)]
+    Budget(#[from] BudgetError),
+    /// A budget was asked for by name and costs more than the ceiling.
+    #[error(
+        "`{name}` costs {cost} for this prompt, above the ceiling of {ceiling}: raise \
+         --max-gflops to at least {:.6}, or ask for a cheaper budget", cost.giga()
+    )]
+    AboveCeiling {
+        /// The budget.
+        name: String,
+        /// What it costs, end-to-end cold prefill.
+        cost: Flops,
+        /// The ceiling.
+        ceiling: Flops,
+    },
+    /// The policy did not decide.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The request was called off.
+    #[error(transparent)]
+    Cancelled(Cancelled),
+    /// The model failed.
+    #[error(transparent)]
+    Backbone(BackboneError),
+    /// The model gave scores that are not numbers.
+    #[error(
+        "the scores of token {step} are not numbers: the weights are damaged or overflow in this \
+         number format"
+    )]
+    NonFinite {
+        /// Which token of the answer, counted from 1.
+        step: usize,
+    },
+}
+
+impl From<BackboneError> for RunError {
+    fn from(error: BackboneError) -> Self {
+        match error {
+            BackboneError::Cancelled(cancelled) => Self::Cancelled(cancelled),
+            other => Self::Backbone(other),
+        }
+    }
+}
+
+impl From<Cancelled> for RunError {
+    fn from(cancelled: Cancelled) -> Self {
+        Self::Cancelled(cancelled)
+    }
+}

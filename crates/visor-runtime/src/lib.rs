@@ -1,0 +1,49 @@
+//! The backend-agnostic runner: one request, from picture bytes and a question to an answer.
+//!
+//! A [`Runner`] owns a model behind the [`Backbone`] trait, a tokenizer and the family's picture
+//! and prompt preparation. [`Runner::prepare`] does everything that needs no tensor: it decodes
+//! pictures, encodes the prompt, resolves the budget and predicts what it costs.
+//! [`Runner::generate`] is a plain iterator of [`Event`]s: the caller decides about threads and
+//! streaming.
+//!
+//! What changes during a request belongs to the request: models are `&self`, the state before the
+//! decision is consumed by it, and what decodes holds no picture.
+//!
+//! This crate knows neither files nor model families, and [`device`] is the only place of the
+//! workspace that names a backend.
+
+mod budget;
+mod cancel;
+mod card;
+mod costs;
+pub mod device;
+mod dtype;
+mod error;
+mod generate;
+mod model;
+mod outcome;
+mod policy;
+mod request;
+mod runner;
+mod sampler;
+mod settings;
+mod stop;
+mod timing;
+
+pub use budget::{Decided, Level};
+pub use cancel::{Cancel, Cancelled};
+pub use card::{DenseMode, ModelCard};
+pub use costs::{CostTable, LevelCost};
+pub use device::{DeviceError, DeviceInfo, DeviceRequest};
+pub use dtype::{Dtype, UnknownDtype};
+pub use error::RunError;
+pub use generate::{Event, Generation};
+pub use model::{Backbone, BackboneError, Logits, RoutingState, RoutingToken, Start};
+pub use outcome::{FinishReason, Outcome, RunCost};
+pub use policy::{BudgetPolicy, PolicyChoice, PolicyError};
+pub use request::{PictureInput, Prepared, Request, Wording};
+pub use runner::Runner;
+pub use sampler::{Sampler, Sampling, SamplingError, Temperature, TopK, TopP};
+pub use settings::{DEFAULT_MAX_NEW_TOKENS, GenerationSettings};
+pub use stop::{EmptyStop, StopString};
+pub use timing::Timing;

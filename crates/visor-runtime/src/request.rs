@@ -1,0 +1,118 @@
+//! A request, and what is known about it before any tensor exists.
+
+use crate::budget::{Decided, Level, Resolved};
+use crate::cancel::Cancel;
+use crate::costs::CostTable;
+use crate::settings::GenerationSettings;
+use std::time::Duration;
+use visor_core::BudgetRequest;
+use visor_core::cost::Flops;
+use visor_processor::{EncodedPrompt, Picture, ProcessedPicture};
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wording {
+    /// A question, put into the model's prompt template. Special tokens in it are refused.
+    Question(String),
+    /// A prompt that is rendered already, with one image token a picture; nothing is added.
+    Rendered(String),
+}
+
+/// A picture as it is handed in.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PictureInput {
+    /// The bytes of a PNG, JPEG, WebP, BMP or GIF file.
+    Bytes(Vec<u8>),
+    /// A decoded picture.
+    Decoded(Picture),
+}
+
+/// One question about any number of pictures.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// What is asked.
+    pub wording: Wording,
+    /// The pictures, in the order in which the prompt refers to them.
+    pub pictures: Vec<PictureInput>,
+    /// The budget; `None` is the policy's choice, or the largest rung where there is no policy.
+    pub budget: Option<BudgetRequest>,
+    /// Most FLOPs of end-to-end cold prefill.
+    pub ceiling: Option<Flops>,
+    /// How the answer is generated.
+    pub settings: GenerationSettings,
+    /// Calls the request off.
+    pub cancel: Cancel,
+}
+
+impl Request {
+    /// A question at the default budget, without pictures.
+    pub fn new(question: impl Into<String>) -> Self {
+        Self {
+            wording: Wording::Question(question.into()),
+            pictures: Vec::new(),
+            budget: None,
+            ceiling: None,
+            settings: GenerationSettings::default(),
+            cancel: Cancel::new(),
+        }
+    }
+}
+
+/// A request with its pictures and prompt prepared and its budget resolved: what is left to do
+/// needs the model.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    pub(crate) prompt: EncodedPrompt,
+    pub(crate) pictures: Vec<ProcessedPicture>,
+    pub(crate) requested: Option<BudgetRequest>,
+    pub(crate) resolved: Resolved,
+    pub(crate) costs: CostTable,
+    pub(crate) unknown_words: Vec<String>,
+    pub(crate) max_new_tokens: usize,
+    pub(crate) settings: GenerationSettings,
+    pub(crate) cancel: Cancel,
+    pub(crate) spent: Duration,
+}
+
+impl Prepared {
+    /// The prompt.
+    pub fn prompt(&self) -> &EncodedPrompt {
+        &self.prompt
+    }
+
+    /// Words of the question that the model's vocabulary lacks: it does not see them.
+    pub fn unknown_words(&self) -> &[String] {
+        &self.unknown_words
+    }
+
+    /// What every level would cost for this prompt.
+    pub fn costs(&self) -> &CostTable {
+        &self.costs
+    }
+
+    /// What the request will run at; `None` while that is the policy's to say.
+    pub fn decided(&self) -> Option<Decided> {
+        match self.resolved {
+            Resolved::Decided { level, basis } => Some(Decided::new(&self.costs, level, basis)),
+            Resolved::ByPolicy { .. } => None,
+        }
+    }
+
+    /// The dearest level that the request can come to run at.
+    pub fn dearest(&self) -> Level {
+        match self.resolved {
+            Resolved::Decided { level, .. } => level,
+            Resolved::ByPolicy { highest } => Level::Rung(highest),
+        }
+    }
+
+    /// Most tokens of the answer.
+    pub fn max_new_tokens(&self) -> usize {
+        self.max_new_tokens
+    }
+
+    /// The switch that calls the request off.
+    pub fn cancel(&self) -> &Cancel {
+        &self.cancel
+    }
+}

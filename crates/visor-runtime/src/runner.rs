@@ -1,0 +1,198 @@
+//! The runner: a model with everything around it that turns a request into an answer.
+
+use crate::budget::{Offer, PolicyPresence};
+use crate::cancel::Cancel;
+use crate::card::ModelCard;
+use crate::costs::{CostTable, shape_of};
+use crate::error::RunError;
+use crate::generate::Generation;
+use crate::model::Backbone;
+use crate::policy::BudgetPolicy;
+use crate::request::{PictureInput, Prepared, Request, Wording};
+use crate::settings::DEFAULT_MAX_NEW_TOKENS;
+use crate::timing::timed;
+use std::borrow::Cow;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+use visor_core::cost::Prompt;
+use visor_processor::{
+    EncodedPrompt, ImageProcessor, ImageTokens, Picture, PictureLimits, ProcessedPicture,
+    PromptTemplate, Tokenizer, encode_raw,
+};
+
+/// A policy that a runner can own.
+type OwnedPolicy = Box<dyn BudgetPolicy + Send + Sync>;
+
+/// A model with its tokenizer, picture preparation, prompt template and, perhaps, a policy.
+///
+/// Nothing in it changes while it runs: one runner serves any number of requests.
+pub struct Runner<M> {
+    pub(crate) model: M,
+    pub(crate) tokenizer: Tokenizer,
+    pub(crate) policy: Option<OwnedPolicy>,
+    image_processor: ImageProcessor,
+    template: PromptTemplate,
+    limits: PictureLimits,
+}
+
+impl<M: Backbone> Runner<M> {
+    /// A runner without a policy.
+    pub fn new(
+        model: M,
+        tokenizer: Tokenizer,
+        image_processor: ImageProcessor,
+        template: PromptTemplate,
+    ) -> Self {
+        let limits = PictureLimits::default();
+        Self { model, tokenizer, policy: None, image_processor, template, limits }
+    }
+
+    /// The same with a policy, which decides where the user leaves the budget open.
+    #[must_use]
+    pub fn with_policy(self, policy: Box<dyn BudgetPolicy + Send + Sync>) -> Self {
+        Self { policy: Some(policy), ..self }
+    }
+
+    /// What is known about the model.
+    pub fn card(&self) -> &ModelCard {
+        self.model.card()
+    }
+
+    /// The model.
+    pub fn model(&self) -> &M {
+        &self.model
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// Does all that needs no tensor: decodes and prepares the pictures, encodes the prompt, holds
+    /// it against the context, resolves the budget and predicts what it costs.
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub fn prepare(&self, request: Request) -> Result<Prepared, RunError> {
+        let mut spent = Duration::ZERO;
+        let prepared = timed(&mut spent, || self.prepare_untimed(request))?;
+        Ok(Prepared { spent, ..prepared })
+    }
+
+    /// Runs a request that this runner prepared: an iterator of events that ends with the outcome.
+    pub fn generate(&self, prepared: Prepared) -> Generation<'_, M> {
+        Generation::new(self, prepared)
+    }
+
+    fn prepare_untimed(&self, request: Request) -> Result<Prepared, RunError> {
+        let Request { wording, pictures, budget, ceiling, settings, cancel } = request;
+        let card = self.card();
+        let pictures = self.pictures(&pictures, &cancel)?;
+        let (prompt, unknown_words) = self.encode(&wording, &pictures)?;
+        let max_new_tokens = room(card, &prompt, settings.max_new_tokens)?;
+        let policy = self.policy();
+        let shape = Prompt {
+            n_text: prompt.n_text(),
+            n_visual: prompt.n_visual(),
+            n_tiles: pictures.iter().map(|picture| picture.pixels.tiles()).sum(),
+            n_keys: prompt.n_visual(),
+        };
+        let with_policy = CostTable::new(card, shape, shape_of(policy));
+        let presence = match policy {
+            Some(_) => PolicyPresence::Present,
+            None => PolicyPresence::Absent,
+        };
+        let offer = Offer { card, costs: &with_policy, policy: presence };
+        let resolved = offer.resolve(budget.as_ref(), ceiling)?;
+        // Whoever names a budget does not pay for a policy.
+        let costs = match resolved.is_by_policy() {
+            true => with_policy,
+            false => CostTable::new(card, shape, None),
+        };
+        Ok(Prepared {
+            prompt,
+            pictures,
+            requested: budget,
+            resolved,
+            costs,
+            unknown_words,
+            max_new_tokens,
+            settings,
+            cancel,
+            spent: Duration::ZERO,
+        })
+    }
+
+    /// The policy, if there is one.
+    pub(crate) fn policy(&self) -> Option<&dyn BudgetPolicy> {
+        self.policy.as_deref().map(|policy| policy as &dyn BudgetPolicy)
+    }
+
+    fn pictures(
+        &self,
+        inputs: &[PictureInput],
+        cancel: &Cancel,
+    ) -> Result<Vec<ProcessedPicture>, RunError> {
+        let prepare = |(index, input): (usize, &PictureInput)| {
+            cancel.check()?;
+            let picture = match input {
+                PictureInput::Decoded(picture) => Cow::Borrowed(picture),
+                PictureInput::Bytes(bytes) => Cow::Owned(
+                    Picture::decode(bytes, &self.limits)
+                        .map_err(|source| RunError::Picture { index, source })?,
+                ),
+            };
+            Ok(self.image_processor.process(&picture)?)
+        };
+        inputs.iter().enumerate().map(prepare).collect()
+    }
+
+    /// The prompt, and the words of it that the vocabulary lacks.
+    fn encode(
+        &self,
+        wording: &Wording,
+        pictures: &[ProcessedPicture],
+    ) -> Result<(EncodedPrompt, Vec<String>), RunError> {
+        let ImageTokens { rows, cols } = self.card().tile_tokens;
+        let images: Vec<ImageTokens> =
+            pictures.iter().map(|picture| picture.grid.tokens(rows, cols)).collect();
+        let image_token = self.card().image_token;
+        let (prompt, words) = match wording {
+            Wording::Question(question) => {
+                (self.template.encode(&self.tokenizer, image_token, question, &images)?, question)
+            }
+            Wording::Rendered(prompt) => {
+                (encode_raw(&self.tokenizer, image_token, prompt, &images)?, prompt)
+            }
+        };
+        Ok((prompt, self.tokenizer.unknown_words(words)?))
+    }
+}
+
+impl<M> std::fmt::Debug for Runner<M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Runner")
+            .field("image_processor", &self.image_processor)
+            .field("template", &self.template)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How many tokens the answer may have.
+fn room(
+    card: &ModelCard,
+    prompt: &EncodedPrompt,
+    asked: Option<NonZeroUsize>,
+) -> Result<usize, RunError> {
+    let context = card.context;
+    // A prompt that leaves no room for a single token cannot be answered either.
+    prompt.check_context(context.saturating_sub(1))?;
+    let left = context - prompt.len();
+    match asked.map(NonZeroUsize::get) {
+        None => Ok(left.min(DEFAULT_MAX_NEW_TOKENS)),
+        Some(new) if new <= left => Ok(new),
+        Some(new) => {
+            Err(RunError::Context { prompt: prompt.len(), visual: prompt.n_visual(), new, context })
+        }
+    }
+}

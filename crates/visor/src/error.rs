@@ -1,0 +1,91 @@
+//! Why a model cannot be loaded or a question not be answered.
+
+use crate::model_ref::ModelRefError;
+use crate::preprocessor::PreprocessorError;
+use std::io;
+use std::path::PathBuf;
+use thiserror::Error;
+use visor_checkpoint::CheckpointError;
+use visor_model::ModelError;
+use visor_processor::{PictureError, TemplateError, TokenizerError};
+use visor_runtime::{DeviceError, RunError};
+
+/// Why a model cannot be loaded or a question not be answered.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no such model.
+    #[error(transparent)]
+    ModelRef(#[from] ModelRefError),
+    /// There is no such device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The checkpoint's files are missing, damaged or from another checkpoint.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// No network can be made of them.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A file is missing that says how to ask the model.
+    #[error("`{model}` has no `{file}`, which says {says}")]
+    MissingFile {
+        /// The model.
+        model: String,
+        /// The file.
+        file: &'static str,
+        /// What it is for.
+        says: &'static str,
+    },
+    /// The tokenizer does not load.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    /// The tokenizer belongs to another model.
+    #[error(
+        "the tokenizer has {tokenizer} tokens and the model an embedding for {model}: they are \
+         from different checkpoints"
+    )]
+    Vocabulary {
+        /// Tokens of the tokenizer.
+        tokenizer: usize,
+        /// Rows of the embedding table.
+        model: usize,
+    },
+    /// Pictures cannot be prepared as the checkpoint says.
+    #[error(transparent)]
+    Preprocessor(#[from] PreprocessorError),
+    /// The prompt template cannot be used.
+    #[error("`prompt_template.txt` cannot be used: {0}")]
+    Template(#[from] TemplateError),
+    /// The prompt template is no text.
+    #[error("`prompt_template.txt` is not UTF-8 text")]
+    TemplateText(#[from] std::str::Utf8Error),
+    /// A picture file cannot be opened or read.
+    #[error("cannot read the picture `{}`: {source}", path.display())]
+    PictureFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A picture file is larger than any real one.
+    #[error("the picture `{}` has more than {limit} bytes: at most {limit} are read", path.display())]
+    PictureTooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit.
+        limit: u64,
+    },
+    /// A picture file holds no picture.
+    #[error("cannot read the picture `{}`: {source}", path.display())]
+    Picture {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: PictureError,
+    },
+    /// The request failed.
+    #[error(transparent)]
+    Run(#[from] RunError),
+}

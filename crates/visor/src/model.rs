@@ -1,0 +1,152 @@
+//! A model that is loaded and answers questions.
+
+use crate::error::Error;
+use crate::info::{self, PictureSize};
+use crate::model_ref::ModelRef;
+use crate::preprocessor;
+use crate::question::Question;
+use visor_checkpoint::Checkpoint;
+use visor_model::{LoadReport, VisorModel};
+use visor_processor::{ImageProcessor, PromptTemplate, Tokenizer};
+use visor_runtime::{
+    CostTable, DeviceRequest, Dtype, Generation, ModelCard, Outcome, Prepared, Runner, device,
+};
+
+/// The file with the words around a question.
+pub(crate) const PROMPT_TEMPLATE: &str = "prompt_template.txt";
+
+/// Where and how a model is loaded. The default is the processor, in single precision.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LoadOptions {
+    device: DeviceRequest,
+    dtype: Dtype,
+}
+
+impl LoadOptions {
+    /// Chooses the device.
+    #[must_use]
+    pub fn device(self, device: DeviceRequest) -> Self {
+        Self { device, ..self }
+    }
+
+    /// Chooses the number format of activations.
+    #[must_use]
+    pub fn dtype(self, dtype: Dtype) -> Self {
+        Self { dtype, ..self }
+    }
+}
+
+/// A loaded model. Answering changes nothing in it: one model serves any number of questions.
+#[derive(Debug)]
+pub struct Model {
+    runner: Runner<VisorModel>,
+    report: LoadReport,
+    options: LoadOptions,
+}
+
+impl Model {
+    /// Loads a model.
+    ///
+    /// # Errors
+    /// If there is no such model or device, or the checkpoint's files are missing, damaged,
+    /// contradict each other or need what is not supported.
+    pub fn load(model: &ModelRef, options: &LoadOptions) -> Result<Self, Error> {
+        device::check_dtype(options.device, options.dtype)?;
+        let checkpoint = Checkpoint::open(model.source()?)?;
+        let name = model.to_string();
+        let tokenizer = Tokenizer::from_bytes(&checkpoint.tokenizer_json()?)?;
+        let template = template(&checkpoint, &name)?;
+        let device = device::open(options.device)?;
+        let (network, report) = VisorModel::load(&checkpoint, &device)?;
+        let network = match model {
+            ModelRef::Shipped(name) => network.named(*name),
+            ModelRef::Folder(_) => network,
+        };
+        let card = visor_runtime::Backbone::card(&network);
+        if tokenizer.vocab_size() > card.vocab {
+            let (tokenizer, model) = (tokenizer.vocab_size(), card.vocab);
+            return Err(Error::Vocabulary { tokenizer, model });
+        }
+        let image_processor = image_processor(&checkpoint, &name, card)?;
+        let runner = Runner::new(network, tokenizer, image_processor, template);
+        Ok(Self { runner, report, options: *options })
+    }
+
+    /// Answers a question.
+    ///
+    /// # Errors
+    /// If a picture or the question cannot be read, the budget cannot be had, or the question was
+    /// called off.
+    pub fn ask(&self, question: Question) -> Result<Outcome, Error> {
+        Ok(self.stream(question)?.finish()?)
+    }
+
+    /// Answers a question piece by piece: an iterator of [`Event`](crate::Event)s, the last of which holds the
+    /// whole answer.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub fn stream(&self, question: Question) -> Result<Generation<'_, VisorModel>, Error> {
+        Ok(self.generate(self.prepare(question)?))
+    }
+
+    /// Does all that needs no network: reads pictures and words, resolves the budget, predicts
+    /// what it costs.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub fn prepare(&self, question: Question) -> Result<Prepared, Error> {
+        question.into_request(|request| self.runner.prepare(request))
+    }
+
+    /// Answers a question that this model prepared.
+    pub fn generate(&self, prepared: Prepared) -> Generation<'_, VisorModel> {
+        self.runner.generate(prepared)
+    }
+
+    /// What every budget costs for a prompt of so many text tokens about pictures of these sizes.
+    pub fn costs(&self, text_tokens: usize, pictures: &[PictureSize]) -> CostTable {
+        info::costs(self.card(), text_tokens, pictures)
+    }
+
+    /// Sizes, budgets, names.
+    pub fn card(&self) -> &ModelCard {
+        self.runner.card()
+    }
+
+    /// What became of the checkpoint's files.
+    pub fn load_report(&self) -> &LoadReport {
+        &self.report
+    }
+
+    /// Where and how the model was loaded.
+    pub fn options(&self) -> (DeviceRequest, Dtype) {
+        (self.options.device, self.options.dtype)
+    }
+}
+
+fn template(checkpoint: &Checkpoint, model: &str) -> Result<PromptTemplate, Error> {
+    let missing = || Error::MissingFile {
+        model: model.to_owned(),
+        file: PROMPT_TEMPLATE,
+        says: "how a question is put, for instance `{image}{question}<a>`",
+    };
+    let bytes = checkpoint.file(PROMPT_TEMPLATE)?.ok_or_else(missing)?;
+    let text = std::str::from_utf8(&bytes)?;
+    // Editors end a file with a new line that belongs to no prompt.
+    Ok(PromptTemplate::parse(text.strip_suffix('\n').unwrap_or(text))?)
+}
+
+fn image_processor(
+    checkpoint: &Checkpoint,
+    model: &str,
+    card: &ModelCard,
+) -> Result<ImageProcessor, Error> {
+    let missing = || Error::MissingFile {
+        model: model.to_owned(),
+        file: preprocessor::FILE,
+        says: "how pictures are resized and scaled",
+    };
+    let json = checkpoint.file(preprocessor::FILE)?.ok_or_else(missing)?;
+    Ok(preprocessor::parse(&json, card.tile_side)?)
+}

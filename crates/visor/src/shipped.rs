@@ -1,0 +1,20 @@
+//! The checkpoints that come with the library, embedded so that they work in any folder.
+
+use visor_checkpoint::Source;
+
+/// Name and content of each file of a checkpoint.
+type Files = &'static [(&'static str, &'static [u8])];
+
+/// The shipped checkpoints, best first.
+const SHIPPED: &[(&str, Files)] = &[];
+
+/// The names of the shipped checkpoints, best first: the first one is the default model.
+pub fn shipped_models() -> impl Iterator<Item = &'static str> {
+    SHIPPED.iter().map(|(name, _)| *name)
+}
+
+/// The files of a shipped checkpoint.
+pub(crate) fn source(name: &str) -> Option<Source> {
+    let found = SHIPPED.iter().find(|(shipped, _)| *shipped == name);
+    found.map(|(_, files)| Source::Embedded(files))
+}

@@ -1,0 +1,44 @@
+//! The examples run.
+
+use crate::support::*;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use visor::fixture;
+
+/// The example's binary, which `cargo test -p visor` builds beside the tests.
+fn binary(name: &str) -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    let profile = tests.ancestors().nth(2).unwrap();
+    let binary = profile.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    assert!(binary.exists(), "{} is not built: run `cargo test -p visor`", binary.display());
+    binary
+}
+
+fn run(name: &str, arguments: &[&Path]) -> String {
+    let out = Command::new(binary(name)).args(arguments).output().unwrap();
+    let error = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "{error}");
+    String::from_utf8(out.stdout).unwrap()
+}
+
+#[test]
+fn the_fixed_budget_example_answers_and_is_short() {
+    let folder = Folder::universal();
+    let picture = png(&folder.path(), 1);
+    let question = Path::new(fixture::QUESTION);
+    let out = run("fixed_budget", &[&folder.path(), Path::new("sa1"), &picture, question]);
+    assert!(out.contains("[sa1, "), "{out}");
+    let source = include_str!("../../examples/fixed_budget.rs");
+    assert!(source.lines().count() <= 30);
+}
+
+#[test]
+fn the_library_tour_goes_all_the_way() {
+    let folder = Folder::universal();
+    let picture = png(&folder.path(), 1);
+    let question = Path::new(fixture::QUESTION);
+    let out = run("library_tour", &[&folder.path(), &picture, question]);
+    for expected in ["sa3 [2, 3, 5]", "unknown words: []", "(again: true)", "called off: true"] {
+        assert!(out.contains(expected), "{expected} is not in {out}");
+    }
+}
