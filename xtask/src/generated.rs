@@ -2,6 +2,7 @@
 //!
 //! A block stands between `<!-- generated: NAME -->` and `<!-- end -->` in any Markdown file.
 
+mod card;
 mod nano;
 
 use crate::markdown::{fill_blocks, has_blocks};
@@ -33,6 +34,7 @@ pub(crate) fn outdated(repo: &Repo) -> Result<Vec<Outdated>> {
 fn content(repo: &Repo, name: &str) -> Result<String> {
     match name {
         "nano" => nano::block(repo),
+        "nano-card" => card::block(repo),
         _ => bail!("nothing generates a block of this name"),
     }
 }

@@ -153,7 +153,7 @@ fn summary(answer: &Answer, model: &Model) -> String {
         Trust::Unrecorded => "weights without a recorded hash",
     };
     format!(
-        "{} ({}): {} before the first token, {:.2}x cheaper than dense; {:.0} ms; {trust}",
+        "{} ({}): {} before the first token, saving {:.2}x over dense; {:.0} ms; {trust}",
         answer.decided.name,
         answer.decided.basis.word(),
         answer.cost.cold.end_to_end,

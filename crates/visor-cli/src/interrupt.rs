@@ -19,7 +19,7 @@ impl Interrupt {
         let shared = raised.clone();
         ctrlc::set_handler(move || {
             if shared.0.swap(true, Ordering::Relaxed) {
-                std::process::exit(1);
+                end_at_once();
             }
             first();
         })
@@ -47,6 +47,11 @@ impl Interrupt {
         }
         Ok(())
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "asked for a second time, nothing is cleaned up")]
+fn end_at_once() -> ! {
+    std::process::exit(1)
 }
 
 /// What to say at the first Control-C of a command that ends in good order.

@@ -58,7 +58,7 @@ pub enum BudgetError {
     /// Even the cheapest rung costs more than the ceiling.
     #[error(
         "a ceiling of {ceiling} is below the cheapest budget: `{cheapest}` costs {cost} for this \
-         prompt; raise --max-gflops to at least {:.6}", cost.giga()
+         prompt; raise --max-gflops to at least {:.6}", cost.giga_rounded_up()
     )]
     BelowCheapest {
         /// The ceiling.

@@ -30,6 +30,11 @@ impl Flops {
     pub fn giga(self) -> f64 {
         self.0 as f64 / 1e9
     }
+
+    /// In GFLOPs, rounded up to the sixth decimal place: a ceiling of this many is enough.
+    pub fn giga_rounded_up(self) -> f64 {
+        self.0.div_ceil(1000) as f64 / 1e6
+    }
 }
 
 impl fmt::Display for Flops {

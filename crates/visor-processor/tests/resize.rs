@@ -1,6 +1,7 @@
 //! Resampling equals Pillow's to the bit, on pictures that both sides make from the same formula.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::disallowed_methods, reason = "goldens and fixtures are files")]
 
 use std::fs;
 use std::path::PathBuf;

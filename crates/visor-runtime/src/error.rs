@@ -52,7 +52,7 @@ pub enum RunError {
     /// A budget was asked for by name and costs more than the ceiling.
     #[error(
         "`{name}` costs {cost} for this prompt, above the ceiling of {ceiling}: raise \
-         --max-gflops to at least {:.6}, or ask for a cheaper budget", cost.giga()
+         --max-gflops to at least {:.6}, or ask for a cheaper budget", rounded_up(*cost)
     )]
     AboveCeiling {
         /// The budget.
@@ -80,6 +80,11 @@ pub enum RunError {
         /// Which token of the answer, counted from 1.
         step: usize,
     },
+}
+
+/// In GFLOPs with six decimals, never less than it is: the number must do as a ceiling.
+fn rounded_up(cost: Flops) -> f64 {
+    cost.0.div_ceil(1000) as f64 / 1e6
 }
 
 impl From<BackboneError> for RunError {

@@ -102,6 +102,9 @@ impl<'r, M: Backbone> Generation<'r, M> {
     ///
     /// # Errors
     /// The first one that an event brings.
+    ///
+    /// # Panics
+    /// If the last event has been taken already.
     pub fn finish(self) -> Result<Outcome, RunError> {
         let mut outcome = None;
         for event in self {
@@ -109,54 +112,60 @@ impl<'r, M: Backbone> Generation<'r, M> {
                 outcome = Some(*finished);
             }
         }
-        Ok(outcome.expect("a generation ends with an error or an outcome"))
+        Ok(outcome.expect("the last event, an error or the outcome, has not been taken yet"))
     }
 
-    /// Encodes the pictures and runs the layers before the decision.
+    /// Encodes the pictures, runs the layers before the decision, and decides.
     fn decide(&mut self) -> Result<Event, RunError> {
-        let Prepared { prompt, pictures, resolved, costs, cancel, .. } = &self.prepared;
-        let (model, card) = (&self.runner.model, self.runner.card());
+        let Prepared { prompt, pictures, cancel, .. } = &self.prepared;
+        let model = &self.runner.model;
         cancel.check()?;
-        let mut encode = Duration::ZERO;
+        let (mut encode, mut prefill) = (Duration::ZERO, Duration::ZERO);
         let visual = timed(&mut encode, || match pictures.is_empty() {
             true => Ok(None),
             false => model.encode(pictures, cancel).map(Some),
         })?;
-        let policy = match resolved {
-            Resolved::ByPolicy { .. } => self.runner.policy(),
-            Resolved::Decided { .. } => None,
-        };
-        let routing = policy.and_then(BudgetPolicy::routing_token);
-        let start = match (resolved, &card.ladder) {
-            (Resolved::Decided { level: Level::Dense, .. }, _) | (_, None) => Start::Dense,
-            (_, Some(ladder)) => Start::Budgeted { ladder, routing },
-        };
         // The last token of an answer is never fed back.
         let capacity = prompt.n_text() + self.prepared.max_new_tokens - 1;
-        let mut prefill = Duration::ZERO;
-        let (state, decided) = timed(&mut prefill, || {
-            let state =
-                model.prefill_to_decision(prompt, visual.as_ref(), start, capacity, cancel)?;
-            let decided = match (*resolved, policy, &card.ladder) {
-                (Resolved::Decided { level, basis }, _, _) => Decided::new(costs, level, basis),
-                (Resolved::ByPolicy { highest }, Some(policy), Some(ladder)) => {
-                    let seen = model.routing_state(&state);
-                    let choice = policy.choose(&seen, ladder, &costs.lm_prefill())?;
-                    expect_width(choice.probabilities.len(), ladder.rungs().len())?;
-                    Decided::by_policy(costs, &choice, highest)
-                }
-                // Prepared by a runner that had a policy.
-                (Resolved::ByPolicy { .. }, _, _) => {
-                    return Err(BudgetError::NoPolicy { legal: costs.names() }.into());
-                }
-            };
-            Ok::<_, RunError>((state, decided))
+        let (visual, start) = (visual.as_ref(), self.start());
+        let state = timed(&mut prefill, || {
+            model.prefill_to_decision(prompt, visual, start, capacity, cancel)
         })?;
+        let decided = timed(&mut prefill, || self.decided(&state))?;
         self.timing.encode += encode;
         self.timing.prefill += prefill;
         self.timing.total += encode + prefill;
         self.stage = Stage::Decided { state, decided: decided.clone() };
         Ok(Event::Decided(decided))
+    }
+
+    /// The policy, where the request leaves the budget to it.
+    fn policy(&self) -> Option<&'r dyn BudgetPolicy> {
+        if self.prepared.resolved.is_by_policy() { self.runner.policy() } else { None }
+    }
+
+    fn start(&self) -> Start<'r> {
+        let routing = self.policy().and_then(BudgetPolicy::routing_token);
+        match (self.prepared.resolved, &self.runner.card().ladder) {
+            (Resolved::Decided { level: Level::Dense, .. }, _) | (_, None) => Start::Dense,
+            (_, Some(ladder)) => Start::Budgeted { ladder, routing },
+        }
+    }
+
+    fn decided(&self, state: &M::AtDecision) -> Result<Decided, RunError> {
+        let costs = &self.prepared.costs;
+        let highest = match self.prepared.resolved {
+            Resolved::Decided { level, basis } => return Ok(Decided::new(costs, level, basis)),
+            Resolved::ByPolicy { highest } => highest,
+        };
+        let Some((policy, ladder)) = self.policy().zip(self.runner.card().ladder.as_ref()) else {
+            // Prepared by another runner, which had a policy.
+            return Err(BudgetError::NoPolicy { legal: costs.names() }.into());
+        };
+        let seen = self.runner.model.routing_state(state);
+        let choice = policy.choose(&seen, ladder, &costs.lm_prefill())?;
+        expect_width(choice.probabilities.len(), ladder.rungs().len())?;
+        Ok(Decided::by_policy(costs, &choice, highest))
     }
 
     /// Runs the remaining layers and chooses the first token.

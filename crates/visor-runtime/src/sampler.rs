@@ -103,10 +103,12 @@ impl Sampler {
         Self { sampling, noise: SplitMix64(seed) }
     }
 
-    /// The next token; `None` if a score is not a number or there is none.
+    /// The next token; `None` if a score is not a number or infinite, or no token is possible.
     pub fn pick(&mut self, logits: &Logits) -> Option<u32> {
         let Logits(scores) = logits;
-        if scores.iter().any(|score| score.is_nan()) {
+        let broken = |score: &f32| score.is_nan() || *score == f32::INFINITY;
+        let impossible = |score: &f32| *score == f32::NEG_INFINITY;
+        if scores.iter().any(broken) || scores.iter().all(impossible) {
             return None;
         }
         match self.sampling {
@@ -217,7 +219,10 @@ mod tests {
         assert_eq!(sampler.pick(&Logits(vec![0.5, 2.0, 2.0, 1.0])), Some(1));
         assert_eq!(sampler.pick(&Logits(vec![f32::NEG_INFINITY, -1e30])), Some(1));
         assert_eq!(sampler.pick(&Logits(vec![0.0, f32::NAN])), None);
-        assert_eq!(sampler.pick(&Logits(vec![])), None);
+        for scores in [vec![], vec![0.0, f32::INFINITY], vec![f32::NEG_INFINITY; 2]] {
+            assert_eq!(sampler.pick(&Logits(scores.clone())), None);
+            assert_eq!(random(None, None, 1).pick(&Logits(scores)), None);
+        }
     }
 
     #[test]

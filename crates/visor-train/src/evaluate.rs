@@ -40,7 +40,8 @@ impl Tally {
         let (n, p) = (f64::from(self.n.max(1)), self.accuracy());
         let centre = (p + Z * Z / (2.0 * n)) / (1.0 + Z * Z / n);
         let half = Z / (1.0 + Z * Z / n) * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt();
-        ((centre - half).max(0.0), (centre + half).min(1.0))
+        // At the ends rounding may put a bound on the wrong side of the share.
+        ((centre - half).clamp(0.0, p), (centre + half).clamp(p, 1.0))
     }
 }
 
@@ -171,5 +172,7 @@ mod tests {
         }
         assert!(many.interval().1 - many.interval().0 < few.interval().1 - few.interval().0);
         assert_eq!(Tally { right: 0, n: 0 }.accuracy(), 0.0);
+        let all = Tally { right: 169, n: 169 };
+        assert_eq!(all.interval().1, 1.0, "all right is within its own interval");
     }
 }

@@ -120,12 +120,12 @@ pub fn run(
             let step = report.step;
             log.add(report, rhythm.log)?;
             let stopped = stop.load(Ordering::Relaxed);
-            if step % rhythm.validate == 0 || step == total {
+            if step.is_multiple_of(rhythm.validate) || step == total {
                 let scores = validate(&trainer, &validation)?;
                 log.validated(step, &scores)?;
                 tell(Progress::Validated { step, scores: &scores });
             }
-            if step % rhythm.save == 0 || step == total || stopped {
+            if step.is_multiple_of(rhythm.save) || step == total || stopped {
                 state::save(&trainer, folder)?;
             }
             if stopped && step < total {
@@ -187,7 +187,7 @@ impl Log {
     }
 
     fn add(&mut self, report: StepReport, every: u64) -> Result<(), TrainError> {
-        let due = report.step % every == 0;
+        let due = report.step.is_multiple_of(every);
         self.pending.push(report);
         if !due {
             return Ok(());

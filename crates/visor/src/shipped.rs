@@ -6,7 +6,18 @@ use visor_checkpoint::Source;
 type Files = &'static [(&'static str, &'static [u8])];
 
 /// The shipped checkpoints, best first.
-const SHIPPED: &[(&str, Files)] = &[];
+const SHIPPED: &[(&str, Files)] = &[("nano", NANO)];
+
+/// Every file that the checkpoint's `visor.json` lists, and that file itself.
+const NANO: Files = &[
+    ("config.json", include_bytes!("../../../models/nano/config.json")),
+    ("generation_config.json", include_bytes!("../../../models/nano/generation_config.json")),
+    ("model.safetensors", include_bytes!("../../../models/nano/model.safetensors")),
+    ("preprocessor_config.json", include_bytes!("../../../models/nano/preprocessor_config.json")),
+    ("prompt_template.txt", include_bytes!("../../../models/nano/prompt_template.txt")),
+    ("tokenizer.json", include_bytes!("../../../models/nano/tokenizer.json")),
+    ("visor.json", include_bytes!("../../../models/nano/visor.json")),
+];
 
 /// The names of the shipped checkpoints, best first: the first one is the default model.
 pub fn shipped_models() -> impl Iterator<Item = &'static str> {

@@ -37,6 +37,10 @@ fn findings(file: &str, text: &str) -> Vec<String> {
             findings.push(format!("{file}: {lines} lines, more than {MAX_LINES}"));
         }
     }
+    let of_a_crate = file.ends_with("/Cargo.toml") && !file.starts_with("stubs/");
+    if of_a_crate && !text.contains("[lints]\nworkspace = true\n") {
+        findings.push(format!("{file}: the crate does not keep the lints of the workspace"));
+    }
     let written = is_written(file);
     for (number, line) in text.lines().enumerate().map(|(i, line)| (i + 1, line)) {
         if let Some(folder) = OF_A_MACHINE.iter().find(|folder| names_root(line, folder)) {
@@ -85,6 +89,14 @@ mod tests {
         assert_eq!(findings("a.rs", "use std::fs;\n").len(), 1);
         assert_eq!(findings("a.rs", &long), ["a.rs: 501 lines, more than 500"]);
         assert_eq!(findings("a.md", &long), [""; 0]);
+    }
+
+    #[test]
+    fn every_crate_keeps_the_lints_of_the_workspace() {
+        assert_eq!(findings("a/Cargo.toml", "[package]\n").len(), 1);
+        assert_eq!(findings("a/Cargo.toml", "[package]\n\n[lints]\nworkspace = true\n"), [""; 0]);
+        assert_eq!(findings("stubs/a/Cargo.toml", "[package]\n"), [""; 0]);
+        assert_eq!(findings("Cargo.toml", "[workspace]\n"), [""; 0]);
     }
 
     #[test]

@@ -5,7 +5,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use visor_train::StepReport;
 use visor_train::evaluate::Scores;
 
-const BAR: &str = "{bar:30} step {pos} of {len}, {eta} left, {prefix}\n{wide_msg}";
+const BAR: &str = "{bar:30} step {pos} of {len}, {eta} left, {prefix}{msg}";
+
+/// Budgets whose accuracy stands in one line below the bar.
+const IN_A_LINE: usize = 4;
 
 /// A bar on a terminal; elsewhere a line at each validation.
 #[derive(Debug)]
@@ -34,12 +37,14 @@ impl Progress {
     }
 
     pub(crate) fn validated(&self, step: u64, scores: &[(String, Scores)]) {
-        let accuracy = accuracy(scores);
+        let accuracy: Vec<String> =
+            scores.iter().map(|(name, scores)| format!("{name} {:.3}", scores.overall())).collect();
         if self.bar.is_hidden() {
             let total = self.bar.length().unwrap_or(step);
-            note(&format!("step {step} of {total}: accuracy {accuracy}"));
+            note(&format!("step {step} of {total}: accuracy {}", accuracy.join(", ")));
         }
-        self.bar.set_message(format!("accuracy at step {step}: {accuracy}"));
+        let lines: Vec<String> = accuracy.chunks(IN_A_LINE).map(|line| line.join(", ")).collect();
+        self.bar.set_message(format!("\naccuracy at step {step}:\n  {}", lines.join(",\n  ")));
     }
 
     /// Takes the bar away.
@@ -55,9 +60,4 @@ fn loss(report: &StepReport) -> f32 {
         [] => report.alignment + report.refinement,
         answers => answers.iter().map(|(_, loss)| loss).sum::<f32>() / answers.len() as f32,
     }
-}
-
-fn accuracy(scores: &[(String, Scores)]) -> String {
-    let one = |(name, scores): &(String, Scores)| format!("{name} {:.3}", scores.overall());
-    scores.iter().map(one).collect::<Vec<_>>().join(", ")
 }

@@ -65,12 +65,15 @@ impl Ended {
         serde_json::from_str(&self.answer()).unwrap()
     }
 
-    /// The error of a command that did not work: one line, and no answer beside it.
+    /// The error of a command that did not work: the last that is said, and no answer beside it. A
+    /// failure takes one line; wrong usage may be followed by what would be right.
     pub(crate) fn error(self, code: i32) -> String {
         assert_eq!(self.code, Some(code), "{}\n{}", self.stdout, self.stderr);
         assert_eq!(self.stdout, "", "{}", self.stderr);
-        let line = self.stderr.lines().find(|line| line.starts_with("error: "));
-        line.unwrap_or_else(|| panic!("no error in {:?}", self.stderr)).to_owned()
+        let at = self.stderr.find("error: ").unwrap_or_else(|| panic!("{:?}", self.stderr));
+        let error = &self.stderr[at..];
+        assert!(code != 1 || error.lines().count() == 1, "{error}");
+        error.to_owned()
     }
 }
 

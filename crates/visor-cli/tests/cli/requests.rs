@@ -24,7 +24,7 @@ fn wrong_usage_is_told_apart_from_failure() {
         (2, &["--max-gflops", "-1", QUESTION], "unexpected argument '-1'"),
         (2, &["--max-gflops", "nan", QUESTION], "positive number"),
         (2, &["--max-gflops", "1e-6", QUESTION], "`sa0` costs"),
-        (2, &["--max-gflops", "0.01", "--budget", "sa3", QUESTION], "`sa3` costs"),
+        (2, &["--max-gflops", "0.001", "--budget", "sa3", QUESTION], "`sa3` costs"),
         (2, &["--max-new-tokens", "0", QUESTION], "number would be zero"),
         (2, &["--max-new-tokens", "100000", QUESTION], "ask for at most"),
         (2, &["--temperature", "nan", QUESTION], "temperature must be a positive number"),

@@ -79,7 +79,7 @@ pub(crate) fn rotate(head: &[f32], position: usize, theta: f64) -> Vec<f32> {
 }
 
 /// `softmax(q k^T / sqrt(D)) v` of one query over the keys that it may read.
-pub(crate) fn read(q: &[f32], keys: &[&[f32]], values: &[&[f32]]) -> Vec<f32> {
+pub(crate) fn read(q: &[f32], keys: &[Vec<f32>], values: &[Vec<f32>]) -> Vec<f32> {
     let scale = (q.len() as f64).powf(-0.5);
     let scores: Vec<f64> = keys.iter().map(|k| f64::from(dot(q, k)) * scale).collect();
     let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -87,7 +87,7 @@ pub(crate) fn read(q: &[f32], keys: &[&[f32]], values: &[&[f32]]) -> Vec<f32> {
     let sum: f64 = weights.iter().sum();
     let mut out = vec![0.0; values[0].len()];
     for (weight, value) in weights.iter().zip(values) {
-        for (out, value) in out.iter_mut().zip(*value) {
+        for (out, value) in out.iter_mut().zip(value) {
             *out += weight / sum * f64::from(*value);
         }
     }
@@ -137,12 +137,11 @@ fn attention(weights: &Weights, name: &str, sizes: Sizes, x: &[Vec<f32>]) -> Vec
     for head in 0..heads {
         let group = head / (heads / kv_heads);
         let keys: Vec<Vec<f32>> = k.iter().enumerate().map(|(p, k)| turned(k, group, p)).collect();
+        let values: Vec<Vec<f32>> =
+            v.iter().map(|v| v[group * d..(group + 1) * d].to_vec()).collect();
         for (p, merged) in merged.iter_mut().enumerate() {
             let query = turned(&q[p], head, p);
-            let keys: Vec<&[f32]> = keys[..=p].iter().map(Vec::as_slice).collect();
-            let values: Vec<&[f32]> =
-                v[..=p].iter().map(|v| &v[group * d..(group + 1) * d]).collect();
-            merged.extend(read(&query, &keys, &values));
+            merged.extend(read(&query, &keys[..=p], &values[..=p]));
         }
     }
     weights.linear(&format!("{name}.o_proj"), &merged)

@@ -107,23 +107,14 @@ fn cross_attention_equals_its_equation() {
     };
     let k = with_null("k_proj", "null_key");
     let v = with_null("v_proj", "null_value");
-    let slice = |row: &'_ [f32], head: usize| row[head * 8..(head + 1) * 8].to_vec();
-    let merged: Vec<Vec<f32>> = q
-        .iter()
-        .map(|q| {
-            (0..4)
-                .flat_map(|head| {
-                    let keys: Vec<Vec<f32>> = k.iter().map(|k| slice(k, head / 2)).collect();
-                    let values: Vec<Vec<f32>> = v.iter().map(|v| slice(v, head / 2)).collect();
-                    let borrow = |all: &'_ Vec<Vec<f32>>| -> Vec<Vec<f32>> { all.clone() };
-                    let (keys, values) = (borrow(&keys), borrow(&values));
-                    let keys: Vec<&[f32]> = keys.iter().map(Vec::as_slice).collect();
-                    let values: Vec<&[f32]> = values.iter().map(Vec::as_slice).collect();
-                    plain::read(&slice(q, head), &keys, &values)
-                })
-                .collect()
-        })
-        .collect();
+    let head = |row: &[f32], head: usize| row[head * 8..(head + 1) * 8].to_vec();
+    let read = |q: &[f32], h: usize| {
+        // Two query heads share a key and value head.
+        let part = |rows: &[Vec<f32>]| rows.iter().map(|row| head(row, h / 2)).collect::<Vec<_>>();
+        plain::read(&head(q, h), &part(&k), &part(&v))
+    };
+    let merged: Vec<Vec<f32>> =
+        q.iter().map(|q| (0..4).flat_map(|h| read(q, h)).collect()).collect();
     let gate = plain.get("gate").values[0].tanh();
     let expected: Vec<f32> =
         plain.linear("o_proj", &merged).concat().iter().map(|read| gate * read).collect();
@@ -134,7 +125,7 @@ fn cross_attention_equals_its_equation() {
     // Without a picture there is the null pair alone: every token reads the null value.
     let nothing = cross.read(tensor(&text, n_text), &cross.keys(None, 1), None);
     let null = &plain.get("null_value").values;
-    let merged: Vec<f32> = (0..4).flat_map(|head| slice(null, head / 2)).collect();
+    let merged: Vec<f32> = (0..4).flat_map(|h| head(null, h / 2)).collect();
     let o = plain.get("o_proj.weight");
     let row: Vec<f32> = (0..d).map(|out| gate * dot(o.row(out), &merged)).collect();
     let mut expected = vec![vec![0.0; d]; n_text];

@@ -1,6 +1,7 @@
 //! Picture files for the tests: fixtures on disk, and files written by an encoder or by hand.
 
 #![allow(dead_code, reason = "each test file uses another part")]
+#![allow(clippy::disallowed_methods, reason = "goldens and fixtures are files")]
 
 use std::io::Cursor;
 use std::path::PathBuf;

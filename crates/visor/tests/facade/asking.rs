@@ -4,7 +4,7 @@ use crate::support::*;
 use std::num::NonZeroUsize;
 use visor::{
     Basis, BudgetRequest, DeviceRequest, Dtype, Error, Event, FinishReason, Flops,
-    GenerationSettings, LoadOptions, Model, Question, RunError, fixture,
+    GenerationSettings, LoadOptions, Model, ModelRef, Question, RunError, fixture,
 };
 
 fn at(rung: &str) -> BudgetRequest {
@@ -155,6 +155,20 @@ fn an_answer_of_one_token_needs_no_step() {
     if answer.finish_reason != FinishReason::Eos {
         assert_eq!(answer.finish_reason, FinishReason::Length);
     }
+}
+
+#[test]
+fn every_shipped_model_loads_by_its_name_and_answers() {
+    for name in visor::shipped_models() {
+        let model_ref: ModelRef = name.parse().unwrap();
+        assert_eq!(model_ref, ModelRef::Shipped(name));
+        let model = Model::load(&model_ref, &LoadOptions::default()).unwrap();
+        assert_eq!(model.card().name, name);
+        let answer = model.ask(Question::new("colour at r2 c3 ?").picture(picture(1))).unwrap();
+        assert!(!answer.text.is_empty());
+    }
+    let best = ModelRef::best_shipped().ok();
+    assert_eq!(best, visor::shipped_models().next().map(ModelRef::Shipped));
 }
 
 #[test]
