@@ -44,7 +44,7 @@ pub(crate) struct Ask {
     #[arg(long, value_name = "X", value_parser = ceiling)]
     max_gflops: Option<Flops>,
 
-    /// The device: cpu, wgpu or cuda[:N]
+    /// The device: cpu, wgpu, cuda or cuda:N
     #[arg(long, default_value = "cpu")]
     device: DeviceRequest,
 

@@ -15,8 +15,8 @@ pub enum TrainError {
     },
     /// A loss that is no number.
     #[error(
-        "the loss of pass `{pass}` at step {step} is {loss}; the last saved state is unharmed: \
-         resume with a lower learning rate"
+        "the loss of pass `{pass}` at step {step} is {loss}; the last saved state is unharmed; \
+         start a new run with a lower learning rate"
     )]
     NonFinite {
         /// The step.

@@ -13,6 +13,7 @@ use crate::trainer::Trainer;
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
+use visor_model::Network;
 use visor_model::init::Noise;
 use visor_model::linear::{Bias, Linear};
 use visor_model::weights;
@@ -72,6 +73,7 @@ pub fn probe(
         let values = Noise::new(17, name).normal(shape.iter().product(), spread);
         Ok(if name.ends_with("bias") { vec![0.0; values.len()] } else { values })
     })?;
+    let frozen = trainer.for_inference();
     let settings = Settings { beta_1: 0.9, beta_2: 0.98, clip: 1.0 };
     let mut optimizer = FlatAdamW::new(&head, settings);
     for step in 0..steps {
@@ -79,7 +81,7 @@ pub fn probe(
         let first = (1 << 60) + step * BATCH as u64;
         let sample = |i: u64| suite.sample(Split::Train, mixture.pick(i), first + i);
         let samples: Vec<Sample> = (0..BATCH as u64).map(sample).collect();
-        let asked = Asked::new(trainer, &samples)?;
+        let asked = Asked::new(trainer, &frozen, &samples)?;
         let logits = head.forward(asked.encoded(device), asked.words(device));
         let targets: Vec<i64> = asked.targets.iter().map(|&id| i64::from(id)).collect();
         let targets: Tensor<2, Int> =
@@ -92,7 +94,7 @@ pub fn probe(
     }
     let mut scores = Scores::default();
     for samples in pictures(suite, Split::Test, n)?.chunks(BATCH) {
-        let asked = Asked::new(trainer, samples)?;
+        let asked = Asked::new(trainer, &frozen, samples)?;
         let logits = head.forward(asked.encoded(device), asked.words(device));
         let likeliest: Vec<i64> = logits.argmax(1).into_data().iter::<i64>().collect();
         for (i, sample) in samples.iter().enumerate() {
@@ -113,7 +115,11 @@ struct Asked {
 }
 
 impl Asked {
-    fn new(trainer: &Trainer, samples: &[Sample]) -> Result<Self, TrainError> {
+    fn new(
+        trainer: &Trainer,
+        (network, plain): &(Network, Device),
+        samples: &[Sample],
+    ) -> Result<Self, TrainError> {
         let vocabulary = trainer.vocabulary();
         let vocab = vocabulary.len();
         let mut words = vec![0.0; samples.len() * vocab];
@@ -125,10 +131,9 @@ impl Asked {
             targets.extend(vocabulary.encode(&sample.questions[0].answer)?.first());
         }
         let batch = Batch::pack(trainer.suite(), vocabulary, samples, Sight::Whole)?;
-        let (network, plain) = trainer.for_inference();
         let positions = trainer.recipe().positions();
-        let lifted = Lifted::new(&batch, trainer.config(), positions, &plain);
-        let encoded = lifted.encode(&network)?.into_data();
+        let lifted = Lifted::new(&batch, trainer.config(), positions, plain);
+        let encoded = lifted.encode(network)?.into_data();
         Ok(Self { words, targets, encoded, vocab })
     }
 

@@ -184,9 +184,9 @@ impl Recipe {
                 self.sizes.self_capable.clear();
             }
             Arm::CrossOnly => {
-                // Seven more layers, eleven more looks: the FLOPs of three self-attention layers.
+                // Seven more layers, nine more looks: the FLOPs of three self-attention layers.
                 self.sizes.n_layers = 14;
-                self.sizes.cross = (1..14).collect();
+                self.sizes.cross = (1..13).collect();
                 self.sizes.self_capable.clear();
             }
         }
@@ -294,5 +294,28 @@ impl Recipe {
         self.layout()?;
         self.mixture()?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use visor_core::Schedule;
+    use visor_core::cost::Prompt;
+
+    #[test]
+    fn the_cross_only_control_costs_what_the_largest_budget_costs() {
+        let prompt = Prompt { n_text: 6, n_visual: 36, n_tiles: 1, n_keys: 36 };
+        let cost = |recipe: &Recipe, active: &[usize]| {
+            let config = recipe.config(54, 2).expect("a configuration");
+            let layout = recipe.layout().expect("a layout");
+            let schedule: Schedule = layout.schedule(active).expect("a schedule");
+            let shape = config.shape(Some(recipe.sizes.n_kv_heads));
+            shape.scopes(&schedule, prompt, None).lm_prefill.giga()
+        };
+        let universal = Recipe::nano(1);
+        let largest = cost(&universal, &universal.sizes.self_capable);
+        let control = cost(&universal.clone().with_arm(Arm::CrossOnly), &[]);
+        assert!((control / largest - 1.0).abs() < 0.01, "{control} and {largest} GFLOPs");
     }
 }

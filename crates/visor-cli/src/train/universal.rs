@@ -57,7 +57,7 @@ pub(crate) struct Universal {
           value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     test_pictures: u32,
 
-    /// The device: cpu, wgpu or cuda[:N]
+    /// The device: cpu, wgpu, cuda or cuda:N
     #[arg(long, default_value = "cpu")]
     device: DeviceRequest,
 
