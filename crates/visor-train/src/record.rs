@@ -2,7 +2,7 @@
 
 use crate::batch::Sight;
 use crate::error::TrainError;
-use crate::evaluate::{Scores, Subject, Tally, blanked, pictures};
+use crate::evaluate::{Scores, Tally, blanked, pictures};
 use crate::leak;
 use crate::recipe::{Arm, Recipe};
 use crate::trainer::Trainer;
@@ -125,14 +125,7 @@ pub fn make(
     device: &Device,
 ) -> Result<Record, TrainError> {
     let (network, plain) = trainer.for_inference();
-    let subject = Subject {
-        network: &network,
-        config: trainer.config(),
-        positions: trainer.recipe().positions(),
-        refinement: trainer.curriculum().refinement(),
-        vocabulary: trainer.vocabulary(),
-        device: &plain,
-    };
+    let subject = trainer.subject(&network, &plain);
     let suite = trainer.suite();
     let budgets = budgets(trainer, ladder);
     let schedules: Vec<&Schedule> = budgets.iter().map(|(_, _, schedule)| schedule).collect();

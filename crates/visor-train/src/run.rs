@@ -2,7 +2,7 @@
 
 use crate::batch::{Batch, Sight};
 use crate::error::TrainError;
-use crate::evaluate::{Scores, Subject, pictures};
+use crate::evaluate::{Scores, pictures};
 use crate::recipe::Recipe;
 use crate::state;
 use crate::trainer::{StepReport, Trainer};
@@ -145,14 +145,7 @@ pub fn validate(
     samples: &[Sample],
 ) -> Result<Vec<(String, Scores)>, TrainError> {
     let (network, device) = trainer.for_inference();
-    let subject = Subject {
-        network: &network,
-        config: trainer.config(),
-        positions: trainer.recipe().positions(),
-        refinement: trainer.curriculum().refinement(),
-        vocabulary: trainer.vocabulary(),
-        device: &device,
-    };
+    let subject = trainer.subject(&network, &device);
     let budgets = trainer.curriculum().subsets();
     let schedules: Vec<_> = budgets.iter().map(|budget| &budget.schedule).collect();
     let scores = subject.evaluate(trainer.suite(), samples, Sight::Whole, &schedules)?;

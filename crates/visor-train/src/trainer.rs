@@ -2,6 +2,7 @@
 
 use crate::batch::{Batch, Sight};
 use crate::error::TrainError;
+use crate::evaluate::Subject;
 use crate::loss::{Grounder, Labels, answers, distillation};
 use crate::optimizer::{FlatAdamW, Settings};
 use crate::pass::Lifted;
@@ -276,6 +277,18 @@ impl Trainer {
             grounder: Grounder::new(self.recipe.sizes.d_model, &device),
         };
         (self.optimizer.write(plain).network, device)
+    }
+
+    /// What is evaluated: a network of this run, as [`for_inference`](Self::for_inference) gives it.
+    pub fn subject<'a>(&'a self, network: &'a Network, device: &'a Device) -> Subject<'a> {
+        Subject {
+            network,
+            config: &self.config,
+            positions: self.positions,
+            refinement: self.curriculum.refinement(),
+            vocabulary: &self.vocabulary,
+            device,
+        }
     }
 
     fn build(&self, device: &Device) -> Network {
