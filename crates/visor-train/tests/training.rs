@@ -41,20 +41,20 @@ fn train(recipe: &Recipe, folder: &Path, stop_after: Option<u64>) -> Result<Trai
 }
 
 #[test]
-fn thirty_steps_lower_every_loss() {
-    let mut recipe = short(12, 12, 12);
+fn forty_steps_on_the_same_pictures_lower_every_loss() {
+    let mut recipe = short(15, 10, 15);
     recipe.batch = 8;
     let mut trainer = Trainer::new(&recipe, &device()).expect("a trainer");
-    let feed = trainer.feed();
-    let mut reports = Vec::new();
-    for step in 0..36 {
-        let batches = Trainer::batches(&feed, step).expect("batches");
-        reports.push(trainer.step(&batches).expect("a step"));
-    }
-    assert!(reports[11].alignment < 0.7 * reports[0].alignment, "{reports:?}");
-    let (first, last) = (&reports[12].answers, &reports[35].answers);
+    // The same pictures in every step: batches differ more than a few steps can learn.
+    let batches = Trainer::batches(&trainer.feed(), 0).expect("batches");
+    let mut step = || trainer.step(&batches).expect("a step");
+    let reports: Vec<_> = (0..40).map(|_| step()).collect();
+    let (first, last) = (&reports[0], &reports[14]);
+    assert!(last.alignment < 0.8 * first.alignment, "{first:?} {last:?}");
+    assert!(last.refinement < 0.8 * first.refinement, "{first:?} {last:?}");
+    let (first, last) = (&reports[15].answers, &reports[39].answers);
     assert_eq!(last.len(), 3, "the largest, the smallest and one between: {last:?}");
-    assert!(last[0].1 < 0.7 * first[0].1, "{first:?} {last:?}");
+    assert!(last[0].1 < 0.7 * first[0].1 && last[1].1 < 0.7 * first[1].1, "{first:?} {last:?}");
 }
 
 #[test]
