@@ -82,7 +82,7 @@ fn measure(name: &'static str, steps: u64, curriculum: Steps) -> Result<Stage> {
     let feed = trainer.feed();
     let (mut times, mut questions) = (Vec::new(), 0);
     for step in 0..steps + WARM_UP {
-        let batches = Trainer::batches(&feed, step)?;
+        let batches = feed.batches(step)?;
         let start = Instant::now();
         let report = trainer.step(&batches)?;
         if step >= WARM_UP {

@@ -108,7 +108,7 @@ pub fn run(
         let (sender, receiver) = sync_channel::<Result<Vec<Batch>, TrainError>>(3);
         scope.spawn(move || {
             for step in from..total {
-                if sender.send(Trainer::batches(&feed, step)).is_err() {
+                if sender.send(feed.batches(step)).is_err() {
                     return; // the run has ended early
                 }
             }

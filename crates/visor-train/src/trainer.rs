@@ -112,15 +112,6 @@ impl Trainer {
         })
     }
 
-    /// The batches of a step: a function of recipe and step alone, so that they can be made ahead
-    /// on other threads.
-    ///
-    /// # Errors
-    /// Of a word that the vocabulary lacks.
-    pub fn batches(feed: &Feed, step: u64) -> Result<Vec<Batch>, TrainError> {
-        (0..feed.recipe.accumulate as u64).map(|part| feed.batch(step, part)).collect()
-    }
-
     /// What makes batches.
     pub fn feed(&self) -> Feed {
         Feed {
@@ -128,7 +119,6 @@ impl Trainer {
             suite: self.suite,
             mixture: self.mixture.clone(),
             vocabulary: self.vocabulary.clone(),
-            curriculum_visual_steps: self.recipe.steps.visual,
         }
     }
 
@@ -335,10 +325,18 @@ pub struct Feed {
     suite: Suite,
     mixture: Mixture,
     vocabulary: Vocabulary,
-    curriculum_visual_steps: u64,
 }
 
 impl Feed {
+    /// The batches of a step: a function of recipe and step alone, so that they can be made ahead
+    /// on other threads.
+    ///
+    /// # Errors
+    /// Of a word that the vocabulary lacks.
+    pub fn batches(&self, step: u64) -> Result<Vec<Batch>, TrainError> {
+        (0..self.recipe.accumulate as u64).map(|part| self.batch(step, part)).collect()
+    }
+
     fn batch(&self, step: u64, part: u64) -> Result<Batch, TrainError> {
         let size = self.recipe.batch as u64;
         let first = (step * self.recipe.accumulate as u64 + part) * size;
@@ -348,7 +346,7 @@ impl Feed {
                 self.suite.sample(Split::Train, self.mixture.pick(index), seed)
             })
             .collect();
-        let sight = match step < self.curriculum_visual_steps {
+        let sight = match step < self.recipe.steps.visual {
             true => Sight::Whole,
             false => Sight::HalfOfQuestionsPartial { seed: self.recipe.seed ^ (first << 8) },
         };

@@ -46,7 +46,7 @@ fn forty_steps_on_the_same_pictures_lower_every_loss() {
     recipe.batch = 8;
     let mut trainer = Trainer::new(&recipe, &device()).expect("a trainer");
     // The same pictures in every step: batches differ more than a few steps can learn.
-    let batches = Trainer::batches(&trainer.feed(), 0).expect("batches");
+    let batches = trainer.feed().batches(0).expect("batches");
     let mut step = || trainer.step(&batches).expect("a step");
     let reports: Vec<_> = (0..40).map(|_| step()).collect();
     let (first, last) = (&reports[0], &reports[14]);
