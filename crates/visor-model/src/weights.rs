@@ -58,13 +58,6 @@ pub fn named<M: Module>(module: &M) -> Vec<TensorToSave<'static>> {
     collector.tensors
 }
 
-/// The names of a module's parameters with their identifiers.
-pub fn names<M: Module>(module: &M) -> Vec<(String, ParamId)> {
-    let mut namer = Namer::default();
-    module.visit(&mut namer);
-    namer.names
-}
-
 #[derive(Default)]
 struct Path(Vec<String>);
 
@@ -140,25 +133,5 @@ impl ModuleVisitor for Collector {
         let shape = value.dims().to_vec();
         let data: Vec<f32> = value.into_data().iter::<f32>().collect();
         self.tensors.push(TensorToSave { name: self.path.name(), shape, data: Cow::Owned(data) });
-    }
-}
-
-#[derive(Default)]
-struct Namer {
-    path: Path,
-    names: Vec<(String, ParamId)>,
-}
-
-impl ModuleVisitor for Namer {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.0.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.0.pop();
-    }
-
-    fn visit_float<const R: usize>(&mut self, param: &Param<Tensor<R>>) {
-        self.names.push((self.path.name(), param.id));
     }
 }

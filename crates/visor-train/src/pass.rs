@@ -16,7 +16,6 @@ pub struct Lifted {
     ids: Tensor<2, Int>,
     at: Placement,
     rows: Tensor<1, Int>,
-    n_pictures: usize,
 }
 
 /// What a pass gives.
@@ -55,7 +54,6 @@ impl Lifted {
                 device,
             ),
             rows: Tensor::from_data(TensorData::new(rows, [n_rows]), device),
-            n_pictures: b,
         }
     }
 
@@ -83,11 +81,6 @@ impl Lifted {
         let [b, t, e] = streams.text.dims();
         let rows = streams.text.reshape([b * t, e]).select(0, self.rows.clone()); // [targets, E]
         Ok(Passed { logits: network.logits(rows), refined })
-    }
-
-    /// Number of pictures.
-    pub fn n_pictures(&self) -> usize {
-        self.n_pictures
     }
 
     fn run(
