@@ -43,6 +43,32 @@ impl fmt::Display for BudgetRequest {
     }
 }
 
+/// How much cost weighs against being right when a policy chooses: what the dearest rung costs more
+/// than the cheapest is worth this much of a probability. 0 spends whatever helps.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub struct Thrift(f32);
+
+impl Thrift {
+    /// Where neither user nor policy says otherwise (method, section 4).
+    pub const DEFAULT: Self = Self(0.1);
+
+    /// A finite number from 0 up; `None` otherwise.
+    pub fn new(weight: f32) -> Option<Self> {
+        (weight.is_finite() && weight >= 0.0).then_some(Self(weight))
+    }
+
+    /// The weight.
+    pub fn weight(self) -> f32 {
+        self.0
+    }
+}
+
+impl fmt::Display for Thrift {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// Why a budget cannot be had.
 #[derive(Clone, Debug, Error, PartialEq)]
 #[non_exhaustive]

@@ -15,7 +15,7 @@ mod layout;
 mod positions;
 mod schedule;
 
-pub use budget::{Basis, BudgetError, BudgetRequest, Decision};
+pub use budget::{Basis, BudgetError, BudgetRequest, Decision, Thrift};
 pub use ladder::{Ladder, LadderError, Rung, RungId};
 pub use layout::{LayerIdx, Layout, LayoutError};
 pub use positions::{ImageMask, PositionScheme, Rotary};

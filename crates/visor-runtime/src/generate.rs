@@ -163,7 +163,7 @@ impl<'r, M: Backbone> Generation<'r, M> {
             return Err(BudgetError::NoPolicy { legal: costs.names() }.into());
         };
         let seen = self.runner.model.routing_state(state);
-        let choice = policy.choose(&seen, ladder, &costs.lm_prefill())?;
+        let choice = policy.choose(&seen, ladder, &costs.lm_prefill(), self.prepared.thrift)?;
         expect_width(choice.probabilities.len(), ladder.rungs().len())?;
         Ok(Decided::by_policy(costs, &choice, highest))
     }

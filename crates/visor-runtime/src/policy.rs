@@ -3,7 +3,7 @@
 use crate::model::{RoutingState, RoutingToken};
 use thiserror::Error;
 use visor_core::cost::{Flops, PolicyShape};
-use visor_core::{Ladder, RungId};
+use visor_core::{Ladder, RungId, Thrift};
 
 /// Why a policy did not decide.
 #[derive(Debug, Error)]
@@ -18,6 +18,14 @@ pub enum PolicyError {
         expected: usize,
         /// By the model.
         got: usize,
+    },
+    /// The user asks for thrift, and this policy does not weigh cost.
+    #[error(
+        "this policy was trained for `{objective}` and does not weigh cost: leave out --thrift"
+    )]
+    NoThrift {
+        /// What it was trained for.
+        objective: &'static str,
     },
     /// The policy's own error.
     #[error(transparent)]
@@ -42,7 +50,8 @@ pub trait BudgetPolicy {
     /// Sizes of its head, for the cost formulas; `None` where choosing costs nothing.
     fn shape(&self) -> Option<PolicyShape>;
 
-    /// Chooses. `costs` holds the decoder's prefill FLOPs of this sample by rung, cheapest first.
+    /// Chooses. `costs` holds the decoder's prefill FLOPs of this sample by rung, cheapest first;
+    /// `thrift` is what the user asks for in place of the policy's own.
     ///
     /// # Errors
     /// See [`PolicyError`].
@@ -51,5 +60,6 @@ pub trait BudgetPolicy {
         state: &RoutingState,
         ladder: &Ladder,
         costs: &[Flops],
+        thrift: Option<Thrift>,
     ) -> Result<PolicyChoice, PolicyError>;
 }

@@ -5,8 +5,8 @@ use crate::cancel::Cancel;
 use crate::costs::CostTable;
 use crate::settings::GenerationSettings;
 use std::time::Duration;
-use visor_core::BudgetRequest;
 use visor_core::cost::Flops;
+use visor_core::{BudgetRequest, Thrift};
 use visor_processor::{EncodedPrompt, Picture, ProcessedPicture};
 
 /// What is asked.
@@ -38,6 +38,8 @@ pub struct Request {
     pub budget: Option<BudgetRequest>,
     /// Most FLOPs of end-to-end cold prefill.
     pub ceiling: Option<Flops>,
+    /// How much cost weighs where a policy chooses; `None` is the policy's own.
+    pub thrift: Option<Thrift>,
     /// How the answer is generated.
     pub settings: GenerationSettings,
     /// Calls the request off.
@@ -52,6 +54,7 @@ impl Request {
             pictures: Vec::new(),
             budget: None,
             ceiling: None,
+            thrift: None,
             settings: GenerationSettings::default(),
             cancel: Cancel::new(),
         }
@@ -69,6 +72,7 @@ pub struct Prepared {
     pub(crate) costs: CostTable,
     pub(crate) unknown_words: Vec<String>,
     pub(crate) max_new_tokens: usize,
+    pub(crate) thrift: Option<Thrift>,
     pub(crate) settings: GenerationSettings,
     pub(crate) cancel: Cancel,
     pub(crate) spent: Duration,

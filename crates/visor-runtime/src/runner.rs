@@ -85,7 +85,7 @@ impl<M: Backbone> Runner<M> {
     }
 
     fn prepare_untimed(&self, request: Request) -> Result<Prepared, RunError> {
-        let Request { wording, pictures, budget, ceiling, settings, cancel } = request;
+        let Request { wording, pictures, budget, ceiling, thrift, settings, cancel } = request;
         let card = self.card();
         let pictures = self.pictures(&pictures, &cancel)?;
         let (prompt, unknown_words) = self.encode(&wording, &pictures)?;
@@ -117,6 +117,7 @@ impl<M: Backbone> Runner<M> {
             costs,
             unknown_words,
             max_new_tokens,
+            thrift,
             settings,
             cancel,
             spent: Duration::ZERO,

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Mutex;
 use visor_core::cost::{Flops, PolicyShape};
-use visor_core::{Basis, BudgetRequest, Ladder, RungId};
+use visor_core::{Basis, BudgetRequest, Ladder, RungId, Thrift};
 use visor_runtime::{
     BudgetPolicy, PictureInput, PolicyChoice, PolicyError, Request, RoutingState, RoutingToken,
     RunError, Runner,
@@ -35,6 +35,7 @@ impl BudgetPolicy for Fixed {
         state: &RoutingState,
         ladder: &Ladder,
         costs: &[Flops],
+        _thrift: Option<Thrift>,
     ) -> Result<PolicyChoice, PolicyError> {
         self.seen.lock().unwrap().push((state.clone(), costs.to_vec()));
         let rung = ladder.ids().nth(self.choice).unwrap();
