@@ -26,6 +26,7 @@ mod row;
 mod sample;
 mod shapes;
 mod sheet;
+mod standard;
 mod suite;
 mod words;
 
@@ -36,4 +37,5 @@ pub use picture::Picture;
 pub use row::Row;
 pub use sample::{Difficulty, Grounding, Question, Sample, Slot};
 pub use sheet::contact_sheet;
+pub use standard::StandardMix;
 pub use suite::Suite;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use visor_tasks::{Sample, Split, Suite, SuiteName};
+use visor_tasks::{Sample, Split, StandardMix, Suite, SuiteName};
 
 /// FNV-1a, 64 bits.
 fn digest(bytes: impl IntoIterator<Item = u8>) -> u64 {
@@ -55,6 +55,16 @@ fn nano_samples_are_the_committed_ones_to_the_bit() {
 #[test]
 fn small_samples_are_the_committed_ones_to_the_bit() {
     check_goldens(&Suite::new(SuiteName::Small), include_str!("goldens/small.txt"));
+}
+
+#[test]
+fn the_standard_mix_is_frozen() {
+    let mix = StandardMix::new(Suite::new(SuiteName::Nano), &[]).expect("both halves");
+    let all = |split, n| digest((0..n).flat_map(|index| bytes(&mix.sample(split, index))));
+    let digests = [all(Split::Test, 4000), all(Split::Validation, 400), all(Split::Train, 400)];
+    let committed = include_str!("goldens/standard-nano.txt");
+    let lines = digests.map(|digest| format!("{digest:016x}")).join("\n");
+    assert_eq!(committed.trim(), lines, "comparisons rest on this mix: it never changes");
 }
 
 #[test]

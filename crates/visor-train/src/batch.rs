@@ -83,7 +83,10 @@ impl Batch {
         samples: &[Sample],
         sight: Sight,
     ) -> Result<Self, TrainError> {
-        let (grid, side) = (suite.grid(), suite.canvas());
+        // Smaller pictures have fewer patches, which keep the places that the words name.
+        let side = samples.first().map_or(suite.canvas(), |sample| sample.picture.size);
+        let grid = side / suite.patch();
+        let place = |index: usize| index * suite.grid() / grid;
         let n_visual = grid * grid;
         let rows = samples
             .iter()
@@ -95,8 +98,8 @@ impl Batch {
                 position: p,
                 image: 0,
                 start: 0,
-                row: p / grid,
-                column: p % grid,
+                row: place(p / grid),
+                column: place(p % grid),
             })
             .collect();
         let pad = i64::from(vocabulary.id(PAD)?);

@@ -68,6 +68,9 @@ pub enum TrainError {
         /// Why.
         source: serde_json::Error,
     },
+    /// Of a picture.
+    #[error(transparent)]
+    Picture(#[from] visor_processor::PictureError),
     /// Of the network.
     #[error(transparent)]
     Model(#[from] visor_model::ModelError),

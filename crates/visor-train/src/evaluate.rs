@@ -1,13 +1,15 @@
 //! Accuracy of a network on generated questions, by family and budget.
 
-use crate::batch::{Batch, Sight};
+use crate::batch::{Asked, Batch, Sight};
 use crate::error::TrainError;
 use crate::pass::Lifted;
+use crate::reduction::shrink;
+use crate::schedule::Budget;
 use crate::vocabulary::Vocabulary;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use visor_core::{PositionScheme, Schedule};
+use visor_core::PositionScheme;
 use visor_model::Network;
 use visor_model::config::ModelConfig;
 use visor_model::layer::Refinement;
@@ -114,7 +116,7 @@ pub fn blanked(samples: &[Sample]) -> Vec<Sample> {
 }
 
 impl Subject<'_> {
-    /// Asks every question of `samples` on every schedule.
+    /// Asks every question of `samples` at every budget.
     ///
     /// An answer is right if each of its tokens and the end is the likeliest one given the ones
     /// before, which is when greedy decoding gives it.
@@ -126,34 +128,55 @@ impl Subject<'_> {
         suite: &Suite,
         samples: &[Sample],
         sight: Sight,
-        schedules: &[&Schedule],
+        budgets: &[&Budget],
     ) -> Result<Vec<Scores>, TrainError> {
-        let mut scores = vec![Scores::default(); schedules.len()];
+        let mut scores = vec![Scores::default(); budgets.len()];
+        self.ask(suite, samples, sight, budgets, &mut |budget, asked, right| {
+            scores[budget].count(asked, right);
+        })?;
+        Ok(scores)
+    }
+
+    /// As [`evaluate`](Self::evaluate), but tells of each question by itself: the index of its
+    /// budget, the question, and whether it was answered right. At each budget questions come in
+    /// the order of the samples.
+    ///
+    /// # Errors
+    /// Of words that the vocabulary lacks.
+    pub fn ask(
+        &self,
+        suite: &Suite,
+        samples: &[Sample],
+        sight: Sight,
+        budgets: &[&Budget],
+        tell: &mut dyn FnMut(usize, &Asked, bool),
+    ) -> Result<(), TrainError> {
         for chunk in samples.chunks(BATCH) {
-            let batch = Batch::pack(suite, self.vocabulary, chunk, sight)?;
-            let lifted = Lifted::new(&batch, self.config, self.positions, self.device);
+            let seen = shrink(chunk, self.config.vision.image_size)?;
+            let batch = Batch::pack(suite, self.vocabulary, &seen, sight)?;
+            let all = budgets.iter().copied();
+            let lifted = Lifted::new(&batch, all, self.config, self.positions, self.device);
             let encoded = lifted.encode(self.network)?;
-            for (scores, schedule) in scores.iter_mut().zip(schedules) {
+            for (index, budget) in budgets.iter().enumerate() {
                 let passed =
-                    lifted.answer(self.network, encoded.clone(), schedule, self.refinement)?;
+                    lifted.answer(self.network, encoded.clone(), budget, self.refinement)?;
                 let likeliest: Vec<i64> =
                     passed.logits.argmax(1).into_data().iter::<i64>().collect();
-                scores.count(&batch, &likeliest);
+                for asked in &batch.asked {
+                    let right = |row: usize| likeliest[row] == i64::from(batch.targets[row].1);
+                    tell(index, asked, asked.targets.clone().all(right));
+                }
             }
         }
-        Ok(scores)
+        Ok(())
     }
 }
 
 impl Scores {
-    fn count(&mut self, batch: &Batch, likeliest: &[i64]) {
-        for asked in &batch.asked {
-            let right =
-                asked.targets.clone().all(|row| likeliest[row] == i64::from(batch.targets[row].1));
-            self.families.entry(asked.family).or_default().add(right);
-            if asked.family == Family::Chain {
-                self.chain_by_hops.entry(asked.hops).or_default().add(right);
-            }
+    fn count(&mut self, asked: &Asked, right: bool) {
+        self.families.entry(asked.family).or_default().add(right);
+        if asked.family == Family::Chain {
+            self.chain_by_hops.entry(asked.hops).or_default().add(right);
         }
     }
 }

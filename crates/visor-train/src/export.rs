@@ -2,7 +2,6 @@
 
 use crate::batch::{MEAN, SPREAD};
 use crate::error::TrainError;
-use crate::recipe::Arm;
 use crate::trainer::Trainer;
 use crate::vocabulary::{END, UNKNOWN, Vocabulary};
 use serde_json::json;
@@ -29,7 +28,7 @@ pub fn export(trainer: &Trainer, ladder: Ladder, folder: &Path) -> Result<(), Tr
     let tensors = weights::tensors(&network, &trainer.config().family.key_map());
     let recipe = trainer.recipe();
     let dense = match recipe.arm {
-        Arm::Dense => DenseMode::Trained,
+        arm if arm.is_dense() => DenseMode::Trained,
         _ => DenseMode::None,
     };
     let cross = CrossAttentionManifest {

@@ -9,6 +9,7 @@ use crate::error::TrainError;
 use crate::evaluate::{Scores, pictures};
 use crate::optimizer::{FlatAdamW, Settings};
 use crate::pass::Lifted;
+use crate::reduction::shrink;
 use crate::trainer::Trainer;
 use burn::module::Module;
 use burn::optim::GradientsParams;
@@ -130,9 +131,10 @@ impl Asked {
             }
             targets.extend(vocabulary.encode(&sample.questions[0].answer)?.first());
         }
-        let batch = Batch::pack(trainer.suite(), vocabulary, samples, Sight::Whole)?;
+        let seen = shrink(samples, trainer.config().vision.image_size)?;
+        let batch = Batch::pack(trainer.suite(), vocabulary, &seen, Sight::Whole)?;
         let positions = trainer.recipe().positions();
-        let lifted = Lifted::new(&batch, trainer.config(), positions, plain);
+        let lifted = Lifted::new(&batch, [], trainer.config(), positions, plain);
         let encoded = lifted.encode(network)?.into_data();
         Ok(Self { words, targets, encoded, vocab })
     }

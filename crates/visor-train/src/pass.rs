@@ -1,8 +1,11 @@
 //! A batch on the device, and one pass of the network over it under a schedule.
 
 use crate::batch::Batch;
+use crate::reduction::Pool;
+use crate::schedule::Budget;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use visor_core::{LayerMode, PositionScheme, Schedule};
+use std::collections::BTreeMap;
+use visor_core::{LayerMode, PositionScheme};
 use visor_model::ModelError;
 use visor_model::config::ModelConfig;
 use visor_model::decoder::Pass;
@@ -14,7 +17,8 @@ use visor_model::{Network, Placement};
 pub struct Lifted {
     pixels: Tensor<4>,
     ids: Tensor<2, Int>,
-    at: Placement,
+    /// Where tokens stand, by how visual tokens are averaged.
+    at: BTreeMap<Pool, Placement>,
     rows: Tensor<1, Int>,
 }
 
@@ -28,9 +32,10 @@ pub struct Passed {
 }
 
 impl Lifted {
-    /// Lifts a batch.
-    pub fn new(
+    /// Lifts a batch, to be passed at any of `budgets`.
+    pub fn new<'a>(
         batch: &Batch,
+        budgets: impl IntoIterator<Item = &'a Budget>,
         config: &ModelConfig,
         positions: PositionScheme,
         device: &Device,
@@ -38,21 +43,27 @@ impl Lifted {
         let (b, side) = (batch.n_pictures, batch.side);
         let rows: Vec<i64> = batch.targets.iter().map(|&(row, _)| row as i64).collect();
         let n_rows = rows.len();
-        let filter = |sample, text, patch| batch.may_read(sample, text, patch);
         let rotary = config.text.rotary(positions.rotary);
+        let place = |pool: Pool| {
+            let (maps, blocks): (Vec<_>, Vec<_>) =
+                batch.maps.iter().map(|map| pool.tokens(map)).unzip();
+            let filter = |sample: usize, text, patch: usize| {
+                let block: &Vec<usize> = &blocks[sample][patch];
+                block.iter().any(|&patch| batch.may_read(sample, text, patch))
+            };
+            Placement::prefill(&maps, rotary, positions.image_mask, Some(&filter), device)
+        };
+        let mut at = BTreeMap::new();
+        for budget in budgets {
+            at.entry(budget.pool).or_insert_with_key(|&pool| place(pool));
+        }
         Self {
             pixels: Tensor::from_data(
                 TensorData::new(batch.pixels.clone(), [b, 3, side, side]),
                 device,
             ),
             ids: Tensor::from_data(TensorData::new(batch.ids.clone(), [b, batch.n_text]), device),
-            at: Placement::prefill(
-                &batch.maps,
-                rotary,
-                positions.image_mask,
-                Some(&filter),
-                device,
-            ),
+            at,
             rows: Tensor::from_data(TensorData::new(rows, [n_rows]), device),
         }
     }
@@ -69,15 +80,18 @@ impl Lifted {
     ///
     /// # Errors
     /// None in a sound network.
+    ///
+    /// # Panics
+    /// At a budget whose tokens the batch was not lifted for.
     pub fn answer(
         &self,
         network: &Network,
         encoded: Tensor<3>,
-        schedule: &Schedule,
+        budget: &Budget,
         refinement: Refinement,
     ) -> Result<Passed, ModelError> {
         let text = network.decoder().embed(self.ids.clone()); // [B, T, E]
-        let (streams, refined) = self.run(network, text, encoded, schedule, refinement)?;
+        let (streams, refined) = self.run(network, text, encoded, budget, refinement)?;
         let [b, t, e] = streams.text.dims();
         let rows = streams.text.reshape([b * t, e]).select(0, self.rows.clone()); // [targets, E]
         Ok(Passed { logits: network.logits(rows), refined })
@@ -88,16 +102,18 @@ impl Lifted {
         network: &Network,
         text: Tensor<3>,
         encoded: Tensor<3>,
-        schedule: &Schedule,
+        budget: &Budget,
         refinement: Refinement,
     ) -> Result<(Streams, Vec<Tensor<3>>), ModelError> {
+        let Budget { schedule, pool, .. } = budget;
+        let pooled = pool.forward(encoded); // [B, V / factor, E]
         let visual = match schedule.count(LayerMode::CrossAttention) {
-            0 => encoded,
-            _ => network.condition(encoded),
+            0 => pooled,
+            _ => network.condition(pooled),
         };
         let mut refined = Vec::new();
         let layers = 0..network.decoder().n_layers();
-        let pass = Pass { layers, schedule, at: &self.at, refinement };
+        let pass = Pass { layers, schedule, at: &self.at[pool], refinement };
         let streams = Streams { text, visual: Some(visual) };
         let streams = network.decoder().run(streams, &pass, None, &mut |layer, streams| {
             if schedule.modes()[layer.0] == LayerMode::SelfAttention {

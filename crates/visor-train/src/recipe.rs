@@ -23,9 +23,60 @@ pub enum Arm {
     CrossOnly,
     /// The stock LLaVA-style network: every layer attends to picture and text.
     Dense,
+    /// Dense, with visual tokens averaged over nested squares, every size in every step (M3).
+    Pooled,
+    /// Dense, on pictures of two thirds of the side: 16 patches where there were 36.
+    Downsampled16,
+    /// Dense, on pictures of half the side: 9 patches where there were 36.
+    Downsampled9,
+    /// Universal, at every budget also with half and a quarter of the visual tokens, averaged
+    /// (VISOR-TR).
+    Reduced,
+    /// One budget alone: no self-attention layer.
+    Independent0,
+    /// One budget alone: one self-attention layer.
+    Independent1,
+    /// One budget alone: two self-attention layers.
+    Independent2,
+    /// One budget alone: three self-attention layers.
+    Independent3,
 }
 
 impl Arm {
+    /// All of them, the one that is meant first.
+    pub const ALL: [Self; 13] = [
+        Self::Universal,
+        Self::LateAnswersOnly,
+        Self::DiscardRefinement,
+        Self::CrossOnly,
+        Self::Dense,
+        Self::Pooled,
+        Self::Downsampled16,
+        Self::Downsampled9,
+        Self::Reduced,
+        Self::Independent0,
+        Self::Independent1,
+        Self::Independent2,
+        Self::Independent3,
+    ];
+
+    /// Whether every layer attends to picture and text.
+    pub fn is_dense(self) -> bool {
+        matches!(self, Self::Dense | Self::Pooled | Self::Downsampled16 | Self::Downsampled9)
+    }
+
+    /// The self-attention layers of the one budget that is trained, where it is one alone: those
+    /// that validation chose for the universal network of the same recipe.
+    pub(crate) fn alone(self) -> Option<&'static [usize]> {
+        match self {
+            Self::Independent0 => Some(&[]),
+            Self::Independent1 => Some(&[2]),
+            Self::Independent2 => Some(&[2, 3]),
+            Self::Independent3 => Some(&[2, 3, 5]),
+            _ => None,
+        }
+    }
+
     /// The word used in commands, files and records.
     pub fn word(self) -> &'static str {
         match self {
@@ -34,6 +85,14 @@ impl Arm {
             Self::DiscardRefinement => "discard-refinement",
             Self::CrossOnly => "cross-only",
             Self::Dense => "dense",
+            Self::Pooled => "pooled",
+            Self::Downsampled16 => "downsampled-16",
+            Self::Downsampled9 => "downsampled-9",
+            Self::Reduced => "reduced",
+            Self::Independent0 => "independent-0",
+            Self::Independent1 => "independent-1",
+            Self::Independent2 => "independent-2",
+            Self::Independent3 => "independent-3",
         }
     }
 }
@@ -177,18 +236,18 @@ impl Recipe {
     #[must_use]
     pub fn with_arm(mut self, arm: Arm) -> Self {
         self.arm = arm;
-        match arm {
-            Arm::Universal | Arm::LateAnswersOnly | Arm::DiscardRefinement => {}
-            Arm::Dense => {
-                self.sizes.cross.clear();
-                self.sizes.self_capable.clear();
-            }
-            Arm::CrossOnly => {
-                // Seven more layers, nine more looks: the FLOPs of three self-attention layers.
-                self.sizes.n_layers = 14;
-                self.sizes.cross = (1..13).collect();
-                self.sizes.self_capable.clear();
-            }
+        if arm.is_dense() {
+            self.sizes.cross.clear();
+            self.sizes.self_capable.clear();
+        }
+        if let Some(active) = arm.alone() {
+            self.sizes.self_capable = active.to_vec();
+        }
+        if arm == Arm::CrossOnly {
+            // Seven more layers, nine more looks: the FLOPs of three self-attention layers.
+            self.sizes.n_layers = 14;
+            self.sizes.cross = (1..13).collect();
+            self.sizes.self_capable.clear();
         }
         self
     }
@@ -199,6 +258,19 @@ impl Recipe {
     /// Of an unknown name.
     pub fn suite(&self) -> Result<Suite, TrainError> {
         Ok(Suite::new(self.suite.parse()?))
+    }
+
+    /// Pixels a side of the pictures that the network is shown.
+    ///
+    /// # Errors
+    /// Of an unknown suite.
+    pub fn side(&self) -> Result<usize, TrainError> {
+        let suite = self.suite()?;
+        Ok(match self.arm {
+            Arm::Downsampled16 => suite.canvas() * 2 / 3,
+            Arm::Downsampled9 => suite.canvas() / 2,
+            _ => suite.canvas(),
+        })
     }
 
     /// The families with their weights.
@@ -245,7 +317,7 @@ impl Recipe {
                 d_ffn: sizes.d_ffn,
                 n_layers: 0,
                 n_heads: sizes.n_heads,
-                image_size: suite.canvas(),
+                image_size: self.side()?,
                 patch_size: suite.patch(),
                 layer_norm_eps: 1e-6,
                 post_norm: false,

@@ -4,7 +4,9 @@ use crate::batch::Sight;
 use crate::error::TrainError;
 use crate::evaluate::{Scores, Tally, blanked, pictures};
 use crate::leak;
-use crate::recipe::{Arm, Recipe};
+use crate::recipe::Recipe;
+use crate::reduction::Pool;
+use crate::schedule::Budget;
 use crate::trainer::Trainer;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
@@ -127,29 +129,31 @@ pub fn make(
     let (network, plain) = trainer.for_inference();
     let subject = trainer.subject(&network, &plain);
     let suite = trainer.suite();
-    let budgets = budgets(trainer, ladder);
-    let schedules: Vec<&Schedule> = budgets.iter().map(|(_, _, schedule)| schedule).collect();
-    let names = budgets.iter().map(|(name, _, _)| name.clone());
+    let tested = tested(trainer, ladder);
+    let budgets: Vec<&Budget> = tested.iter().map(|(_, budget)| budget).collect();
+    let names = budgets.iter().map(|budget| budget.name.clone());
     let table =
         |scores: Vec<Scores>| -> Table { names.clone().zip(scores.iter().map(families)).collect() };
     let test = pictures(suite, Split::Test, n)?;
     let few = &test[..n.min(700)];
     let half = Sight::Share { share: 0.5, seed: 3 };
-    let scores = subject.evaluate(suite, &test, Sight::Whole, &schedules)?;
-    let blank = subject.evaluate(suite, &blanked(few), Sight::Whole, &schedules)?;
-    let random_half = subject.evaluate(suite, few, half, &schedules)?;
+    let scores = subject.evaluate(suite, &test, Sight::Whole, &budgets)?;
+    let blank = subject.evaluate(suite, &blanked(few), Sight::Whole, &budgets)?;
+    let random_half = subject.evaluate(suite, few, half, &budgets)?;
     let harder = pictures(suite, Split::Harder, few.len())?;
-    let harder = subject.evaluate(suite, &harder, Sight::Whole, &schedules)?;
+    let harder = subject.evaluate(suite, &harder, Sight::Whole, &budgets)?;
     let shape = trainer.config().shape(Some(trainer.extension().cross_kv_heads));
     let prompts = prompts(trainer, &test)?;
-    let dense = gflops(&shape, &Schedule::dense(trainer.recipe().sizes.n_layers), &prompts);
-    let rungs = budgets
+    let schedule = Schedule::dense(trainer.recipe().sizes.n_layers);
+    let dense = Budget { name: "dense".to_owned(), schedule, pool: Pool::NONE };
+    let dense = gflops(&shape, &dense, &prompts);
+    let rungs = tested
         .iter()
         .zip(&scores)
-        .map(|((name, active, schedule), scores)| {
-            let cost = gflops(&shape, schedule, &prompts);
+        .map(|((active, budget), scores)| {
+            let cost = gflops(&shape, budget, &prompts);
             RungRow {
-                name: name.clone(),
+                name: budget.name.clone(),
                 self_attention_layers: active.clone(),
                 gflops: cost,
                 saving_lm_prefill: dense.lm_prefill / cost.lm_prefill,
@@ -188,19 +192,28 @@ pub fn make(
     })
 }
 
-/// Name, active layers and schedule of each budget; the one schedule of a control.
-fn budgets(trainer: &Trainer, ladder: &Ladder) -> Vec<(String, Vec<usize>, Schedule)> {
-    if trainer.recipe().arm == Arm::Dense {
-        let n_layers = trainer.recipe().sizes.n_layers;
-        return vec![("dense".to_owned(), (0..n_layers).collect(), Schedule::dense(n_layers))];
+/// Active layers and budget of each row: the rungs of the ladder, also with fewer visual tokens
+/// where the arm learned them; the budgets of a control without a ladder.
+pub(crate) fn tested(trainer: &Trainer, ladder: &Ladder) -> Vec<(Vec<usize>, Budget)> {
+    let curriculum = trainer.curriculum();
+    if trainer.recipe().arm.is_dense() {
+        let every: Vec<usize> = (0..trainer.recipe().sizes.n_layers).collect();
+        return curriculum.subsets().iter().map(|b| (every.clone(), b.clone())).collect();
     }
-    ladder
-        .ids()
-        .map(|id| {
+    let mut pools = vec![Pool::NONE];
+    pools.extend(curriculum.reduced().iter().map(|budget| budget.pool));
+    pools.dedup();
+    let rung = |pool: Pool| {
+        ladder.ids().map(move |id| {
             let rung = ladder.rung(id);
-            (rung.name().to_owned(), rung.active_layers(), ladder.schedule(id))
+            let name = match pool.factor() {
+                1 => rung.name().to_owned(),
+                factor => format!("{}/{factor}", rung.name()),
+            };
+            (rung.active_layers(), Budget { name, schedule: ladder.schedule(id), pool })
         })
-        .collect()
+    };
+    pools.into_iter().flat_map(rung).collect()
 }
 
 fn accuracy(tally: &Tally) -> Accuracy {
@@ -213,8 +226,8 @@ fn families(scores: &Scores) -> BTreeMap<String, Accuracy> {
 }
 
 /// Sizes of every question's prompt.
-fn prompts(trainer: &Trainer, samples: &[Sample]) -> Result<Vec<Prompt>, TrainError> {
-    let n_visual = trainer.suite().grid().pow(2);
+pub(crate) fn prompts(trainer: &Trainer, samples: &[Sample]) -> Result<Vec<Prompt>, TrainError> {
+    let n_visual = trainer.config().token_grid().pow(2);
     samples
         .iter()
         .flat_map(|sample| &sample.questions)
@@ -226,8 +239,19 @@ fn prompts(trainer: &Trainer, samples: &[Sample]) -> Result<Vec<Prompt>, TrainEr
         .collect()
 }
 
-fn gflops(shape: &ModelShape, schedule: &Schedule, prompts: &[Prompt]) -> Gflops {
-    let all: Vec<Scopes> = prompts.iter().map(|&p| shape.scopes(schedule, p, None)).collect();
+/// What a question costs at a budget: encoder and connector run on the whole picture, the decoder
+/// on what is left of it.
+pub(crate) fn scopes(shape: &ModelShape, budget: &Budget, prompt: Prompt) -> Scopes {
+    let left = prompt.n_visual / budget.pool.factor();
+    let reduced = Prompt { n_visual: left, n_keys: left, ..prompt };
+    let mut scopes = shape.scopes(&budget.schedule, reduced, None);
+    let spared = shape.connector.tokens(prompt.n_visual) - shape.connector.tokens(left);
+    scopes.end_to_end += spared;
+    scopes
+}
+
+fn gflops(shape: &ModelShape, budget: &Budget, prompts: &[Prompt]) -> Gflops {
+    let all: Vec<Scopes> = prompts.iter().map(|&p| scopes(shape, budget, p)).collect();
     let mean = |scope: fn(&Scopes) -> Flops| {
         all.iter().map(scope).sum::<Flops>().giga() / all.len().max(1) as f64
     };

@@ -147,8 +147,8 @@ pub fn validate(
     let (network, device) = trainer.for_inference();
     let subject = trainer.subject(&network, &device);
     let budgets = trainer.curriculum().subsets();
-    let schedules: Vec<_> = budgets.iter().map(|budget| &budget.schedule).collect();
-    let scores = subject.evaluate(trainer.suite(), samples, Sight::Whole, &schedules)?;
+    let all: Vec<_> = budgets.iter().collect();
+    let scores = subject.evaluate(trainer.suite(), samples, Sight::Whole, &all)?;
     Ok(budgets.iter().map(|budget| budget.name.clone()).zip(scores).collect())
 }
 

@@ -2,6 +2,7 @@
 
 use crate::error::TrainError;
 use crate::recipe::{Arm, Recipe, Sampling};
+use crate::reduction::Pool;
 use std::f64::consts::PI;
 use visor_core::Schedule;
 use visor_model::init::Noise;
@@ -37,6 +38,8 @@ pub struct Budget {
     pub name: String,
     /// What layers do.
     pub schedule: Schedule,
+    /// How visual tokens are averaged before the first of them.
+    pub pool: Pool,
 }
 
 /// All budgets that a run may meet, and how steps draw from them.
@@ -45,6 +48,8 @@ pub struct Curriculum {
     recipe: Recipe,
     /// Subsets of the self-attention layers, by their number, then in order of the layers.
     subsets: Vec<Budget>,
+    /// The same with fewer visual tokens, for the arm that learns them; as many for each pool.
+    reduced: Vec<Budget>,
 }
 
 impl Curriculum {
@@ -62,20 +67,35 @@ impl Curriculum {
             })
             .collect();
         masks.sort_by_key(|mask| (mask.len(), mask.clone()));
-        let subsets = match recipe.arm {
-            Arm::Dense => {
-                let schedule = Schedule::dense(recipe.sizes.n_layers);
-                vec![Budget { name: "dense".to_owned(), schedule }]
-            }
-            _ => masks
-                .iter()
-                .map(|mask| {
-                    let schedule = layout.schedule(mask)?;
-                    Ok(Budget { name: mask_name(mask), schedule })
-                })
-                .collect::<Result<Vec<_>, TrainError>>()?,
+        let dense = |(name, pool): (&str, Pool)| {
+            let schedule = Schedule::dense(recipe.sizes.n_layers);
+            Budget { name: name.to_owned(), schedule, pool }
         };
-        Ok(Self { recipe: recipe.clone(), subsets })
+        let subset = |mask: &[usize]| {
+            let schedule = layout.schedule(mask)?;
+            Ok(Budget { name: mask_name(mask), schedule, pool: Pool::NONE })
+        };
+        let subsets: Vec<Budget> = match recipe.arm {
+            Arm::Pooled => {
+                let named = ["pooled-1", "pooled-4", "pooled-9", "pooled-36"];
+                named.into_iter().zip([6, 3, 2, 1].map(Pool::square)).map(dense).collect()
+            }
+            arm if arm.is_dense() => vec![dense((arm.word(), Pool::NONE))],
+            arm if arm.alone().is_some() => vec![subset(&recipe.sizes.self_capable)?],
+            _ => masks.iter().map(|mask| subset(mask)).collect::<Result<_, TrainError>>()?,
+        };
+        let pools: &[Pool] = match recipe.arm {
+            Arm::Reduced => &[Pool::SQUARES, Pool::PAIRS],
+            _ => &[],
+        };
+        let reduced = |&pool: &Pool| {
+            subsets.iter().map(move |budget| {
+                let name = format!("{}/{}", budget.name, pool.factor());
+                Budget { name, pool, ..budget.clone() }
+            })
+        };
+        let reduced = pools.iter().flat_map(reduced).collect();
+        Ok(Self { recipe: recipe.clone(), subsets, reduced })
     }
 
     /// The stage of a step.
@@ -96,6 +116,18 @@ impl Curriculum {
         if self.subsets.len() == 1 {
             return vec![largest];
         }
+        if self.recipe.arm == Arm::Pooled && self.stage(step) != Stage::Visual {
+            return self.subsets.iter().rev().collect();
+        }
+        if !self.reduced.is_empty() && self.stage(step) == Stage::Universal {
+            // The whole picture at the largest budget teaches two others, at any reduction.
+            let drawn = self.draw(step, self.reduced.len() + self.subsets.len());
+            let other = self
+                .subsets
+                .get(drawn)
+                .unwrap_or_else(|| &self.reduced[drawn - self.subsets.len()]);
+            return vec![largest, self.smallest_reduced(step), other];
+        }
         match (self.stage(step), self.recipe.sampling) {
             (Stage::Visual, _) => vec![largest],
             (Stage::Alternating, _) => vec![largest, smallest],
@@ -113,6 +145,15 @@ impl Curriculum {
         }
     }
 
+    /// The smallest budget, at one reduction after another.
+    fn smallest_reduced(&self, step: u64) -> &Budget {
+        let every = self.subsets.len();
+        match step as usize % (self.reduced.len() / every + 1) {
+            0 => &self.subsets[0],
+            pool => &self.reduced[(pool - 1) * every],
+        }
+    }
+
     fn draw(&self, step: u64, n: usize) -> usize {
         Noise::new(self.recipe.seed ^ (step << 20), "budget").below(n)
     }
@@ -120,6 +161,11 @@ impl Curriculum {
     /// Every subset, cheapest first; one schedule for the controls.
     pub fn subsets(&self) -> &[Budget] {
         &self.subsets
+    }
+
+    /// The subsets with fewer visual tokens, where the arm learns them.
+    pub fn reduced(&self) -> &[Budget] {
+        &self.reduced
     }
 
     /// The budget with all self-attention layers.
@@ -150,9 +196,7 @@ impl Curriculum {
     pub fn refinement(&self) -> Refinement {
         match self.recipe.arm {
             Arm::DiscardRefinement => Refinement::Discard,
-            Arm::Universal | Arm::LateAnswersOnly | Arm::CrossOnly | Arm::Dense => {
-                Refinement::Apply
-            }
+            _ => Refinement::Apply,
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::loss::{Grounder, Labels, answers, distillation};
 use crate::optimizer::{FlatAdamW, Settings};
 use crate::pass::Lifted;
 use crate::recipe::Recipe;
+use crate::reduction::{Pool, shrink};
 use crate::schedule::{Curriculum, Stage};
 use crate::vocabulary::{IMAGE, Vocabulary};
 use burn::module::Module;
@@ -81,8 +82,9 @@ impl Trainer {
             cross_kv_heads: recipe.sizes.n_kv_heads,
             cross_bias: Bias::Without,
         };
+        let (grid, seen) = (suite.grid(), recipe.side()? / suite.patch());
         let words = |letter: &str| -> Result<Vec<u32>, TrainError> {
-            (0..suite.grid()).map(|i| vocabulary.id(&format!("{letter}{i}"))).collect()
+            (0..seen).map(|i| vocabulary.id(&format!("{letter}{}", i * grid / seen))).collect()
         };
         let from_scratch =
             FromScratch { seed: recipe.seed, row_words: words("r")?, column_words: words("c")? };
@@ -119,6 +121,7 @@ impl Trainer {
             suite: self.suite,
             mixture: self.mixture.clone(),
             vocabulary: self.vocabulary.clone(),
+            side: self.config.vision.image_size,
         }
     }
 
@@ -159,7 +162,9 @@ impl Trainer {
 
     fn loss(&self, batch: &Batch, report: &mut StepReport) -> Result<Tensor<1>, TrainError> {
         let network = &self.trained.network;
-        let lifted = Lifted::new(batch, &self.config, self.positions, &self.device);
+        let budgets = self.curriculum.budgets(self.step);
+        let all = budgets.iter().copied();
+        let lifted = Lifted::new(batch, all, &self.config, self.positions, &self.device);
         let depths = self.recipe.sizes.self_capable.len().min(3);
         let labels = Labels::new(batch, &self.vocabulary, depths, &self.device)?;
         let grounds = self.curriculum.grounds(self.step);
@@ -175,10 +180,12 @@ impl Trainer {
             parts.push(alignment * align);
         }
         let mut teacher: Option<Tensor<2>> = None;
-        for budget in self.curriculum.budgets(self.step) {
+        for budget in budgets {
             let refinement = self.curriculum.refinement();
-            let passed = lifted.answer(network, encoded.clone(), &budget.schedule, refinement)?;
+            let passed = lifted.answer(network, encoded.clone(), budget, refinement)?;
+            // Labels are of single patches.
             if grounds
+                && budget.pool == Pool::NONE
                 && refinement == visor_model::layer::Refinement::Apply
                 && let Some(loss) =
                     labels.refinement(network, &self.trained.grounder, &passed.refined)
@@ -325,6 +332,7 @@ pub struct Feed {
     suite: Suite,
     mixture: Mixture,
     vocabulary: Vocabulary,
+    side: usize,
 }
 
 impl Feed {
@@ -346,6 +354,7 @@ impl Feed {
                 self.suite.sample(Split::Train, self.mixture.pick(index), seed)
             })
             .collect();
+        let samples = shrink(&samples, self.side)?;
         let sight = match step < self.recipe.steps.visual {
             true => Sight::Whole,
             false => Sight::HalfOfQuestionsPartial { seed: self.recipe.seed ^ (first << 8) },

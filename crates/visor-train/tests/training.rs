@@ -109,9 +109,7 @@ fn a_loss_that_is_no_number_stops_with_step_and_pass() {
 
 #[test]
 fn every_arm_and_way_of_sampling_takes_a_step_in_every_stage() {
-    for arm in
-        [Arm::Universal, Arm::LateAnswersOnly, Arm::DiscardRefinement, Arm::CrossOnly, Arm::Dense]
-    {
+    for arm in Arm::ALL {
         for sampling in [Sampling::Sandwich, Sampling::One] {
             let mut recipe = short(1, 2, 2).with_arm(arm);
             recipe.batch = 2;

@@ -7,10 +7,6 @@ use clap::{Args, ValueEnum};
 use visor_train::recipe::{Sampling, Steps};
 use visor_train::{Arm, Recipe};
 
-/// All arms, the one that is meant first.
-const ARMS: [Arm; 5] =
-    [Arm::Universal, Arm::LateAnswersOnly, Arm::DiscardRefinement, Arm::CrossOnly, Arm::Dense];
-
 /// Seeds and pictures are numbered together in 64 bits, so many of them for the pictures.
 const PICTURE_BITS: u32 = 40;
 
@@ -69,8 +65,9 @@ pub(crate) struct Options {
 }
 
 fn arms() -> impl TypedValueParser<Value = Arm> {
-    let arm = |word: String| ARMS.into_iter().find(|arm| arm.word() == word).ok_or("no such arm");
-    PossibleValuesParser::new(ARMS.map(Arm::word)).try_map(arm)
+    let arm =
+        |word: String| Arm::ALL.into_iter().find(|arm| arm.word() == word).ok_or("no such arm");
+    PossibleValuesParser::new(Arm::ALL.map(Arm::word)).try_map(arm)
 }
 
 fn steps(text: &str) -> Result<Steps, String> {

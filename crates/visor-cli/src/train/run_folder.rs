@@ -11,6 +11,8 @@ use visor_train::{run, state};
 const CHECKPOINT: &str = "checkpoint";
 /// What it was found to be able to do.
 const RECORD: &str = "record.json";
+/// Its answers on the standard mix, question by question.
+const OUTCOMES: &str = "outcomes.json";
 
 /// A folder that no other run writes to, for as long as this lives.
 #[derive(Debug)]
@@ -54,6 +56,10 @@ impl RunFolder {
 
     pub(crate) fn checkpoint(&self) -> PathBuf {
         self.path.join(CHECKPOINT)
+    }
+
+    pub(crate) fn outcomes(&self) -> PathBuf {
+        self.path.join(OUTCOMES)
     }
 
     pub(crate) fn record(&self) -> PathBuf {

@@ -18,7 +18,7 @@ use visor_train::evaluate::{Scores, pictures};
 use visor_train::ladder::{Candidate, choose};
 use visor_train::run::{self, Rhythm};
 use visor_train::schedule::Budget;
-use visor_train::{Arm, Recipe, Trainer, export, record};
+use visor_train::{Arm, Recipe, Trainer, export, outcomes, record};
 
 /// Train the universal network, or a control, and save it as a checkpoint with its record
 ///
@@ -85,7 +85,7 @@ impl Universal {
         interrupt.check(left)?;
         let checkpoint = folder.checkpoint();
         match recipe.arm {
-            Arm::Dense | Arm::DiscardRefinement => output::note(&format!(
+            arm if arm.is_dense() || arm == Arm::DiscardRefinement => output::note(&format!(
                 "the control {} runs in training alone: there is no checkpoint to export",
                 recipe.arm.word()
             )),
@@ -106,6 +106,11 @@ impl Universal {
         let record = record::make(&trainer, &ladder, n, minutes, &device)?;
         let json = format!("{}\n", serde_json::to_string_pretty(&record)?);
         files::write(&folder.record(), json.as_bytes())?;
+        let outcomes = outcomes::make(&trainer, &ladder)?;
+        files::write(
+            &folder.outcomes(),
+            format!("{}\n", serde_json::to_string(&outcomes)?).as_bytes(),
+        )?;
         output::note(&format!("record: `{}`", folder.record().display()));
         output::answer(&report::of_record(&record))
     }
