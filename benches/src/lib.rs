@@ -1,5 +1,7 @@
 //! The bench harness of visor: what is measured is written as a record with where it was measured.
 
+pub mod compare;
 pub mod environment;
+pub mod measure;
 
 pub use environment::Environment;

@@ -5,6 +5,8 @@ mod json;
 mod memory;
 mod messages;
 mod pictures;
+mod policy;
+mod summary;
 mod words;
 
 use crate::ending::Usage;
@@ -15,11 +17,13 @@ use crate::threads::Threads;
 use anyhow::{Result, anyhow};
 use clap::Args;
 use generation::GenerationArgs;
+use policy::PolicyArgs;
+pub(crate) use policy::thrift;
 use std::io::{IsTerminal, stdout};
 use std::path::PathBuf;
 use visor::{
     Answer, BudgetRequest, Cancel, DeviceRequest, Dtype, Event, Flops, LoadOptions, Model,
-    Prepared, Question, Trust,
+    Prepared, Question,
 };
 
 /// Answer a question about pictures at a compute budget
@@ -36,13 +40,18 @@ pub(crate) struct Ask {
     #[command(flatten)]
     model: ModelChoice,
 
-    /// How much to compute: a rung of the model's ladder, or dense [default: the largest rung]
+    /// How much to compute: a rung of the model's ladder, auto to let its policy choose, or dense
+    /// [default: auto where the model has a policy, else the largest rung]
     #[arg(long, value_name = "RUNG|auto|dense")]
     budget: Option<BudgetRequest>,
 
-    /// Most GFLOPs before the first token; without --budget, the largest rung below is taken
+    /// Most GFLOPs before the first token; without --budget, the policy chooses below, or the
+    /// largest rung below is taken where there is no policy
     #[arg(long, value_name = "X", value_parser = ceiling)]
     max_gflops: Option<Flops>,
+
+    #[command(flatten)]
+    policy: PolicyArgs,
 
     /// The device: cpu, wgpu, cuda or cuda:N
     #[arg(long, default_value = "cpu")]
@@ -87,9 +96,13 @@ impl Ask {
         if let Some(ceiling) = self.max_gflops {
             question = question.ceiling(ceiling);
         }
+        if let Some(thrift) = self.policy.thrift() {
+            question = question.thrift(thrift);
+        }
+        let policy = self.policy.find(self.budget.as_ref())?;
         let model_ref = self.model.find()?;
         self.threads.start()?;
-        let options = LoadOptions::default().device(self.device).dtype(self.dtype);
+        let options = LoadOptions::default().device(self.device).dtype(self.dtype).policy(policy);
         let model = Model::load(&model_ref, &options)?;
         let prepared = model.prepare(question).map_err(failed)?;
         if let Some(warning) = words::warning(prepared.unknown_words(), &model_ref) {
@@ -99,9 +112,10 @@ impl Ask {
         let _interrupt = Interrupt::watch(move || cancel.cancel())?;
         let answer = self.answer(&model, prepared)?;
         if self.json {
-            output::answer(&serde_json::to_string(&json::Report::new(&answer, &model))?)?;
+            let report = json::Report::new(&answer, &model, self.policy.thrift());
+            output::answer(&serde_json::to_string(&report)?)?;
         }
-        output::note(&summary(&answer, &model));
+        output::note(&summary::of(&answer, &model, self.policy.thrift()));
         Ok(())
     }
 
@@ -143,21 +157,4 @@ impl Ask {
         }
         Err(anyhow!("the model ended without an answer"))
     }
-}
-
-/// What the answer was given at, and what it took.
-fn summary(answer: &Answer, model: &Model) -> String {
-    let trust = match model.load_report().verified.trust {
-        Trust::Hashed => "weights checked by their hash",
-        Trust::Stamped => "weights unchanged since they were hashed",
-        Trust::Unrecorded => "weights without a recorded hash",
-    };
-    format!(
-        "{} ({}): {} before the first token, saving {:.2}x over dense; {:.0} ms; {trust}",
-        answer.decided.name,
-        answer.decided.basis.word(),
-        answer.cost.cold.end_to_end,
-        answer.cost.saving(),
-        answer.timing.total.as_secs_f64() * 1e3,
-    )
 }

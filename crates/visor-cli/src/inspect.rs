@@ -7,7 +7,9 @@ use crate::output;
 use crate::table::{aligned, layers};
 use anyhow::Result;
 use clap::Args;
-use visor::{CostTable, DenseMode, LevelCost, ModelInfo, PictureSize};
+use visor::{
+    CostTable, DenseMode, Flops, LevelCost, ModelInfo, PictureSize, PolicyInfo, PolicyRef,
+};
 
 /// Show layers, budgets and what each budget costs, without reading the weights
 #[derive(Args)]
@@ -41,8 +43,15 @@ impl Inspect {
         let info = ModelInfo::open(&self.model.find()?)?;
         let side = u32::try_from(info.card().tile_side)?;
         let picture = self.image_size.unwrap_or(PictureSize { width: side, height: side });
-        let costs = info.costs(self.text_tokens as usize, &[picture]);
-        let seen = Seen { info: &info, costs: &costs, picture, text_tokens: self.text_tokens };
+        let (text_tokens, pictures) = (self.text_tokens as usize, [picture]);
+        let costs = info.costs(text_tokens, &pictures);
+        let policy = info.policy(&PolicyRef::Default)?;
+        let policy = policy.as_ref().map(|policy| SeenPolicy {
+            info: policy,
+            overhead: info.overhead(policy, text_tokens, &pictures),
+        });
+        let text_tokens = self.text_tokens;
+        let seen = Seen { info: &info, costs: &costs, policy, picture, text_tokens };
         output::answer(&match self.json {
             true => serde_json::to_string(&json::Report::new(&seen))?,
             false => seen.text(),
@@ -50,10 +59,27 @@ impl Inspect {
     }
 }
 
+/// The policy of a model, and what it costs to ask it about one prompt.
+#[derive(Clone, Copy)]
+struct SeenPolicy<'a> {
+    info: &'a PolicyInfo,
+    overhead: Flops,
+}
+
+impl SeenPolicy<'_> {
+    fn text(self) -> String {
+        let Self { info: PolicyInfo { name, objective, default_thrift, .. }, overhead } = self;
+        let thrift = default_thrift.map(|thrift| format!(", thrift {thrift}")).unwrap_or_default();
+        format!("{name}: {objective}{thrift}, {overhead} to choose")
+    }
+}
+
 /// A model with the costs of one prompt.
 struct Seen<'a> {
     info: &'a ModelInfo,
     costs: &'a CostTable,
+    /// The model's own, if it names one.
+    policy: Option<SeenPolicy<'a>>,
     picture: PictureSize,
     text_tokens: u32,
 }
@@ -84,6 +110,7 @@ impl Seen<'_> {
             ("cross-attention", layers(&cross)),
             ("self-attention", layers(&self_capable)),
             ("dense", dense.to_owned()),
+            ("policy", self.policy.map_or_else(|| "none".to_owned(), SeenPolicy::text)),
             ("context", format!("{} tokens", card.context)),
         ];
         let facts = facts.map(|(name, fact)| format!("{name:<15}  {fact}\n")).concat();

@@ -4,6 +4,7 @@
 //! 2 wrong usage.
 
 mod ask;
+mod bench;
 mod devices;
 mod ending;
 mod files;
@@ -33,6 +34,8 @@ enum Command {
     Ask(Box<ask::Ask>),
     Inspect(inspect::Inspect),
     #[command(subcommand)]
+    Bench(bench::Bench),
+    #[command(subcommand)]
     Train(train::Train),
     #[command(subcommand)]
     Tasks(tasks::Tasks),
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
     ending::of_command(match &visor.command {
         Command::Ask(ask) => ask.run(),
         Command::Inspect(inspect) => inspect.run(),
+        Command::Bench(bench) => bench.run(),
         Command::Train(train) => train.run(),
         Command::Tasks(tasks) => tasks.run(),
         Command::Models(models) => models.run(),

@@ -3,7 +3,7 @@
 use crate::ending::Usage;
 use anyhow::{Error, Result};
 use clap::Args;
-use visor::{ModelRef, PromptError, RunError};
+use visor::{ModelRef, PolicyError, PromptError, RunError};
 
 #[derive(Args, Debug)]
 pub(crate) struct ModelChoice {
@@ -31,8 +31,11 @@ pub(crate) fn failed(error: visor::Error) -> Error {
             RunError::Budget(_)
             | RunError::AboveCeiling { .. }
             | RunError::Context { .. }
+            | RunError::Policy(PolicyError::NoThrift { .. })
             | RunError::Prompt(PromptError::EmptyQuestion | PromptError::EmptyPrompt),
-        ) => Usage::because(error),
+        )
+        | visor::Error::ThriftBesideBudget { .. }
+        | visor::Error::ThriftWithoutPolicy => Usage::because(error),
         _ => Error::new(error),
     }
 }

@@ -12,13 +12,15 @@ pub(crate) struct Models {}
 
 impl Models {
     pub(crate) fn run(&self) -> Result<()> {
-        let mut rows = vec![["model", "parameters", "budgets"].map(str::to_owned).to_vec()];
+        let mut rows =
+            vec![["model", "parameters", "budgets", "policy"].map(str::to_owned).to_vec()];
         for name in shipped_models() {
             let info = ModelInfo::open(&ModelRef::Shipped(name))?;
             let rungs = info.card().ladder.iter().flat_map(visor::Ladder::rungs);
             let budgets: Vec<&str> = rungs.map(visor::Rung::name).collect();
             let parameters = info.card().parameters.to_string();
-            rows.push(vec![name.to_owned(), parameters, budgets.join(" ")]);
+            let policy = info.card().default_policy.as_deref().unwrap_or("none").to_owned();
+            rows.push(vec![name.to_owned(), parameters, budgets.join(" "), policy]);
         }
         if rows.len() == 1 {
             output::note("this build ships no model: name a folder with `--model`");

@@ -2,6 +2,7 @@
 
 mod minutes;
 mod options;
+mod policy;
 mod progress;
 mod report;
 mod run_folder;
@@ -14,12 +15,14 @@ use clap::Subcommand;
 #[derive(Subcommand)]
 pub(crate) enum Train {
     Universal(Box<universal::Universal>),
+    Policy(Box<policy::TrainPolicy>),
 }
 
 impl Train {
     pub(crate) fn run(&self) -> Result<()> {
         match self {
             Self::Universal(universal) => universal.run(),
+            Self::Policy(policy) => policy.run(),
         }
     }
 }

@@ -4,6 +4,8 @@ use crate::cache::KvCache;
 use crate::counter;
 use crate::error::ModelError;
 use crate::linear::{Bias, Linear};
+use crate::placement::Sequence;
+use crate::ragged::{pack, unpack};
 use crate::rotary::RotaryTable;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, activation};
@@ -56,6 +58,15 @@ pub fn attend(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, bias: Option<&Tensor<4>>
     weights.matmul(v).reshape([b, h, t, d])
 }
 
+/// A sample in front of self-attention: how its rows see each other, and what they have cached.
+#[derive(Debug)]
+pub struct Attending<'a> {
+    /// Where its rows stand.
+    pub at: &'a Sequence,
+    /// Older keys and values, which the new ones join.
+    pub cache: Option<&'a mut KvCache>,
+}
+
 /// Self-attention of a Llama- or Qwen2-type layer.
 #[derive(Module, Debug)]
 pub struct SelfAttention {
@@ -80,26 +91,51 @@ impl SelfAttention {
         }
     }
 
-    /// `x` is `[B, S, E]`, already normalised. With a cache the new keys and values join the older
-    /// ones, all but the last `unwritten` rows, which only this call sees.
+    /// The rows of the samples one after another, `[B, S, E]`, already normalised. Projections run
+    /// on all of them together; the rows of a sample attend to its own keys, of which rows that
+    /// only ask have none.
     ///
     /// # Errors
     /// [`ModelError::CacheFull`].
     pub fn forward(
         &self,
         x: Tensor<3>,
-        rotary: &RotaryTable,
-        bias: Option<&Tensor<4>>,
-        cache: Option<&mut KvCache>,
-        unwritten: usize,
+        samples: Vec<Attending<'_>>,
     ) -> Result<Tensor<3>, ModelError> {
+        let (rows, keys) =
+            (lengths(&samples, Sequence::n_rows), lengths(&samples, Sequence::n_keys));
+        let rotary: Vec<&RotaryTable> = samples.iter().map(|sample| &sample.at.rotary).collect();
+        let rotary = RotaryTable::joined(&rotary);
         let q = rotary.turn(self.heads.split(self.q_proj.forward(x.clone()))); // [B, H, S, D]
-        let k = rotary.turn(self.heads.split(self.k_proj.forward(x.clone()))); // [B, G, S, D]
-        let v = self.heads.split(self.v_proj.forward(x)); // [B, G, S, D]
-        let (k, v) = match cache {
-            Some(cache) => cache.extend(k, v, unwritten)?,
-            None => (k, v),
+        let (x, rotary) = match rows == keys {
+            true => (x, rotary),
+            false => with_keys(x, &rows, &samples), // [B, S', E]
         };
-        Ok(self.o_proj.forward(self.heads.merge(attend(q, k, v, bias))))
+        let k = rotary.turn(self.heads.split(self.k_proj.forward(x.clone()))); // [B, G, S', D]
+        let v = self.heads.split(self.v_proj.forward(x)); // [B, G, S', D]
+        let (k, v) = (unpack(k, &keys, 2), unpack(v, &keys, 2));
+        let of_samples = unpack(q, &rows, 2).into_iter().zip(k).zip(v).zip(samples);
+        let mut read = Vec::with_capacity(rows.len());
+        for (((q, k), v), Attending { at, cache }) in of_samples {
+            let (k, v) = match cache {
+                Some(cache) => cache.extend(k, v)?,
+                None => (k, v),
+            };
+            read.push(attend(q, k, v, at.bias.as_ref()));
+        }
+        Ok(self.o_proj.forward(self.heads.merge(pack(read, 2)))) // [B, S, E]
     }
+}
+
+fn lengths(samples: &[Attending<'_>], length: fn(&Sequence) -> usize) -> Vec<usize> {
+    samples.iter().map(|sample| length(sample.at)).collect()
+}
+
+/// The rows of `x`, `rows[i]` of sample `i`, that have a key and a value, and where they stand.
+fn with_keys(x: Tensor<3>, rows: &[usize], samples: &[Attending<'_>]) -> (Tensor<3>, RotaryTable) {
+    let of_samples = unpack(x, rows, 1).into_iter().zip(samples.iter().map(|sample| sample.at));
+    let (x, tables): (Vec<_>, Vec<_>) = of_samples
+        .map(|(x, at)| (x.narrow(1, 0, at.n_keys()), at.rotary.first(at.n_keys())))
+        .unzip();
+    (pack(x, 1), RotaryTable::joined(&tables.iter().collect::<Vec<_>>()))
 }

@@ -33,34 +33,32 @@ impl KvCache {
         self.len == 0
     }
 
-    /// Adds `[B, G, S, D]` keys and values and returns all of them, older ones first. The last
-    /// `unwritten` rows are returned too but not kept.
+    /// Whether `rows` more fit.
+    ///
+    /// # Errors
+    /// [`ModelError::CacheFull`].
+    pub(crate) fn expect_room(&self, rows: usize) -> Result<(), ModelError> {
+        let [_, _, capacity, _] = self.k.dims();
+        let wanted = self.len + rows;
+        if wanted <= capacity { Ok(()) } else { Err(ModelError::CacheFull { capacity, wanted }) }
+    }
+
+    /// Adds `[B, G, S, D]` keys and values and returns all of them, older ones first.
     pub(crate) fn extend(
         &mut self,
         k: Tensor<4>,
         v: Tensor<4>,
-        unwritten: usize,
     ) -> Result<(Tensor<4>, Tensor<4>), ModelError> {
         let [b, g, s, d] = k.dims();
-        let [_, _, capacity, _] = self.k.dims();
-        let kept = s - unwritten;
-        let wanted = self.len + kept;
-        if wanted > capacity {
-            return Err(ModelError::CacheFull { capacity, wanted });
-        }
+        self.expect_room(s)?;
+        let wanted = self.len + s;
         let place = [0..b, 0..g, self.len..wanted, 0..d];
-        for (all, new) in [(&mut self.k, &k), (&mut self.v, &v)] {
-            all.inplace(|all| all.slice_assign(place.clone(), new.clone().narrow(2, 0, kept)));
+        for (all, new) in [(&mut self.k, k), (&mut self.v, v)] {
+            all.inplace(|all| all.slice_assign(place.clone(), new));
         }
         self.len = wanted;
-        let held = |all: &Tensor<4>, new: Tensor<4>| {
-            let held = all.clone().narrow(2, 0, wanted); // [B, G, len, D]
-            match unwritten {
-                0 => held,
-                _ => Tensor::cat(vec![held, new.narrow(2, kept, unwritten)], 2),
-            }
-        };
-        Ok((held(&self.k, k), held(&self.v, v)))
+        let held = |all: &Tensor<4>| all.clone().narrow(2, 0, wanted); // [B, G, len, D]
+        Ok((held(&self.k), held(&self.v)))
     }
 }
 
@@ -109,20 +107,33 @@ impl LayerCache {
     }
 
     /// The keys and values that self-attention extends.
-    pub(crate) fn own(&mut self) -> &mut KvCache {
+    pub(crate) fn own(&self) -> &KvCache {
         match self {
             Self::TextOnly { text } | Self::CrossAttention { text, .. } => text,
             Self::SelfAttention { joint } => joint,
         }
     }
 
-    /// The picture's keys, made by `make` when they are first asked for.
-    pub(crate) fn visual(&mut self, make: impl FnOnce() -> VisualKeys) -> VisualKeys {
+    /// The same, to be extended.
+    pub(crate) fn own_mut(&mut self) -> &mut KvCache {
         match self {
-            Self::CrossAttention { visual, .. } => {
-                visual.get_or_insert_with(|| Box::new(make())).as_ref().clone()
-            }
-            Self::TextOnly { .. } | Self::SelfAttention { .. } => make(),
+            Self::TextOnly { text } | Self::CrossAttention { text, .. } => text,
+            Self::SelfAttention { joint } => joint,
+        }
+    }
+
+    /// The picture's keys, where the layer reads a picture and has done so before.
+    pub(crate) fn visual(&self) -> Option<&VisualKeys> {
+        match self {
+            Self::CrossAttention { visual, .. } => visual.as_deref(),
+            Self::TextOnly { .. } | Self::SelfAttention { .. } => None,
+        }
+    }
+
+    /// Keeps the picture's keys, where the layer reads a picture.
+    pub(crate) fn keep_visual(&mut self, keys: &VisualKeys) {
+        if let Self::CrossAttention { visual, .. } = self {
+            *visual = Some(Box::new(keys.clone()));
         }
     }
 }

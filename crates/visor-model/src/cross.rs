@@ -3,6 +3,7 @@
 use crate::attention::{Heads, attend};
 use crate::linear::{Bias, Linear};
 use crate::norm::RmsNorm;
+use crate::ragged::{lengths, pack, unpack};
 use crate::weights::zeros;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
@@ -34,6 +35,17 @@ pub struct VisualKeys {
     v: Tensor<4>,
 }
 
+/// A sample that reads its picture.
+#[derive(Clone, Debug)]
+pub struct Reading<'a> {
+    /// `[B, T, E]`.
+    pub text: Tensor<3>,
+    /// What there is to read.
+    pub keys: VisualKeys,
+    /// `[B or 1, 1, T, 1 + V]`; `None` where everything may be read.
+    pub bias: Option<&'a Tensor<4>>,
+}
+
 impl VisualKeys {
     /// Number of patches, without the null key.
     pub fn n_visual(&self) -> usize {
@@ -60,31 +72,54 @@ impl CrossAttention {
         }
     }
 
-    /// Keys and values of the visual tokens `[B, V, E]`; of the null pair alone without a picture.
-    pub fn keys(&self, visual: Option<Tensor<3>>, batch: usize) -> VisualKeys {
+    /// Keys and values of each sample's visual tokens `[B, V, E]`; of the null pair alone for a
+    /// sample without a picture.
+    pub fn keys(&self, visual: Vec<Option<Tensor<3>>>, batch: usize) -> Vec<VisualKeys> {
+        if visual.is_empty() {
+            return Vec::new();
+        }
         let Heads { n_kv_heads: g, head_dim: d, .. } = self.heads;
         let null = |p: &Param<Tensor<1>>| p.val().reshape([1, g, 1, d]).expand([batch, g, 1, d]);
-        let (null_key, null_value) = (null(&self.null_key), null(&self.null_value));
-        let Some(visual) = visual else { return VisualKeys { k: null_key, v: null_value } };
-        let visual = self.visual_norm.forward(visual);
-        let k = self.heads.split(self.k_proj.forward(visual.clone())); // [B, G, V, D]
-        let v = self.heads.split(self.v_proj.forward(visual)); // [B, G, V, D]
-        VisualKeys {
-            k: Tensor::cat(vec![null_key, k], 2), // [B, G, 1 + V, D]
-            v: Tensor::cat(vec![null_value, v], 2),
-        }
+        let null = VisualKeys { k: null(&self.null_key), v: null(&self.null_value) };
+        let mut projected = self.project(visual.iter().flatten().cloned().collect()).into_iter();
+        let of_sample = |visual: Option<Tensor<3>>| match visual.and_then(|_| projected.next()) {
+            Some((k, v)) => VisualKeys {
+                k: Tensor::cat(vec![null.k.clone(), k], 2), // [B, G, 1 + V, D]
+                v: Tensor::cat(vec![null.v.clone(), v], 2),
+            },
+            None => null.clone(),
+        };
+        visual.into_iter().map(of_sample).collect()
     }
 
-    /// What the text `[B, T, E]` reads: `[B, T, E]`, to be added to it. `bias` is
-    /// `[B or 1, 1, T, 1 + V]`.
-    pub fn read(&self, text: Tensor<3>, keys: &VisualKeys, bias: Option<&Tensor<4>>) -> Tensor<3> {
-        let q = self.heads.split(self.q_proj.forward(self.text_norm.forward(text))); // [B, H, T, D]
-        let read = attend(q, keys.k.clone(), keys.v.clone(), bias); // [B, H, T, D]
-        let read = self.o_proj.forward(self.heads.merge(read)); // [B, T, E]
-        match &self.gate {
+    /// Keys and values `[B, G, V, D]` of pictures `[B, V, E]`, all projected together.
+    fn project(&self, visual: Vec<Tensor<3>>) -> Vec<(Tensor<4>, Tensor<4>)> {
+        if visual.is_empty() {
+            return Vec::new();
+        }
+        let lengths = lengths(&visual, 1);
+        let visual = self.visual_norm.forward(pack(visual, 1)); // [B, all V, E]
+        let k = self.heads.split(self.k_proj.forward(visual.clone())); // [B, G, all V, D]
+        let v = self.heads.split(self.v_proj.forward(visual)); // [B, G, all V, D]
+        unpack(k, &lengths, 2).into_iter().zip(unpack(v, &lengths, 2)).collect()
+    }
+
+    /// What the text of each sample, `[B, T, E]`, reads: `[B, T, E]`, to be added to it. Projections
+    /// run on all texts together.
+    pub fn read(&self, samples: Vec<Reading<'_>>) -> Vec<Tensor<3>> {
+        let (text, sights): (Vec<_>, Vec<_>) =
+            samples.into_iter().map(|Reading { text, keys, bias }| (text, (keys, bias))).unzip();
+        let lengths = lengths(&text, 1);
+        let text = self.text_norm.forward(pack(text, 1)); // [B, all T, E]
+        let q = self.heads.split(self.q_proj.forward(text)); // [B, H, all T, D]
+        let read = |(q, (VisualKeys { k, v }, bias))| attend(q, k, v, bias); // [B, H, T, D]
+        let read = unpack(q, &lengths, 2).into_iter().zip(sights).map(read).collect();
+        let read = self.o_proj.forward(self.heads.merge(pack(read, 2))); // [B, all T, E]
+        let read = match &self.gate {
             Some(gate) => read * gate.val().tanh().reshape([1, 1, 1]),
             None => read,
-        }
+        };
+        unpack(read, &lengths, 1)
     }
 
     /// Folds `tanh(gate)` into the output projection, for inference.

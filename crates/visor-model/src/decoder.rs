@@ -4,7 +4,7 @@ use crate::cache::LayerCache;
 use crate::config::TextConfig;
 use crate::counter;
 use crate::error::ModelError;
-use crate::layer::{DecoderLayer, LayerSizes, Refinement, Streams};
+use crate::layer::{DecoderLayer, LayerSizes, Refinement, Streams, Visit};
 use crate::linear::Bias;
 use crate::norm::RmsNorm;
 use crate::placement::Placement;
@@ -44,6 +44,34 @@ pub struct Pass<'a> {
     pub at: &'a Placement,
     /// Whether the picture is refined.
     pub refinement: Refinement,
+}
+
+/// A sample of a batch, without its streams.
+#[derive(Debug)]
+pub struct Sample<'a> {
+    /// In which modes its layers run.
+    pub schedule: &'a Schedule,
+    /// Where its tokens stand.
+    pub at: &'a Placement,
+    /// Whether its picture is refined.
+    pub refinement: Refinement,
+    /// One cache a layer, from the first layer of the decoder on.
+    pub caches: Option<&'a mut [LayerCache]>,
+}
+
+/// Is told of the streams of all samples after each layer; an error stops the pass.
+pub type BatchObserver<'a> = &'a mut dyn FnMut(LayerIdx, &[Streams]) -> Result<(), ModelError>;
+
+impl Sample<'_> {
+    /// The sample in front of a layer, and the picture that it keeps where refinement is discarded.
+    fn visit(&mut self, layer: usize, streams: Streams) -> (Option<Tensor<3>>, Visit<'_>) {
+        let kept = match self.refinement {
+            Refinement::Apply => None,
+            Refinement::Discard => streams.visual.clone(),
+        };
+        let cache = self.caches.as_deref_mut().map(|caches| &mut caches[layer]);
+        (kept, Visit { mode: self.schedule.modes()[layer], streams, at: self.at, cache })
+    }
 }
 
 impl Decoder {
@@ -89,24 +117,48 @@ impl Decoder {
         rows.matmul(self.embed_tokens.weight.val().transpose())
     }
 
-    /// Runs a range of layers. `caches`, if given, holds one a layer of the whole decoder.
+    /// Runs a range of layers over one sample, or over several of equal length as rows of axis
+    /// `B`. `caches`, if given, holds one a layer of the whole decoder.
     ///
     /// # Errors
     /// [`ModelError::CacheFull`], or what `observe` returns.
     pub fn run(
         &self,
-        mut streams: Streams,
+        streams: Streams,
         pass: &Pass<'_>,
-        mut caches: Option<&mut [LayerCache]>,
+        caches: Option<&mut [LayerCache]>,
         observe: Observer<'_>,
     ) -> Result<Streams, ModelError> {
-        for layer in pass.layers.clone() {
-            let mode = pass.schedule.modes()[layer];
-            let before = streams.visual.clone();
-            let cache = caches.as_deref_mut().map(|caches| &mut caches[layer]);
-            streams = self.layers[layer].forward(mode, streams, pass.at, cache)?;
-            if pass.refinement == Refinement::Discard {
-                streams.visual = before;
+        let &Pass { ref layers, schedule, at, refinement } = pass;
+        let mut sample = [Sample { schedule, at, refinement, caches }];
+        let observe = &mut |layer, streams: &[Streams]| {
+            streams.iter().try_for_each(|streams| observe(layer, streams))
+        };
+        let mut streams =
+            self.run_batch(vec![streams], &mut sample, layers.clone(), observe)?.into_iter();
+        Ok(streams.next().expect("as many come out as go in"))
+    }
+
+    /// Runs a range of layers over samples of any lengths, each by its own schedule: its streams
+    /// have `B = 1` and are in the order of `samples`.
+    ///
+    /// # Errors
+    /// [`ModelError::CacheFull`] if one sample's is, or what `observe` returns; the batch then stops
+    /// as a whole.
+    pub fn run_batch(
+        &self,
+        mut streams: Vec<Streams>,
+        samples: &mut [Sample<'_>],
+        layers: Range<usize>,
+        observe: BatchObserver<'_>,
+    ) -> Result<Vec<Streams>, ModelError> {
+        for layer in layers {
+            let visits = streams.into_iter().zip(samples.iter_mut());
+            let (before, visits): (Vec<_>, Vec<_>) =
+                visits.map(|(streams, sample)| sample.visit(layer, streams)).unzip();
+            streams = self.layers[layer].forward(visits)?;
+            for (streams, before) in streams.iter_mut().zip(before) {
+                streams.visual = before.or(streams.visual.take());
             }
             observe(LayerIdx(layer), &streams)?;
         }

@@ -1,5 +1,6 @@
 //! What can go wrong in the network.
 
+use std::sync::Arc;
 use thiserror::Error;
 use visor_runtime::{BackboneError, Cancelled};
 
@@ -70,7 +71,7 @@ impl From<ModelError> for BackboneError {
     fn from(error: ModelError) -> Self {
         match error {
             ModelError::Cancelled(cancelled) => Self::Cancelled(cancelled),
-            other => Self::Failed(Box::new(other)),
+            other => Self::Failed(Arc::new(other)),
         }
     }
 }

@@ -1,14 +1,14 @@
 //! A decoder layer and its three modes.
 
-use crate::attention::{Heads, SelfAttention};
-use crate::cache::{KvCache, LayerCache};
-use crate::cross::CrossAttention;
+use crate::attention::{Attending, Heads, SelfAttention};
+use crate::cache::LayerCache;
+use crate::cross::{CrossAttention, Reading, VisualKeys};
 use crate::error::ModelError;
 use crate::linear::Bias;
 use crate::mlp::SwiGlu;
 use crate::norm::RmsNorm;
 use crate::placement::Placement;
-use crate::rotary::RotaryTable;
+use crate::ragged::{lengths, pack, unpack};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use visor_core::LayerMode;
@@ -23,28 +23,65 @@ pub struct Streams {
     pub visual: Option<Tensor<3>>,
 }
 
-impl Streams {
-    /// Picture and text as one sequence, `[B, V + T, E]`, and how long the picture is.
-    fn join(self) -> (Tensor<3>, usize) {
-        match self.visual {
-            Some(visual) => {
-                let [_, n_visual, _] = visual.dims();
-                (Tensor::cat(vec![visual, self.text], 1), n_visual)
-            }
-            None => (self.text, 0),
-        }
+/// A sample in front of a layer.
+#[derive(Debug)]
+pub struct Visit<'a> {
+    /// What the layer does with it.
+    pub mode: LayerMode,
+    /// Its streams; all samples of a layer have the same `B`.
+    pub streams: Streams,
+    /// Where its tokens stand.
+    pub at: &'a Placement,
+    /// What it has cached in this layer.
+    pub cache: Option<&'a mut LayerCache>,
+}
+
+impl Visit<'_> {
+    /// The keys of its picture, if they have been made before.
+    fn known_keys(&self) -> Option<&VisualKeys> {
+        self.cache.as_deref().and_then(LayerCache::visual)
     }
 
-    /// The inverse of [`join`](Self::join).
-    fn split(joint: Tensor<3>, n_visual: usize) -> Self {
-        let [_, tokens, _] = joint.dims();
-        match n_visual {
-            0 => Self { text: joint, visual: None },
-            _ => Self {
-                text: joint.clone().narrow(1, n_visual, tokens - n_visual),
-                visual: Some(joint.narrow(1, 0, n_visual)),
+    /// Keeps the keys of its picture, and gives them back.
+    fn keep(&mut self, keys: VisualKeys) -> VisualKeys {
+        if let Some(cache) = &mut self.cache {
+            cache.keep_visual(&keys);
+        }
+        keys
+    }
+}
+
+/// The picture of a sample while the layer runs.
+#[derive(Debug)]
+struct Resting {
+    /// Where it rests.
+    beside: Option<Tensor<3>>,
+    /// How many of the sample's first rows it is, where it does not rest.
+    n_joined: usize,
+}
+
+impl Resting {
+    /// The streams behind the layer, whose rows of this sample are `x`.
+    fn leave(self, x: Tensor<3>) -> Streams {
+        let [_, rows, _] = x.dims();
+        match self.n_joined {
+            0 => Streams { text: x, visual: self.beside },
+            n_visual => Streams {
+                text: x.clone().narrow(1, n_visual, rows - n_visual),
+                visual: Some(x.narrow(1, 0, n_visual)),
             },
         }
+    }
+}
+
+/// Picture and text as one sequence, `[B, V + T, E]`, and how long the picture is.
+fn join(text: Tensor<3>, visual: Option<Tensor<3>>) -> (Tensor<3>, usize) {
+    match visual {
+        Some(visual) => {
+            let [_, n_visual, _] = visual.dims();
+            (Tensor::cat(vec![visual, text], 1), n_visual)
+        }
+        None => (text, 0),
     }
 }
 
@@ -100,7 +137,13 @@ impl DecoderLayer {
         }
     }
 
-    /// One layer in one mode (VISOR, Eq. 1-3).
+    /// One layer, every sample in its own mode (VISOR, Eq. 1-3):
+    ///
+    /// * text-only `T <- TL(T)`,
+    /// * cross-attention `T <- TL(T + CA(T, V))`,
+    /// * self-attention `[V; T] <- TL([V; T])`.
+    ///
+    /// `TL` runs once, on the rows of all samples.
     ///
     /// # Errors
     /// [`ModelError::CacheFull`].
@@ -108,51 +151,58 @@ impl DecoderLayer {
     /// # Panics
     /// If asked for cross-attention that the layout does not give this layer: schedules are made
     /// from the layout.
-    pub fn forward(
-        &self,
-        mode: LayerMode,
-        streams: Streams,
-        at: &Placement,
-        mut cache: Option<&mut LayerCache>,
-    ) -> Result<Streams, ModelError> {
-        match mode {
-            LayerMode::TextOnly => {
-                let text = self.block(streams.text, &at.text_rotary, &at.text_bias, at, cache)?;
-                Ok(Streams { text, ..streams })
-            }
-            LayerMode::CrossAttention => {
-                let cross = self.cross.as_ref().expect("schedules follow the layout");
-                let [batch, _, _] = streams.text.dims();
-                let make = || cross.keys(streams.visual.clone(), batch);
-                let keys = match cache.as_deref_mut() {
-                    Some(cache) => cache.visual(make),
-                    None => make(),
-                };
-                let read = cross.read(streams.text.clone(), &keys, at.cross_bias.as_ref());
-                let text = streams.text + read;
-                let text = self.block(text, &at.text_rotary, &at.text_bias, at, cache)?;
-                Ok(Streams { text, visual: streams.visual })
-            }
-            LayerMode::SelfAttention => {
-                let (joint, n_visual) = streams.join();
-                let joint = self.block(joint, &at.joint_rotary, &at.joint_bias, at, cache)?;
-                Ok(Streams::split(joint, n_visual))
-            }
+    pub fn forward(&self, mut samples: Vec<Visit<'_>>) -> Result<Vec<Streams>, ModelError> {
+        let mut reads = self.reads(&mut samples).into_iter();
+        let (mut rows, mut attending, mut resting) = (Vec::new(), Vec::new(), Vec::new());
+        for Visit { mode, streams: Streams { text, visual }, at, cache } in samples {
+            let (x, at, visual) = match mode {
+                LayerMode::TextOnly => {
+                    (text, &at.text, Resting { beside: visual, n_joined: 0 }) // T
+                }
+                LayerMode::CrossAttention => {
+                    let read = reads.next().expect("one read a sample that reads");
+                    (text + read, &at.text, Resting { beside: visual, n_joined: 0 }) // T + CA(T, V)
+                }
+                LayerMode::SelfAttention => {
+                    let (joint, n_joined) = join(text, visual);
+                    (joint, &at.joint, Resting { beside: None, n_joined }) // [V; T]
+                }
+            };
+            rows.push(x);
+            attending.push(Attending { at, cache: cache.map(LayerCache::own_mut) });
+            resting.push(visual);
         }
+        let lengths = lengths(&rows, 1);
+        let x = self.block(pack(rows, 1), attending)?; // [B, S of all, E]
+        let x = unpack(x, &lengths, 1).into_iter().zip(resting);
+        Ok(x.map(|(x, visual)| visual.leave(x)).collect())
+    }
+
+    /// `CA(T, V)` of the samples that cross-attend, in their order.
+    fn reads(&self, samples: &mut [Visit<'_>]) -> Vec<Tensor<3>> {
+        let reads = |sample: &&mut Visit<'_>| sample.mode == LayerMode::CrossAttention;
+        let mut samples: Vec<&mut Visit<'_>> = samples.iter_mut().filter(reads).collect();
+        let Some(first) = samples.first() else { return Vec::new() };
+        let [batch, _, _] = first.streams.text.dims();
+        let cross = self.cross.as_ref().expect("schedules follow the layout");
+        let new = samples.iter().filter(|sample| sample.known_keys().is_none());
+        let new = new.map(|sample| sample.streams.visual.clone()).collect();
+        let mut new = cross.keys(new, batch).into_iter();
+        let reading = samples.iter_mut().map(|sample| {
+            let keys = match sample.known_keys() {
+                Some(keys) => keys.clone(),
+                None => sample.keep(new.next().expect("made for every sample without")),
+            };
+            let text = sample.streams.text.clone();
+            Reading { text, keys, bias: sample.at.cross_bias.as_ref() }
+        });
+        cross.read(reading.collect())
     }
 
     /// The pre-trained layer `TL`: `x + attention(norm(x))`, then `x + mlp(norm(x))`.
-    fn block(
-        &self,
-        x: Tensor<3>,
-        rotary: &RotaryTable,
-        bias: &Option<Tensor<4>>,
-        at: &Placement,
-        cache: Option<&mut LayerCache>,
-    ) -> Result<Tensor<3>, ModelError> {
-        let cache: Option<&mut KvCache> = cache.map(LayerCache::own);
+    fn block(&self, x: Tensor<3>, attending: Vec<Attending<'_>>) -> Result<Tensor<3>, ModelError> {
         let normed = self.input_layernorm.forward(x.clone());
-        let x = x + self.self_attn.forward(normed, rotary, bias.as_ref(), cache, at.unwritten)?;
+        let x = x + self.self_attn.forward(normed, attending)?;
         Ok(x.clone() + self.mlp.forward(self.post_attention_layernorm.forward(x)))
     }
 
@@ -160,5 +210,58 @@ impl DecoderLayer {
     #[must_use]
     pub fn fold_gate(self) -> Self {
         Self { cross: self.cross.map(CrossAttention::fold_gate), ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::init::Noise;
+    use crate::placement::{TextToken, TokenMap, VisualToken};
+    use crate::rotary::RotaryConfig;
+    use crate::weights;
+    use visor_core::{ImageMask, Rotary};
+    use visor_runtime::{DeviceRequest, device};
+
+    const WIDTH: usize = 8;
+
+    fn random(name: &str, rows: usize, device: &Device) -> Tensor<3> {
+        let values = Noise::new(3, name).normal(rows * WIDTH, 1.0);
+        Tensor::<1>::from_floats(values.as_slice(), device).reshape([1, rows, WIDTH])
+    }
+
+    #[test]
+    fn a_row_without_a_key_equals_a_row_whose_key_is_hidden() {
+        let device = device::open(DeviceRequest::Cpu).expect("the CPU is always there");
+        let heads = Heads { n_heads: 2, n_kv_heads: 1, head_dim: 4 };
+        let bias = Bias::With;
+        let cross = Some((heads, bias));
+        let sizes = LayerSizes { d_model: WIDTH, d_ffn: 12, heads, bias, eps: 1e-5, cross };
+        let layer = DecoderLayer::new(&sizes, &device);
+        let fill = &mut |name: &str, shape: &[usize]| {
+            Ok(Noise::new(5, name).normal(shape.iter().product(), 0.5))
+        };
+        let layer = weights::fill(layer, &device, fill).expect("every weight is filled");
+        let (n_visual, n_text) = (3, 4);
+        let visual = |i| VisualToken { position: i, image: 0, start: 0, row: 0, column: i };
+        let map = TokenMap {
+            visual: (0..n_visual).map(visual).collect(),
+            text: (0..n_text).map(|i| TextToken { position: n_visual + i, segment: 0 }).collect(),
+        };
+        let rotary = RotaryConfig { scheme: Rotary::OneD, base: 100.0, head_dim: 4 };
+        let at = Placement::prefill(&[map], rotary, ImageMask::Causal, None, &device);
+        let routed = at.clone().with_routing_token();
+        let hidden = at.with_last_key_hidden();
+        for mode in [LayerMode::TextOnly, LayerMode::CrossAttention, LayerMode::SelfAttention] {
+            let run = |at: &Placement| {
+                let text = random("text", n_text, &device);
+                let visual = Some(random("visual", n_visual, &device));
+                let streams = Streams { text, visual };
+                let streams = layer.forward(vec![Visit { mode, streams, at, cache: None }]);
+                streams.expect("no cache, no error").remove(0).text.into_data()
+            };
+            let tolerance = burn::tensor::Tolerance::<f32>::absolute(1e-5);
+            run(&routed).assert_approx_eq(&run(&hidden), tolerance);
+        }
     }
 }

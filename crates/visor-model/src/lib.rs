@@ -24,6 +24,7 @@ mod model;
 pub mod network;
 pub mod norm;
 pub mod placement;
+mod ragged;
 pub mod rotary;
 pub mod vision;
 pub mod weights;

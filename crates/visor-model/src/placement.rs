@@ -57,19 +57,46 @@ impl VisualToken {
     }
 }
 
-/// Rotary tables and biases of one forward pass.
+/// A sequence of `S` rows that attend to each other: where they stand, and who reads whom.
+#[derive(Clone, Debug)]
+pub struct Sequence {
+    pub(crate) rotary: RotaryTable,
+    /// `[B, 1, S, S - query_only]`; `None` where a row may read everything.
+    pub(crate) bias: Option<Tensor<4>>,
+    /// Rows at the end that ask and cannot be asked, not even by themselves.
+    pub(crate) query_only: usize,
+}
+
+impl Sequence {
+    /// Its rows.
+    pub(crate) fn n_rows(&self) -> usize {
+        self.rotary.n_tokens()
+    }
+
+    /// Its rows that have a key and a value: all but the last, which only ask.
+    pub(crate) fn n_keys(&self) -> usize {
+        self.n_rows() - self.query_only
+    }
+
+    /// The same with its last row as one that only asks.
+    fn with_query_row(self) -> Self {
+        let keys = |bias: Tensor<4>| {
+            let [_, _, _, keys] = bias.dims();
+            bias.narrow(3, 0, keys - 1)
+        };
+        Self { bias: self.bias.map(keys), query_only: self.query_only + 1, ..self }
+    }
+}
+
+/// Where the tokens of one forward pass stand and what they read.
 #[derive(Clone, Debug)]
 pub struct Placement {
-    pub(crate) text_rotary: RotaryTable,
-    pub(crate) joint_rotary: RotaryTable,
-    /// `[B, 1, T, T]`.
-    pub(crate) text_bias: Option<Tensor<4>>,
-    /// `[B, 1, V + T, V + T]`.
-    pub(crate) joint_bias: Option<Tensor<4>>,
-    /// `[B, 1, T, 1 + V]`, the null key first.
+    /// The text alone, `T` rows.
+    pub(crate) text: Sequence,
+    /// Picture and text, `V + T` rows.
+    pub(crate) joint: Sequence,
+    /// What the text reads of the picture, `[B, 1, T, 1 + V]`, the null key first.
     pub(crate) cross_bias: Option<Tensor<4>>,
-    /// Rows at the end of the text that no cache keeps and no other token sees: the routing token.
-    pub(crate) unwritten: usize,
 }
 
 /// Says which patches a text token may read in cross-attention: `(sample, text, patch)`.
@@ -97,7 +124,7 @@ impl Placement {
         let n_visual = samples.first().map_or(0, |s| s.visual.len());
         let joint_rotary = match n_visual {
             0 => text_rotary.clone(),
-            _ => rotary.table(&visual_positions, device).followed_by(&text_rotary),
+            _ => RotaryTable::joined(&[&rotary.table(&visual_positions, device), &text_rotary]),
         };
         let readable = |sample: usize, text: usize, patch: usize| {
             let map = &samples[sample];
@@ -115,34 +142,46 @@ impl Placement {
         let cross_bias = sizes.bias(samples, Block::Cross, device, |sample, text, key| {
             key.checked_sub(1).is_none_or(|patch| readable(sample, text, patch))
         });
+        let sequence = |rotary, bias| Sequence { rotary, bias: Some(bias), query_only: 0 };
         Self {
-            text_rotary,
-            joint_rotary,
-            text_bias: Some(text_bias),
-            joint_bias: Some(joint_bias),
+            text: sequence(text_rotary, text_bias),
+            joint: sequence(joint_rotary, joint_bias),
             cross_bias: Some(cross_bias),
-            unwritten: 0,
         }
     }
 
-    /// The same with the last text token of every sample as a routing token: it reads like any
-    /// other, no cache keeps it and, being last, no other token sees it.
+    /// The same with the last text token of every sample as a routing token: it reads all that
+    /// stands before it and has neither key nor value, so that nobody sees it and no cache keeps
+    /// it (method, section 4).
     #[must_use]
     pub fn with_routing_token(self) -> Self {
-        Self { unwritten: 1, ..self }
+        let Self { text, joint, cross_bias } = self;
+        Self { text: text.with_query_row(), joint: joint.with_query_row(), cross_bias }
     }
 
-    /// For one decode step at `position`, which may read everything that is cached.
-    pub fn step(position: usize, rotary: RotaryConfig, device: &Device) -> Self {
-        let table = rotary.table(&[vec![Position::at(position)]], device);
-        Self {
-            text_rotary: table.clone(),
-            joint_rotary: table,
-            text_bias: None,
-            joint_bias: None,
-            cross_bias: None,
-            unwritten: 0,
+    /// The same with the last text token's key hidden from everyone: a slower way to say
+    /// [`with_routing_token`](Self::with_routing_token).
+    #[cfg(test)]
+    pub(crate) fn with_last_key_hidden(mut self) -> Self {
+        for sequence in [&mut self.text, &mut self.joint] {
+            sequence.bias = sequence.bias.take().map(|bias| {
+                let [b, _, rows, keys] = bias.dims();
+                let hidden = Tensor::full([b, 1, rows, 1], BLOCKED, &bias.device());
+                bias.slice_assign([0..b, 0..1, 0..rows, keys - 1..keys], hidden)
+            });
         }
+        self
+    }
+
+    /// For one decode step of a sample at each of `positions`, which may read everything that the
+    /// sample has cached.
+    pub fn steps(positions: &[usize], rotary: RotaryConfig, device: &Device) -> Vec<Self> {
+        let positions = positions.iter().map(|&position| Position::at(position)).collect();
+        let step = |rotary| {
+            let sequence = Sequence { rotary, bias: None, query_only: 0 };
+            Self { text: sequence.clone(), joint: sequence, cross_bias: None }
+        };
+        rotary.table(&[positions], device).each().into_iter().map(step).collect()
     }
 }
 

@@ -3,6 +3,7 @@
 //! Half-split ("rotate half") layout of Hugging Face Llama and Qwen2: pair `i` is made of the
 //! values `i` and `i + D/2`.
 
+use crate::ragged;
 use burn::tensor::{Device, Tensor, TensorData};
 use visor_core::Rotary;
 
@@ -84,10 +85,33 @@ impl RotaryTable {
         Tensor::cat(vec![turned_first, turned_second], 3)
     }
 
-    /// The table of the tokens of `self` followed by those of `other`.
+    /// The table of the first `tokens` alone.
     #[must_use]
-    pub fn followed_by(&self, other: &Self) -> Self {
-        let cat = |a: &Tensor<4>, b: &Tensor<4>| Tensor::cat(vec![a.clone(), b.clone()], 2);
-        Self { cos: cat(&self.cos, &other.cos), sin: cat(&self.sin, &other.sin) }
+    pub fn first(&self, tokens: usize) -> Self {
+        let first = |table: &Tensor<4>| table.clone().narrow(2, 0, tokens);
+        Self { cos: first(&self.cos), sin: first(&self.sin) }
+    }
+
+    /// Number of tokens.
+    pub fn n_tokens(&self) -> usize {
+        let [_, _, s, _] = self.cos.dims();
+        s
+    }
+
+    /// The table of the tokens of all `tables`, one after another.
+    #[must_use]
+    pub fn joined(tables: &[&Self]) -> Self {
+        let join = |half: fn(&Self) -> &Tensor<4>| {
+            ragged::pack(tables.iter().map(|table| half(table).clone()).collect(), 2) // [B, 1, S, D/2]
+        };
+        Self { cos: join(|table| &table.cos), sin: join(|table| &table.sin) }
+    }
+
+    /// A table for every token.
+    pub fn each(&self) -> Vec<Self> {
+        let ones = vec![1; self.n_tokens()];
+        let each = |half: &Tensor<4>| ragged::unpack(half.clone(), &ones, 2); // [B, 1, 1, D/2]
+        let halves = each(&self.cos).into_iter().zip(each(&self.sin));
+        halves.map(|(cos, sin)| Self { cos, sin }).collect()
     }
 }

@@ -22,11 +22,14 @@ mod error;
 mod generate;
 mod model;
 mod outcome;
+mod pictures;
 mod policy;
 mod request;
 mod runner;
+mod sample;
 mod sampler;
 mod settings;
+mod stages;
 mod stop;
 mod timing;
 
@@ -38,7 +41,10 @@ pub use device::{DeviceError, DeviceInfo, DeviceRequest};
 pub use dtype::{Dtype, UnknownDtype};
 pub use error::RunError;
 pub use generate::{Event, Generation};
-pub use model::{Backbone, BackboneError, Logits, RoutingState, RoutingToken, Start};
+pub use model::{
+    Backbone, BackboneError, Logits, Prefill, Remaining, RoutingState, RoutingToken, Start, Step,
+    together,
+};
 pub use outcome::{FinishReason, Outcome, RunCost};
 pub use policy::{BudgetPolicy, PolicyChoice, PolicyError};
 pub use request::{PictureInput, Prepared, Request, Wording};

@@ -2,12 +2,13 @@
 
 use crate::cancel::{Cancel, Cancelled};
 use crate::card::ModelCard;
+use std::sync::Arc;
 use thiserror::Error;
 use visor_core::{Ladder, Schedule};
 use visor_processor::{EncodedPrompt, ProcessedPicture};
 
-/// Why a pass of the network failed.
-#[derive(Debug, Error)]
+/// Why a pass of the network failed. Clones tell the samples that shared the pass.
+#[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum BackboneError {
     /// The request was called off.
@@ -24,7 +25,7 @@ pub enum BackboneError {
     },
     /// The network's own error.
     #[error(transparent)]
-    Failed(Box<dyn std::error::Error + Send + Sync>),
+    Failed(Arc<dyn std::error::Error + Send + Sync>),
 }
 
 /// The scores of the next token, one for every id of the vocabulary, on the host.
@@ -51,6 +52,41 @@ pub enum Start<'a> {
     Dense,
 }
 
+/// A prompt that is to be prefilled: a sample of a batch. `V` is [`Backbone::Visual`].
+#[derive(Clone, Debug)]
+pub struct Prefill<'a, V> {
+    /// The prompt.
+    pub prompt: &'a EncodedPrompt,
+    /// Its pictures in their order, in any number of pieces; a piece may serve several samples.
+    pub visual: Vec<&'a V>,
+    /// How it begins.
+    pub start: Start<'a>,
+    /// How many text tokens the caches must hold in the end, the prompt's included.
+    pub capacity: usize,
+    /// Calls the sample off.
+    pub cancel: &'a Cancel,
+}
+
+/// A decided sample whose remaining layers are to run. `S` is [`Backbone::AtDecision`].
+#[derive(Debug)]
+pub struct Remaining<'a, S> {
+    /// The sample at the decision layer.
+    pub state: S,
+    /// What was decided, for all layers.
+    pub schedule: &'a Schedule,
+    /// Calls the sample off.
+    pub cancel: &'a Cancel,
+}
+
+/// A sample that takes a generated token. `D` is [`Backbone::Decoding`].
+#[derive(Debug)]
+pub struct Step<'a, D> {
+    /// The sample.
+    pub state: &'a mut D,
+    /// The token.
+    pub token: u32,
+}
+
 /// What a policy may look at when a sample reaches the decision layer.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RoutingState {
@@ -64,7 +100,7 @@ pub struct RoutingState {
 ///
 /// Weights are `&self`. A sample moves through three types that forget: `AtDecision` is consumed,
 /// so that what has been decided cannot be decided twice, and `Decoding` holds caches alone, no
-/// picture.
+/// picture. Every stage takes a batch of samples; a single sample is a batch of one.
 pub trait Backbone {
     /// Encoded pictures. They depend on no question and serve any number of prompts.
     type Visual;
@@ -87,12 +123,55 @@ pub trait Backbone {
         cancel: &Cancel,
     ) -> Result<Self::Visual, BackboneError>;
 
-    /// Runs the layers before the decision. `capacity` is how many text tokens the caches must
-    /// hold in the end, the prompt's included.
+    /// Runs the layers before the decision for every sample of a batch, whatever their lengths and
+    /// whatever they will run at. What has weights runs once for all of them; each attends to its
+    /// own tokens, as if it were alone. A sample that fails leaves the others unharmed.
+    ///
+    /// One result a sample, in their order.
     ///
     /// # Errors
-    /// If the pictures are not those of the prompt, a token is outside the vocabulary, or
-    /// [`BackboneError::Cancelled`].
+    /// Of a sample: if the pictures are not those of the prompt, a token is outside the vocabulary,
+    /// the caches cannot hold the prompt, or [`BackboneError::Cancelled`]. Between layers a
+    /// cancellation is looked for while the pass serves nobody else; a sample of others that go on
+    /// learns of it at the end of the pass.
+    fn prefill_to_decision_batch(
+        &self,
+        samples: &[Prefill<'_, Self::Visual>],
+    ) -> Vec<Result<Self::AtDecision, BackboneError>>;
+
+    /// What a policy may look at.
+    fn routing_state(&self, state: &Self::AtDecision) -> RoutingState;
+
+    /// Runs the remaining layers, each sample by its own schedule, and gives the scores of the first
+    /// tokens. Samples before which the same layers lie run together, whatever their schedules.
+    ///
+    /// One result a sample, in their order.
+    ///
+    /// # Errors
+    /// Of a sample: [`BackboneError::Schedule`], or [`BackboneError::Cancelled`] as in
+    /// [`prefill_to_decision_batch`](Self::prefill_to_decision_batch).
+    fn prefill_rest_batch(
+        &self,
+        samples: Vec<Remaining<'_, Self::AtDecision>>,
+    ) -> Vec<Result<(Logits, Self::Decoding), BackboneError>>;
+
+    /// Takes one generated token of every sample and gives the scores of the next ones. A step has
+    /// the same weights at every rung: all samples share it, each reads its own caches.
+    ///
+    /// One result a sample, in their order.
+    ///
+    /// # Errors
+    /// Of a sample: if the token is outside the vocabulary or the caches are full.
+    fn decode_step_batch(
+        &self,
+        samples: &mut [Step<'_, Self::Decoding>],
+    ) -> Vec<Result<Logits, BackboneError>>;
+
+    /// [`prefill_to_decision_batch`](Self::prefill_to_decision_batch) of one sample. `capacity` is
+    /// how many text tokens the caches must hold in the end, the prompt's included.
+    ///
+    /// # Errors
+    /// As of a sample of a batch.
     fn prefill_to_decision(
         &self,
         prompt: &EncodedPrompt,
@@ -100,25 +179,60 @@ pub trait Backbone {
         start: Start<'_>,
         capacity: usize,
         cancel: &Cancel,
-    ) -> Result<Self::AtDecision, BackboneError>;
+    ) -> Result<Self::AtDecision, BackboneError> {
+        let visual = visual.into_iter().collect();
+        only(self.prefill_to_decision_batch(&[Prefill { prompt, visual, start, capacity, cancel }]))
+    }
 
-    /// What a policy may look at.
-    fn routing_state(&self, state: &Self::AtDecision) -> RoutingState;
-
-    /// Runs the remaining layers by `schedule` and gives the scores of the first token.
+    /// [`prefill_rest_batch`](Self::prefill_rest_batch) of one sample.
     ///
     /// # Errors
-    /// [`BackboneError::Schedule`] or [`BackboneError::Cancelled`].
+    /// As of a sample of a batch.
     fn prefill_rest(
         &self,
         state: Self::AtDecision,
         schedule: &Schedule,
         cancel: &Cancel,
-    ) -> Result<(Logits, Self::Decoding), BackboneError>;
+    ) -> Result<(Logits, Self::Decoding), BackboneError> {
+        only(self.prefill_rest_batch(vec![Remaining { state, schedule, cancel }]))
+    }
 
-    /// Takes one generated token and gives the scores of the next.
+    /// [`decode_step_batch`](Self::decode_step_batch) of one sample.
     ///
     /// # Errors
-    /// If the token is outside the vocabulary or the caches are full.
-    fn decode_step(&self, state: &mut Self::Decoding, token: u32) -> Result<Logits, BackboneError>;
+    /// As of a sample of a batch.
+    fn decode_step(&self, state: &mut Self::Decoding, token: u32) -> Result<Logits, BackboneError> {
+        only(self.decode_step_batch(&mut [Step { state, token }]))
+    }
+}
+
+/// Runs together the samples that have not failed before, if there are any; results are in the order of `samples`.
+///
+/// # Panics
+/// If `run` gives fewer results than it gets samples.
+pub fn together<S, T, E>(
+    samples: Vec<Result<S, E>>,
+    run: impl FnOnce(Vec<S>) -> Vec<Result<T, E>>,
+) -> Vec<Result<T, E>> {
+    let (mut sound, mut failed) = (Vec::new(), Vec::new());
+    for sample in samples {
+        match sample {
+            Ok(sample) => {
+                sound.push(sample);
+                failed.push(None);
+            }
+            Err(error) => failed.push(Some(error)),
+        }
+    }
+    let mut results = if sound.is_empty() { Vec::new() } else { run(sound) }.into_iter();
+    let result = |error: Option<E>| match error {
+        Some(error) => Err(error),
+        None => results.next().expect("a batch gives one result a sample"),
+    };
+    failed.into_iter().map(result).collect()
+}
+
+/// The result of a batch of one.
+fn only<T>(mut results: Vec<T>) -> T {
+    results.pop().expect("a batch gives one result a sample")
 }

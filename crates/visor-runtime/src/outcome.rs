@@ -36,7 +36,8 @@ pub struct RunCost {
     pub cold: Scopes,
     /// At the dense reference.
     pub dense: Scopes,
-    /// End-to-end prefill FLOPs that were executed; below `cold` where work was reused.
+    /// End-to-end prefill FLOPs that were executed; below `cold` where work was reused: a picture
+    /// that an earlier sample of the batch shows, or the request itself, is encoded once.
     pub spent: Flops,
     /// FLOPs of all decode steps that were executed.
     pub decode: Flops,

@@ -4,8 +4,9 @@ use crate::budget::{Decided, Level, Resolved};
 use crate::cancel::Cancel;
 use crate::costs::CostTable;
 use crate::settings::GenerationSettings;
+use std::sync::Arc;
 use std::time::Duration;
-use visor_core::cost::Flops;
+use visor_core::cost::{Flops, Prompt};
 use visor_core::{BudgetRequest, Thrift};
 use visor_processor::{EncodedPrompt, Picture, ProcessedPicture};
 
@@ -66,8 +67,10 @@ impl Request {
 #[derive(Clone, Debug)]
 pub struct Prepared {
     pub(crate) prompt: EncodedPrompt,
-    pub(crate) pictures: Vec<ProcessedPicture>,
+    pub(crate) pictures: Arc<[ProcessedPicture]>,
+    pub(crate) sizes: Prompt,
     pub(crate) requested: Option<BudgetRequest>,
+    pub(crate) ceiling: Option<Flops>,
     pub(crate) resolved: Resolved,
     pub(crate) costs: CostTable,
     pub(crate) unknown_words: Vec<String>,
@@ -82,6 +85,11 @@ impl Prepared {
     /// The prompt.
     pub fn prompt(&self) -> &EncodedPrompt {
         &self.prompt
+    }
+
+    /// The pictures as the model takes them.
+    pub fn pictures(&self) -> &[ProcessedPicture] {
+        &self.pictures
     }
 
     /// Words of the question that the model's vocabulary lacks: it does not see them.

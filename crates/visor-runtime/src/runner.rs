@@ -1,12 +1,13 @@
 //! The runner: a model with everything around it that turns a request into an answer.
 
-use crate::budget::{Offer, PolicyPresence};
+use crate::budget::{Offer, PolicyPresence, Resolved};
 use crate::cancel::Cancel;
 use crate::card::ModelCard;
 use crate::costs::{CostTable, shape_of};
 use crate::error::RunError;
-use crate::generate::Generation;
+use crate::generate::{Generation, answer_batch};
 use crate::model::Backbone;
+use crate::outcome::Outcome;
 use crate::policy::BudgetPolicy;
 use crate::request::{PictureInput, Prepared, Request, Wording};
 use crate::settings::DEFAULT_MAX_NEW_TOKENS;
@@ -14,7 +15,8 @@ use crate::timing::timed;
 use std::borrow::Cow;
 use std::num::NonZeroUsize;
 use std::time::Duration;
-use visor_core::cost::Prompt;
+use visor_core::BudgetRequest;
+use visor_core::cost::{Flops, Prompt};
 use visor_processor::{
     EncodedPrompt, ImageProcessor, ImageTokens, Picture, PictureLimits, ProcessedPicture,
     PromptTemplate, Tokenizer, encode_raw,
@@ -84,35 +86,62 @@ impl<M: Backbone> Runner<M> {
         Generation::new(self, prepared)
     }
 
+    /// Answers several requests together. They may differ in everything: length, pictures, budget,
+    /// sampling. All samples run through the layers before the decision at once, then through the
+    /// rest at once, each by its own schedule, then decode at once: what has weights runs on the
+    /// rows of all samples, each sample attends to its own keys. A picture that several of them show
+    /// is encoded once. The answers are those that [`generate`](Self::generate) gives: scores agree
+    /// but for rounding, since sums may be taken in another order. A sample that ends early, fails
+    /// or is called off leaves the batch, and the others go on.
+    ///
+    /// One result a request, in their order. All of them are held in memory at once: how many go
+    /// together is for the caller to say.
+    ///
+    /// Costs are those of each request; of a shared picture the first request that shows it has
+    /// spent the FLOPs. Measured times are those of the stages of the batch, for as long as the
+    /// sample was in it: it waits for the others, so that times of a batch do not add up.
+    ///
+    /// # Errors
+    /// Of a request: see [`RunError`].
+    pub fn answer_batch(&self, batch: Vec<Prepared>) -> Vec<Result<Outcome, RunError>> {
+        answer_batch(self, batch)
+    }
+
+    /// The same request at another budget, below the ceiling that it was prepared with. Nothing is
+    /// decoded or encoded anew; the two share the switch that calls them off, and both report the
+    /// time that preparing took.
+    ///
+    /// # Errors
+    /// If the budget cannot be had.
+    pub fn with_budget(
+        &self,
+        prepared: &Prepared,
+        budget: BudgetRequest,
+    ) -> Result<Prepared, RunError> {
+        let Prepared { sizes, ceiling, .. } = *prepared;
+        let (resolved, costs) = self.resolve(sizes, Some(&budget), ceiling)?;
+        Ok(Prepared { requested: Some(budget), resolved, costs, ..prepared.clone() })
+    }
+
     fn prepare_untimed(&self, request: Request) -> Result<Prepared, RunError> {
         let Request { wording, pictures, budget, ceiling, thrift, settings, cancel } = request;
         let card = self.card();
         let pictures = self.pictures(&pictures, &cancel)?;
         let (prompt, unknown_words) = self.encode(&wording, &pictures)?;
         let max_new_tokens = room(card, &prompt, settings.max_new_tokens)?;
-        let policy = self.policy();
-        let shape = Prompt {
+        let sizes = Prompt {
             n_text: prompt.n_text(),
             n_visual: prompt.n_visual(),
             n_tiles: pictures.iter().map(|picture| picture.pixels.tiles()).sum(),
             n_keys: prompt.n_visual(),
         };
-        let with_policy = CostTable::new(card, shape, shape_of(policy));
-        let presence = match policy {
-            Some(_) => PolicyPresence::Present,
-            None => PolicyPresence::Absent,
-        };
-        let offer = Offer { card, costs: &with_policy, policy: presence };
-        let resolved = offer.resolve(budget.as_ref(), ceiling)?;
-        // Whoever names a budget does not pay for a policy.
-        let costs = match resolved.is_by_policy() {
-            true => with_policy,
-            false => CostTable::new(card, shape, None),
-        };
+        let (resolved, costs) = self.resolve(sizes, budget.as_ref(), ceiling)?;
         Ok(Prepared {
             prompt,
-            pictures,
+            pictures: pictures.into(),
+            sizes,
             requested: budget,
+            ceiling,
             resolved,
             costs,
             unknown_words,
@@ -122,6 +151,29 @@ impl<M: Backbone> Runner<M> {
             cancel,
             spent: Duration::ZERO,
         })
+    }
+
+    /// Holds a budget against what the model offers, and counts what every level costs.
+    fn resolve(
+        &self,
+        sizes: Prompt,
+        budget: Option<&BudgetRequest>,
+        ceiling: Option<Flops>,
+    ) -> Result<(Resolved, CostTable), RunError> {
+        let (card, policy) = (self.card(), self.policy());
+        let with_policy = CostTable::new(card, sizes, shape_of(policy));
+        let presence = match policy {
+            Some(_) => PolicyPresence::Present,
+            None => PolicyPresence::Absent,
+        };
+        let offer = Offer { card, costs: &with_policy, policy: presence };
+        let resolved = offer.resolve(budget, ceiling)?;
+        // Whoever names a budget does not pay for a policy.
+        let costs = match resolved.is_by_policy() {
+            true => with_policy,
+            false => CostTable::new(card, sizes, None),
+        };
+        Ok((resolved, costs))
     }
 
     /// The policy, if there is one.

@@ -3,6 +3,9 @@
 use std::time::{Duration, Instant};
 
 /// Measured times of one request. The caller's own time between two events is not in them.
+///
+/// Of a request in a batch, all but `preprocess` are times of the whole batch: how long the stages
+/// took for all samples together while this one was among them. They do not add up over a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Timing {

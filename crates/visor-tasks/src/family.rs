@@ -73,6 +73,20 @@ named!("split", Split {
     Harder => "harder",
 });
 
+/// How hard a scene is, and looks, within what its split allows. The wording never tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// The whole range, as in training.
+    Usual,
+    /// Its lower end: short chains, sparse crowds, small groups.
+    Light,
+    /// Its upper end.
+    Heavy,
+}
+
+named!("level", Level { Usual => "usual", Light => "light", Heavy => "heavy" });
+
 impl Split {
     /// Whether a scene with this fingerprint may be shown in this split.
     ///

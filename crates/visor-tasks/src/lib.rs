@@ -31,7 +31,7 @@ mod suite;
 mod words;
 
 pub use error::TaskError;
-pub use family::{Family, Kind, Split, SuiteName};
+pub use family::{Family, Kind, Level, Split, SuiteName};
 pub use mixture::Mixture;
 pub use picture::Picture;
 pub use row::Row;

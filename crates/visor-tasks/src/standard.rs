@@ -2,10 +2,11 @@
 //!
 //! Half of them need one look, half need refinement, each half shared evenly by its families; one
 //! question a picture, so that questions are independent. The wording says the family and the
-//! place, never how hard the picture makes it: a policy that reads keywords alone cannot tell a
-//! chain of one arrow from one of four.
+//! place, never how hard the picture makes it. The pictures of the refinement families are by turns
+//! light and heavy, and look it: short chains and long ones, sparse crowds and dense ones, few
+//! objects and many. A policy that reads keywords alone cannot tell them apart.
 
-use crate::{Family, Kind, Mixture, Sample, Split, Suite, TaskError};
+use crate::{Family, Kind, Level, Mixture, Sample, Split, Suite, TaskError};
 
 /// The standard mix of a suite. `sample` is a function of split and index alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,10 +39,20 @@ impl StandardMix {
         &self.suite
     }
 
+    /// How hard the picture of this index is: by turns within every family.
+    pub fn level(&self, index: u64) -> Level {
+        let total: u32 = self.mixture.parts().iter().map(|(_, weight)| weight).sum();
+        match (self.mixture.pick(index).kind(), index / u64::from(total) % 2) {
+            (Kind::Refinement, 0) => Level::Light,
+            (Kind::Refinement, _) => Level::Heavy,
+            _ => Level::Usual,
+        }
+    }
+
     /// The picture and the one question of this index.
     pub fn sample(&self, split: Split, index: u64) -> Sample {
         let family = self.mixture.pick(index);
-        let mut sample = self.suite.sample(split, family, index);
+        let mut sample = self.suite.sample_at(split, family, self.level(index), index);
         sample.questions.truncate(1);
         sample
     }
@@ -77,26 +88,33 @@ mod tests {
     }
 
     #[test]
-    fn the_same_wording_is_cheap_on_some_pictures_and_dear_on_others() {
+    fn the_same_wording_is_hard_on_some_pictures_and_they_look_it() {
         let mix = StandardMix::new(Suite::new(SuiteName::Nano), &[]).expect("both halves");
-        // Per family: per number of words the spread of what makes it hard.
-        let mut spread: BTreeMap<Family, BTreeMap<usize, (u16, u16)>> = BTreeMap::new();
+        let mut words: BTreeMap<Family, usize> = BTreeMap::new();
+        // By family and level: marks in all pictures, and how many pictures.
+        let mut marks: BTreeMap<(Family, Level), (u32, u32)> = BTreeMap::new();
         for index in 0..2400 {
-            let sample = mix.sample(Split::Validation, index);
+            let (sample, level) = (mix.sample(Split::Validation, index), mix.level(index));
             let question = &sample.questions[0];
-            let hard = match question.family {
-                Family::Twin => question.difficulty.objects,
-                _ => u16::from(question.difficulty.hops),
-            };
-            let words = question.text.split(' ').count();
-            let seen = spread.entry(question.family).or_default();
-            let seen = seen.entry(words).or_insert((u16::MAX, 0));
-            *seen = (seen.0.min(hard), seen.1.max(hard));
+            if question.family.kind() != Kind::Refinement {
+                continue;
+            }
+            let n = question.text.split(' ').count();
+            assert_eq!(*words.entry(question.family).or_insert(n), n, "the wording tells");
+            let marks = marks.entry((question.family, level)).or_default();
+            *marks = (marks.0 + u32::from(question.difficulty.objects), marks.1 + 1);
+            let hops = question.difficulty.hops;
+            if question.family == Family::Chain {
+                assert_eq!(level == Level::Light, hops == 1, "{level} with {hops} hops");
+            }
         }
         for family in [Family::Chain, Family::Group, Family::Twin] {
-            assert_eq!(spread[&family].len(), 1, "{family} is always put in as many words");
-            let (least, most) = spread[&family].values().next().copied().expect("questions");
-            assert!(most >= least + 3, "{family} ranges over {least}..{most}");
+            let mean = |level| {
+                let (marks, pictures) = marks[&(family, level)];
+                f64::from(marks) / f64::from(pictures)
+            };
+            let (light, heavy) = (mean(Level::Light), mean(Level::Heavy));
+            assert!(light + 5.0 < heavy, "{family}: {light} marks and {heavy}");
         }
     }
 

@@ -6,7 +6,7 @@ use crate::rng::{Rng, mix};
 use crate::words::{
     COLOURS, COLUMNS, DIGITS, GRID_WORDS, LETTERS, NO_YES, NOUNS, PAGE_WORDS, ROWS, SHAPES,
 };
-use crate::{Family, Sample, Slot, Split, SuiteName, TaskError};
+use crate::{Family, Level, Sample, Slot, Split, SuiteName, TaskError};
 
 /// The families of the small suite: those on cells, then those on pages.
 const ALL_FAMILIES: [Family; ON_CELLS.len() + ON_PAGES.len()] = {
@@ -167,24 +167,37 @@ impl Suite {
     /// # Panics
     /// On a family that this suite does not have; [`Suite::family`] reads the names of those it has.
     pub fn sample(&self, split: Split, family: Family, seed: u64) -> Sample {
+        self.sample_at(split, family, Level::Usual, seed)
+    }
+
+    /// The sample of a split, a family, a level of difficulty and a seed: always the same one.
+    /// Families without levels of their own give the usual one.
+    ///
+    /// # Panics
+    /// On a family that this suite does not have.
+    pub fn sample_at(&self, split: Split, family: Family, level: Level, seed: u64) -> Sample {
         assert!(self.families().contains(&family), "the suite {} has no {family}", self.name);
         let names = [self.name.word(), split.word(), family.word()];
         let mut base = mix(u64::from(self.version()), self.canvas as u64);
         for byte in names.iter().flat_map(|name| name.bytes().chain([0])) {
             base = mix(base, u64::from(byte));
         }
+        // The usual level came first and has no word in it.
+        for byte in level.word().bytes().filter(|_| level != Level::Usual) {
+            base = mix(base, u64::from(byte));
+        }
         base = mix(base, seed);
         // A scene of another split is passed over; each attempt fits with a chance of at least 1/8.
         let mut attempt = 0;
         loop {
-            if let Some(sample) = self.attempt(split, family, Rng::new(mix(base, attempt))) {
+            if let Some(sample) = self.attempt(split, family, level, Rng::new(mix(base, attempt))) {
                 return sample;
             }
             attempt += 1;
         }
     }
 
-    fn attempt(&self, split: Split, family: Family, rng: Rng) -> Option<Sample> {
+    fn attempt(&self, split: Split, family: Family, level: Level, rng: Rng) -> Option<Sample> {
         let owns = |fingerprint| split.owns(fingerprint);
         if ON_PAGES.contains(&family) {
             let harder = split == Split::Harder;
@@ -195,7 +208,7 @@ impl Suite {
             SuiteName::Nano => Knobs::nano(split),
             SuiteName::Small => Knobs::small(split, self.grid()),
         };
-        grid::sample(family, &knobs, rng, owns)
+        grid::sample(family, &knobs.at(level), rng, owns)
     }
 }
 

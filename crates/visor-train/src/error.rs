@@ -68,6 +68,50 @@ pub enum TrainError {
         /// Why.
         source: serde_json::Error,
     },
+    /// A line of a list of questions that cannot be used.
+    #[error("{path}, line {line}: {because}; mend it, or leave such lines out with --skip-bad")]
+    DataLine {
+        /// The list.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong.
+        because: String,
+    },
+    /// Data without a single question.
+    #[error("{data} holds no question that can be used")]
+    NoQuestions {
+        /// The data.
+        data: String,
+    },
+    /// A model without budgets to choose from.
+    #[error("a policy needs a ladder to choose from; this is a stock model, which has none")]
+    NoLadder,
+    /// A question that cannot be asked.
+    #[error("question {id}: {because}")]
+    Question {
+        /// The question.
+        id: String,
+        /// Why.
+        #[source]
+        because: visor_runtime::RunError,
+    },
+    /// Called off between questions; what is done is saved.
+    #[error("stopped after {done} questions; they are saved, the same command goes on from there")]
+    LabelsStopped {
+        /// Questions done.
+        done: usize,
+    },
+    /// A policy that cannot choose.
+    #[error("{because}")]
+    Choice {
+        /// Why.
+        #[source]
+        because: visor_runtime::PolicyError,
+    },
+    /// Of a policy's files.
+    #[error(transparent)]
+    Policy(#[from] visor_policy::PolicyFileError),
     /// Of a picture.
     #[error(transparent)]
     Picture(#[from] visor_processor::PictureError),

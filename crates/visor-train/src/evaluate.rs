@@ -152,7 +152,7 @@ impl Subject<'_> {
         tell: &mut dyn FnMut(usize, &Asked, bool),
     ) -> Result<(), TrainError> {
         for chunk in samples.chunks(BATCH) {
-            let seen = shrink(chunk, self.config.vision.image_size)?;
+            let seen = shrink(chunk, self.config.vision.image_size, suite.patch())?;
             let batch = Batch::pack(suite, self.vocabulary, &seen, sight)?;
             let all = budgets.iter().copied();
             let lifted = Lifted::new(&batch, all, self.config, self.positions, self.device);

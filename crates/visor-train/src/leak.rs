@@ -131,7 +131,7 @@ impl Asked {
             }
             targets.extend(vocabulary.encode(&sample.questions[0].answer)?.first());
         }
-        let seen = shrink(samples, trainer.config().vision.image_size)?;
+        let seen = shrink(samples, trainer.config().vision.image_size, trainer.suite().patch())?;
         let batch = Batch::pack(trainer.suite(), vocabulary, &seen, Sight::Whole)?;
         let positions = trainer.recipe().positions();
         let lifted = Lifted::new(&batch, [], trainer.config(), positions, plain);

@@ -5,6 +5,7 @@
 //! single patches. The latter two are this project's, not the papers'.
 
 pub mod batch;
+pub mod data;
 mod error;
 pub mod evaluate;
 pub mod export;
@@ -14,6 +15,7 @@ pub mod loss;
 pub mod optimizer;
 pub mod outcomes;
 pub mod pass;
+pub mod policy;
 pub mod recipe;
 pub mod record;
 pub mod reduction;

@@ -2,6 +2,7 @@
 //! networks pair.
 
 use crate::batch::Sight;
+use crate::data::Dataset;
 use crate::error::TrainError;
 use crate::record::{prompts, scopes, tested};
 use crate::trainer::Trainer;
@@ -72,6 +73,18 @@ pub fn digest(samples: &[Sample]) -> String {
         for question in &sample.questions {
             hash.update(format!("{}\n{}\n", question.text, question.answer));
         }
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The same of a dataset with one question a picture: equal where the questions are.
+pub fn digest_of_items(data: &Dataset) -> String {
+    let mut hash = Sha256::new();
+    for item in &data.items {
+        for picture in &item.pictures {
+            hash.update(picture.rgb());
+        }
+        hash.update(format!("{}\n{}\n", item.question, item.answers.join("\n")));
     }
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -66,12 +66,16 @@ impl Pool {
     }
 }
 
-/// The samples with pictures of `side` pixels a side, resized as the runtime resizes. Labels of
-/// patches are dropped where the patches are other ones.
+/// The samples with pictures of `side` pixels a side, resized as the runtime resizes. Labels move
+/// to the patch of `patch` pixels that now holds the middle of theirs, which may have several.
 ///
 /// # Errors
 /// [`TrainError::Picture`].
-pub fn shrink(samples: &[Sample], side: usize) -> Result<Cow<'_, [Sample]>, TrainError> {
+pub fn shrink(
+    samples: &[Sample],
+    side: usize,
+    patch: usize,
+) -> Result<Cow<'_, [Sample]>, TrainError> {
     if samples.iter().all(|sample| sample.picture.size == side) {
         return Ok(Cow::Borrowed(samples));
     }
@@ -82,7 +86,13 @@ pub fn shrink(samples: &[Sample], side: usize) -> Result<Cow<'_, [Sample]>, Trai
         let small = resize(&whole, side as u32, side as u32, Filter::Bicubic);
         sample.picture.size = side;
         sample.picture.rgb = small.rgb().to_vec();
-        sample.grounding.clear();
+        let (before, after) = (size as usize / patch, side / patch);
+        for label in &mut sample.grounding {
+            let (row, column) =
+                (usize::from(label.patch) / before, usize::from(label.patch) % before);
+            let moved = |cell: usize| (2 * cell + 1) * after / (2 * before);
+            label.patch = (moved(row) * after + moved(column)) as u16;
+        }
         Ok(sample)
     });
     Ok(Cow::Owned(small.collect::<Result<_, TrainError>>()?))

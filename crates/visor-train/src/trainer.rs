@@ -13,7 +13,7 @@ use crate::vocabulary::{IMAGE, Vocabulary};
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData, activation};
-use visor_core::PositionScheme;
+use visor_core::{LayerMode, PositionScheme};
 use visor_model::config::ModelConfig;
 use visor_model::init::{FromScratch, Noise};
 use visor_model::linear::Bias;
@@ -165,7 +165,8 @@ impl Trainer {
         let budgets = self.curriculum.budgets(self.step);
         let all = budgets.iter().copied();
         let lifted = Lifted::new(batch, all, &self.config, self.positions, &self.device);
-        let depths = self.recipe.sizes.self_capable.len().min(3);
+        let refining = self.curriculum.largest().schedule.count(LayerMode::SelfAttention);
+        let depths = refining.min(3);
         let labels = Labels::new(batch, &self.vocabulary, depths, &self.device)?;
         let grounds = self.curriculum.grounds(self.step);
         let encoded = lifted.encode(network)?;
@@ -354,7 +355,7 @@ impl Feed {
                 self.suite.sample(Split::Train, self.mixture.pick(index), seed)
             })
             .collect();
-        let samples = shrink(&samples, self.side)?;
+        let samples = shrink(&samples, self.side, self.suite.patch())?;
         let sight = match step < self.recipe.steps.visual {
             true => Sight::Whole,
             false => Sight::HalfOfQuestionsPartial { seed: self.recipe.seed ^ (first << 8) },

@@ -1,12 +1,14 @@
 //! Why a model cannot be loaded or a question not be answered.
 
 use crate::model_ref::ModelRefError;
+use crate::policy_ref::PolicyRefError;
 use crate::preprocessor::PreprocessorError;
 use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
 use visor_checkpoint::CheckpointError;
 use visor_model::ModelError;
+use visor_policy::PolicyFileError;
 use visor_processor::{PictureError, TemplateError, TokenizerError};
 use visor_runtime::{DeviceError, RunError};
 
@@ -17,6 +19,33 @@ pub enum Error {
     /// There is no such model.
     #[error(transparent)]
     ModelRef(#[from] ModelRefError),
+    /// There is no such policy.
+    #[error(transparent)]
+    PolicyRef(#[from] PolicyRefError),
+    /// The policy's files are missing or damaged, or it was trained for another model.
+    #[error("the policy `{policy}` cannot be used")]
+    Policy {
+        /// Its name.
+        policy: String,
+        /// What is wrong with it.
+        #[source]
+        source: Box<PolicyFileError>,
+    },
+    /// Thrift beside a budget that was asked for.
+    #[error(
+        "thrift says how a policy weighs cost when it chooses the budget, and the budget is \
+         `{budget}`: ask for `auto`, or leave out --thrift"
+    )]
+    ThriftBesideBudget {
+        /// The budget.
+        budget: String,
+    },
+    /// Thrift where no policy chooses.
+    #[error(
+        "thrift says how a policy weighs cost when it chooses the budget, and this model has no \
+         policy: name a budget, or a ceiling with --max-gflops, and leave out --thrift"
+    )]
+    ThriftWithoutPolicy,
     /// There is no such device.
     #[error(transparent)]
     Device(#[from] DeviceError),

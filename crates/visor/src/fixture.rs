@@ -1,18 +1,24 @@
-//! Tiny checkpoints with random weights, in the real format, for tests.
+//! Tiny checkpoints and policies with random weights, in the real format, for tests.
 
 use crate::error::Error;
+use crate::info::ModelInfo;
 use crate::model::PROMPT_TEMPLATE;
+use crate::model_ref::ModelRef;
 use crate::preprocessor;
 use std::path::Path;
 use visor_checkpoint::{
-    CrossAttentionManifest, DEFAULT_MAX_SHARD_BYTES, DenseMode, Dtype, Manifest, Provenance, files,
-    save_checkpoint,
+    Checkpoint, CheckpointError, CrossAttentionManifest, DEFAULT_MAX_SHARD_BYTES, DenseMode, Dtype,
+    Manifest, Provenance, Source, files, save_checkpoint,
 };
 use visor_core::{ImageMask, Ladder, Layout, PositionScheme, Rotary};
 use visor_model::config::ModelConfig;
 use visor_model::init::Noise;
 use visor_model::linear::Bias;
 use visor_model::{Extension, Head, Network, weights};
+use visor_policy::{
+    Objective, Policy, PolicyFileError, PolicyManifest, PolicyProvenance, RouterNetwork,
+    RouterShape,
+};
 use visor_processor::word_level;
 use visor_runtime::{DeviceRequest, device};
 
@@ -85,6 +91,57 @@ pub fn universal(folder: &Path, seed: u64) -> Result<(), Error> {
 /// If the folder cannot be written.
 pub fn stock(folder: &Path, seed: u64) -> Result<(), Error> {
     save(folder, seed, None, None)
+}
+
+/// Writes a policy for the checkpoint in the folder `model`. It predicts the more of a rung the
+/// dearer that is, so that thrift decides.
+///
+/// # Errors
+/// If there is no universal checkpoint or the folder cannot be written.
+pub fn policy(folder: &Path, model: &Path, objective: Objective, seed: u64) -> Result<(), Error> {
+    let source = Source::Folder(model.to_owned());
+    let info = ModelInfo::open(&ModelRef::Folder(model.to_owned()))?;
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let failed = |source| Error::Policy { policy: name.clone(), source: Box::new(source) };
+    let no_ladder = || failed(PolicyFileError::NoLadder { model: info.card().name.clone() });
+    let ladder = info.card().ladder.as_ref().ok_or_else(no_ladder)?;
+    let shape = RouterShape::new(info.card().shape.decoder.d_model, ladder.rungs().len());
+    let provenance = PolicyProvenance {
+        visor_version: env!("CARGO_PKG_VERSION").to_owned(),
+        data: "random weights".to_owned(),
+        seed,
+        ..PolicyProvenance::default()
+    };
+    let digest = Checkpoint::open(source)?.digest()?;
+    let manifest = PolicyManifest::new(digest, objective, shape, ladder, provenance);
+    let device = device::open(DeviceRequest::Cpu)?;
+    let network = RouterNetwork::new(shape, &device);
+    let network = weights::fill(network, &device, &mut |name, shape| {
+        let values = value(&mut Noise::new(seed, name), name, shape);
+        Ok(match name {
+            "head.output.bias" => (0..values.len()).map(|rung| rung as f32).collect(),
+            "head.output.weight" => values.into_iter().map(|value| 0.1 * value).collect(),
+            _ => values,
+        })
+    })?;
+    Policy::new(manifest, network).and_then(|policy| policy.save(folder)).map_err(failed)?;
+    Ok(())
+}
+
+/// Writes the name of a default policy into the `visor.json` of a checkpoint.
+///
+/// # Errors
+/// If there is no such file, or it cannot be read or written.
+pub fn name_policy(model: &Path, policy: Option<&str>) -> Result<(), Error> {
+    let path = model.join(files::MANIFEST);
+    let io = |action| {
+        let file = path.display().to_string();
+        move |source| CheckpointError::Io { action, file, source }
+    };
+    let mut manifest = Manifest::parse(&std::fs::read(&path).map_err(io("read"))?)?;
+    manifest.default_policy = policy.map(str::to_owned);
+    std::fs::write(&path, manifest.to_json()).map_err(io("write"))?;
+    Ok(())
 }
 
 fn save(

@@ -2,8 +2,10 @@
 
 use crate::error::Error;
 use crate::model_ref::ModelRef;
+use crate::policy::{self, PolicyInfo};
+use crate::policy_ref::PolicyRef;
 use visor_checkpoint::{Checkpoint, Manifest};
-use visor_core::cost::Prompt;
+use visor_core::cost::{Flops, PolicyShape, Prompt};
 use visor_core::{Ladder, Layout};
 use visor_model::Blueprint;
 use visor_runtime::{CostTable, ModelCard};
@@ -20,6 +22,7 @@ pub struct PictureSize {
 /// What `config.json` and `visor.json` say about a model.
 #[derive(Clone, Debug)]
 pub struct ModelInfo {
+    model: ModelRef,
     card: ModelCard,
     manifest: Option<Manifest>,
 }
@@ -35,7 +38,8 @@ impl ModelInfo {
         if let ModelRef::Shipped(name) = model {
             card.name = (*name).to_owned();
         }
-        Ok(Self { card, manifest: checkpoint.manifest().cloned() })
+        let (model, manifest) = (model.clone(), checkpoint.manifest().cloned());
+        Ok(Self { model, card, manifest })
     }
 
     /// Sizes, budgets, names.
@@ -56,14 +60,45 @@ impl ModelInfo {
 
     /// What every budget costs for a prompt of so many text tokens about pictures of these sizes.
     pub fn costs(&self, text_tokens: usize, pictures: &[PictureSize]) -> CostTable {
-        costs(&self.card, text_tokens, pictures)
+        costs(&self.card, text_tokens, pictures, None)
+    }
+
+    /// What is known about a policy for this model, usually [`PolicyRef::Default`], without its
+    /// weights; `None` if none is meant.
+    ///
+    /// # Errors
+    /// If there is no such policy, its `policy.json` cannot be used, or it was trained for a model
+    /// of other widths or another ladder. Whether the weights are the ones that it was trained for
+    /// shows when both are loaded.
+    pub fn policy(&self, policy: &PolicyRef) -> Result<Option<PolicyInfo>, Error> {
+        policy::inspect(policy, &self.model, &self.card)
+    }
+
+    /// What it costs to ask a policy about a prompt: its row through the layers before the
+    /// decision, and its head. The same on every rung; zero for a stock model.
+    pub fn overhead(
+        &self,
+        policy: &PolicyInfo,
+        text_tokens: usize,
+        pictures: &[PictureSize],
+    ) -> Flops {
+        let cheapest = |shape| {
+            let costs = costs(&self.card, text_tokens, pictures, shape);
+            costs.rungs.first().map_or(Flops(0), |rung| rung.scopes.end_to_end)
+        };
+        cheapest(Some(policy.shape)) - cheapest(None)
     }
 }
 
-/// What every budget of a model costs for a prompt.
-pub(crate) fn costs(card: &ModelCard, n_text: usize, pictures: &[PictureSize]) -> CostTable {
+/// What every budget of a model costs for a prompt, with a policy's cost where one is asked.
+pub(crate) fn costs(
+    card: &ModelCard,
+    n_text: usize,
+    pictures: &[PictureSize],
+    policy: Option<PolicyShape>,
+) -> CostTable {
     // Every family so far takes a picture whole, whatever its size: one tile each.
     let n_tiles = pictures.len();
     let n_visual = n_tiles * card.tile_tokens.rows * card.tile_tokens.cols;
-    CostTable::new(card, Prompt { n_text, n_visual, n_tiles, n_keys: n_visual }, None)
+    CostTable::new(card, Prompt { n_text, n_visual, n_tiles, n_keys: n_visual }, policy)
 }

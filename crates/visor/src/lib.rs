@@ -21,6 +21,10 @@
 //! # }
 //! ```
 //!
+//! A model may name a policy, which decides by picture and question how much is computed where a
+//! question leaves its budget open; [`PolicyRef`] says where it is looked for, and
+//! [`Question::thrift`] how much cost weighs.
+//!
 //! [`ModelInfo`] says what every budget of a model would cost before any weight is read.
 
 mod error;
@@ -29,6 +33,8 @@ pub mod fixture;
 mod info;
 mod model;
 mod model_ref;
+mod policy;
+mod policy_ref;
 mod preprocessor;
 mod question;
 mod shipped;
@@ -37,28 +43,32 @@ pub use error::Error;
 pub use info::{ModelInfo, PictureSize};
 pub use model::{LoadOptions, Model};
 pub use model_ref::{ModelRef, ModelRefError};
+pub use policy::PolicyInfo;
+pub use policy_ref::{PolicyRef, PolicyRefError};
 pub use preprocessor::PreprocessorError;
 pub use question::{MAX_PICTURE_BYTES, Question};
-pub use shipped::shipped_models;
+pub use shipped::{shipped_models, shipped_policies};
 
 #[doc(inline)]
-pub use visor_checkpoint::{CheckpointError, Manifest, Provenance, Trust};
+pub use visor_checkpoint::{CheckpointError, Manifest, Provenance, Sha256Sum, Trust};
 #[doc(inline)]
 pub use visor_core::cost::{Flops, Scopes};
 #[doc(inline)]
 pub use visor_core::{
-    Basis, BudgetError, BudgetRequest, Ladder, LayerMode, Layout, Rung, RungId, Schedule,
+    Basis, BudgetError, BudgetRequest, Ladder, LayerMode, Layout, Rung, RungId, Schedule, Thrift,
 };
 #[doc(inline)]
 pub use visor_model::{LoadReport, ModelError, VisorModel};
+#[doc(inline)]
+pub use visor_policy::{Difference, Objective, PolicyFileError, PolicyProvenance};
 #[doc(inline)]
 pub use visor_processor::{Picture, PictureError, PictureFormat, PictureLimits, PromptError};
 #[doc(inline)]
 pub use visor_runtime::{
     Cancel, CostTable, Decided, DenseMode, DeviceError, DeviceInfo, DeviceRequest, Dtype,
     EmptyStop, Event, FinishReason, Generation, GenerationSettings, Level, LevelCost, ModelCard,
-    Outcome as Answer, Prepared, RunCost, RunError, Sampling, SamplingError, StopString,
-    Temperature, Timing, TopK, TopP, UnknownDtype,
+    Outcome as Answer, PolicyError, Prepared, RunCost, RunError, Sampling, SamplingError,
+    StopString, Temperature, Timing, TopK, TopP, UnknownDtype,
 };
 
 /// The devices that this binary can use on this machine.

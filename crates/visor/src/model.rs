@@ -3,10 +3,13 @@
 use crate::error::Error;
 use crate::info::{self, PictureSize};
 use crate::model_ref::ModelRef;
+use crate::policy::{self, PolicyInfo};
+use crate::policy_ref::PolicyRef;
 use crate::preprocessor;
 use crate::question::Question;
 use visor_checkpoint::Checkpoint;
 use visor_model::{LoadReport, VisorModel};
+use visor_policy::Policy;
 use visor_processor::{ImageProcessor, PromptTemplate, Tokenizer};
 use visor_runtime::{
     CostTable, DeviceRequest, Dtype, Generation, ModelCard, Outcome, Prepared, Runner, device,
@@ -15,11 +18,13 @@ use visor_runtime::{
 /// The file with the words around a question.
 pub(crate) const PROMPT_TEMPLATE: &str = "prompt_template.txt";
 
-/// Where and how a model is loaded. The default is the processor, in single precision.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Where and how a model is loaded, and with which policy. The default is the processor, in single
+/// precision, with the model's own policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoadOptions {
     device: DeviceRequest,
     dtype: Dtype,
+    policy: PolicyRef,
 }
 
 impl LoadOptions {
@@ -34,6 +39,13 @@ impl LoadOptions {
     pub fn dtype(self, dtype: Dtype) -> Self {
         Self { dtype, ..self }
     }
+
+    /// Chooses the policy, which decides where a question leaves its budget open. With
+    /// [`PolicyRef::None`] nothing of a policy is read: enough for questions that name a budget.
+    #[must_use]
+    pub fn policy(self, policy: PolicyRef) -> Self {
+        Self { policy, ..self }
+    }
 }
 
 /// A loaded model. Answering changes nothing in it: one model serves any number of questions.
@@ -42,14 +54,16 @@ pub struct Model {
     runner: Runner<VisorModel>,
     report: LoadReport,
     options: LoadOptions,
+    policy: Option<PolicyInfo>,
 }
 
 impl Model {
-    /// Loads a model.
+    /// Loads a model and its policy.
     ///
     /// # Errors
-    /// If there is no such model or device, or the checkpoint's files are missing, damaged,
-    /// contradict each other or need what is not supported.
+    /// If there is no such model, device or policy, if the files of the checkpoint or the policy
+    /// are missing, damaged, contradict each other or need what is not supported, or if the policy
+    /// was trained for another model.
     pub fn load(model: &ModelRef, options: &LoadOptions) -> Result<Self, Error> {
         device::check_dtype(options.device, options.dtype)?;
         let checkpoint = Checkpoint::open(model.source()?)?;
@@ -57,6 +71,10 @@ impl Model {
         let tokenizer = Tokenizer::from_bytes(&checkpoint.tokenizer_json()?)?;
         let template = template(&checkpoint, &name)?;
         let device = device::open(options.device)?;
+        // Before the large files: what is wrong with a policy is said at once.
+        let default = checkpoint.manifest().and_then(|manifest| manifest.default_policy.as_deref());
+        let read = |source: &_| Policy::load(source, &device);
+        let policy = policy::load(&options.policy, model, default, read)?;
         let (network, report) = VisorModel::load(&checkpoint, &device)?;
         let network = match model {
             ModelRef::Shipped(name) => network.named(*name),
@@ -68,8 +86,17 @@ impl Model {
             return Err(Error::Vocabulary { tokenizer, model });
         }
         let image_processor = image_processor(&checkpoint, &name, card)?;
+        let policy =
+            policy.map(|policy| policy.bind(card, &report.verified.digests)).transpose()?;
         let runner = Runner::new(network, tokenizer, image_processor, template);
-        Ok(Self { runner, report, options: *options })
+        let options = options.clone();
+        Ok(match policy {
+            None => Self { runner, report, options, policy: None },
+            Some((router, info)) => {
+                let runner = runner.with_policy(Box::new(router));
+                Self { runner, report, options, policy: Some(info) }
+            }
+        })
     }
 
     /// Answers a question.
@@ -96,6 +123,7 @@ impl Model {
     /// # Errors
     /// As [`ask`](Self::ask).
     pub fn prepare(&self, question: Question) -> Result<Prepared, Error> {
+        question.expect_use_of_thrift(self.policy())?;
         question.into_request(|request| self.runner.prepare(request))
     }
 
@@ -106,12 +134,22 @@ impl Model {
 
     /// What every budget costs for a prompt of so many text tokens about pictures of these sizes.
     pub fn costs(&self, text_tokens: usize, pictures: &[PictureSize]) -> CostTable {
-        info::costs(self.card(), text_tokens, pictures)
+        info::costs(self.card(), text_tokens, pictures, None)
+    }
+
+    /// What answers: the network behind its traits, for those who run its stages themselves.
+    pub fn runner(&self) -> &Runner<VisorModel> {
+        &self.runner
     }
 
     /// Sizes, budgets, names.
     pub fn card(&self) -> &ModelCard {
         self.runner.card()
+    }
+
+    /// The policy that decides where a question leaves its budget open, if one was loaded.
+    pub fn policy(&self) -> Option<&PolicyInfo> {
+        self.policy.as_ref()
     }
 
     /// What became of the checkpoint's files.

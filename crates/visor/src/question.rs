@@ -1,13 +1,16 @@
 //! A question about pictures, put together step by step.
 
 use crate::error::Error;
+use crate::policy::PolicyInfo;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use visor_core::BudgetRequest;
 use visor_core::cost::Flops;
+use visor_core::{BudgetRequest, Thrift};
 use visor_processor::Picture;
-use visor_runtime::{Cancel, GenerationSettings, PictureInput, Request, RunError, Wording};
+use visor_runtime::{
+    Cancel, GenerationSettings, PictureInput, PolicyError, Request, RunError, Wording,
+};
 
 /// Larger picture files are not read.
 pub const MAX_PICTURE_BYTES: u64 = 256 << 20;
@@ -71,6 +74,14 @@ impl Question {
         self
     }
 
+    /// Says how much cost weighs where a policy chooses the budget, in place of the policy's own
+    /// thrift. Beside a budget of its own, or without a policy, it is an error.
+    #[must_use]
+    pub fn thrift(mut self, thrift: Thrift) -> Self {
+        self.request.thrift = Some(thrift);
+        self
+    }
+
     /// Says how the answer is generated.
     #[must_use]
     pub fn settings(mut self, settings: GenerationSettings) -> Self {
@@ -88,6 +99,26 @@ impl Question {
     fn with(mut self, source: PictureSource) -> Self {
         self.sources.push(source);
         self
+    }
+
+    /// A thrift that nothing would weigh is an error and not a wish that is passed over.
+    pub(crate) fn expect_use_of_thrift(&self, policy: Option<&PolicyInfo>) -> Result<(), Error> {
+        if self.request.thrift.is_none() {
+            return Ok(());
+        }
+        match (&self.request.budget, policy) {
+            (None | Some(BudgetRequest::Auto), Some(policy)) => match policy.default_thrift {
+                Some(_) => Ok(()),
+                None => {
+                    let objective = policy.objective.word();
+                    Err(RunError::from(PolicyError::NoThrift { objective }).into())
+                }
+            },
+            (None, None) => Err(Error::ThriftWithoutPolicy),
+            // That there is no policy is said where the budget is resolved, with what there is.
+            (Some(BudgetRequest::Auto), None) => Ok(()),
+            (Some(budget), _) => Err(Error::ThriftBesideBudget { budget: budget.to_string() }),
+        }
     }
 
     /// Reads the picture files and hands the request to `prepare`, whose errors about a picture

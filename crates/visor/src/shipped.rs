@@ -1,12 +1,21 @@
-//! The checkpoints that come with the library, embedded so that they work in any folder.
+//! The checkpoints and policies that come with the library, embedded so that they work in any
+//! folder.
 
 use visor_checkpoint::Source;
 
-/// Name and content of each file of a checkpoint.
+/// Name and content of each file of a checkpoint or a policy.
 type Files = &'static [(&'static str, &'static [u8])];
 
 /// The shipped checkpoints, best first.
 const SHIPPED: &[(&str, Files)] = &[("nano", NANO)];
+
+/// The shipped policies: `policy.json` and `policy.safetensors` each.
+const POLICIES: &[(&str, Files)] = &[("nano-router", NANO_ROUTER)];
+
+const NANO_ROUTER: Files = &[
+    ("policy.json", include_bytes!("../../../policies/nano-router/policy.json")),
+    ("policy.safetensors", include_bytes!("../../../policies/nano-router/policy.safetensors")),
+];
 
 /// Every file that the checkpoint's `visor.json` lists, and that file itself.
 const NANO: Files = &[
@@ -26,6 +35,20 @@ pub fn shipped_models() -> impl Iterator<Item = &'static str> {
 
 /// The files of a shipped checkpoint.
 pub(crate) fn source(name: &str) -> Option<Source> {
-    let found = SHIPPED.iter().find(|(shipped, _)| *shipped == name);
+    embedded(SHIPPED, name)
+}
+
+/// The names of the shipped policies.
+pub fn shipped_policies() -> impl Iterator<Item = &'static str> {
+    POLICIES.iter().map(|(name, _)| *name)
+}
+
+/// The files of a shipped policy.
+pub(crate) fn policy_source(name: &str) -> Option<Source> {
+    embedded(POLICIES, name)
+}
+
+fn embedded(table: &'static [(&'static str, Files)], name: &str) -> Option<Source> {
+    let found = table.iter().find(|(shipped, _)| *shipped == name);
     found.map(|(_, files)| Source::Embedded(files))
 }

@@ -4,7 +4,7 @@ use super::memory;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use visor::{Answer, Model};
+use visor::{Answer, Basis, Model, PolicyInfo, Thrift};
 
 #[derive(Serialize)]
 pub(crate) struct Report<'a> {
@@ -24,8 +24,14 @@ pub(crate) struct Report<'a> {
     dtype: String,
     model: &'a str,
     model_sha256: Option<&'a str>,
-    /// Null without a policy.
-    policy: Option<&'a str>,
+    /// Null where no policy was loaded.
+    policy: Option<Policy<'a>>,
+}
+
+#[derive(Serialize)]
+struct Policy<'a> {
+    name: &'a str,
+    sha256: &'a str,
 }
 
 #[derive(Serialize)]
@@ -37,6 +43,9 @@ struct Budget<'a> {
     /// Null: all of them.
     patches: Option<usize>,
     basis: &'static str,
+    /// How much cost weighed; absent where no policy weighed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thrift: Option<f32>,
     /// Absent where no policy was asked.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     probabilities: BTreeMap<&'a str, f32>,
@@ -63,11 +72,14 @@ struct Milliseconds {
 }
 
 impl<'a> Report<'a> {
-    /// Everything that is known about an answer.
-    pub(crate) fn new(answer: &'a Answer, model: &'a Model) -> Self {
+    /// Everything that is known about an answer. `thrift` is what the user asked for.
+    pub(crate) fn new(answer: &'a Answer, model: &'a Model, thrift: Option<Thrift>) -> Self {
         let Answer { decided, cost, timing, .. } = answer;
         let (card, (device, dtype)) = (model.card(), model.options());
         let probabilities = decided.probabilities.iter();
+        let by_policy = matches!(decided.basis, Basis::Predicted | Basis::Capped { .. });
+        let policy = model.policy().filter(|_| by_policy);
+        let own = policy.and_then(|policy| policy.default_thrift);
         Self {
             text: &answer.text,
             token_ids: &answer.token_ids,
@@ -80,6 +92,7 @@ impl<'a> Report<'a> {
                 self_attention_layers: &decided.self_attention_layers,
                 patches: None,
                 basis: decided.basis.word(),
+                thrift: thrift.or(own).filter(|_| by_policy).map(Thrift::weight),
                 probabilities: probabilities.map(|(rung, p)| (rung.as_str(), *p)).collect(),
             },
             cost: Cost {
@@ -104,7 +117,7 @@ impl<'a> Report<'a> {
             dtype: dtype.to_string(),
             model: &card.name,
             model_sha256: card.sha256.as_deref(),
-            policy: None,
+            policy: model.policy().map(|PolicyInfo { name, sha256, .. }| Policy { name, sha256 }),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! A model and its costs as one JSON object: a contract that scripts rely on.
 
-use super::Seen;
+use super::{Seen, SeenPolicy};
 use serde::Serialize;
-use visor::{CostTable, DenseMode, LevelCost};
+use visor::{CostTable, DenseMode, LevelCost, Thrift};
 
 #[derive(Serialize)]
 pub(super) struct Report<'a> {
@@ -16,6 +16,19 @@ pub(super) struct Report<'a> {
     /// Cheapest first.
     rungs: Vec<Level<'a>>,
     dense: Dense<'a>,
+    /// Null where the model names none.
+    policy: Option<Policy<'a>>,
+}
+
+#[derive(Serialize)]
+struct Policy<'a> {
+    name: &'a str,
+    sha256: &'a str,
+    objective: &'static str,
+    /// Null for an objective that weighs no cost.
+    default_thrift: Option<f32>,
+    /// Of asking it about this prompt.
+    overhead_gflops: f64,
 }
 
 #[derive(Serialize)]
@@ -83,6 +96,19 @@ impl<'a> Report<'a> {
                 available: card.dense == DenseMode::Available,
                 level: Level::new(&costs.dense, costs),
             },
+            policy: seen.policy.map(Policy::new),
+        }
+    }
+}
+
+impl<'a> Policy<'a> {
+    fn new(SeenPolicy { info, overhead }: SeenPolicy<'a>) -> Self {
+        Self {
+            name: &info.name,
+            sha256: &info.sha256,
+            objective: info.objective.word(),
+            default_thrift: info.default_thrift.map(Thrift::weight),
+            overhead_gflops: overhead.giga(),
         }
     }
 }

@@ -10,7 +10,7 @@ use visor_train::{run, state};
 /// The trained network, in the folder of its run.
 const CHECKPOINT: &str = "checkpoint";
 /// What it was found to be able to do.
-const RECORD: &str = "record.json";
+pub(crate) const RECORD: &str = "record.json";
 /// Its answers on the standard mix, question by question.
 const OUTCOMES: &str = "outcomes.json";
 

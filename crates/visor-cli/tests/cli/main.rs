@@ -3,12 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod ask;
+mod bench;
 mod checkpoints;
 mod common;
 mod full_disk;
 mod help;
 mod inspect;
 mod pictures;
+mod policies;
 mod requests;
 mod resume;
 mod shipped;

@@ -35,9 +35,8 @@ fn wrong_usage_is_told_apart_from_failure() {
         (2, &["--threads", "0", QUESTION], "0 is not in 1..=1024"),
         (2, &["--device", "abacus", QUESTION], "expected cpu, wgpu, cuda"),
         (2, &["--dtype", "f64", QUESTION], "expected f32, f16 or bf16"),
-        (2, &["--thrift", "0.1", QUESTION], "unexpected argument '--thrift'"),
+        (2, &["--thrift", "0.1", QUESTION], "this model has no policy"),
         (2, &["--patches", "4", QUESTION], "unexpected argument '--patches'"),
-        (2, &["--policy", "here", QUESTION], "unexpected argument '--policy'"),
         (2, &[QUESTION, "twice"], "unexpected argument 'twice'"),
         // Failure.
         (1, &[&long], "expected at most 255"),
@@ -46,6 +45,7 @@ fn wrong_usage_is_told_apart_from_failure() {
         (1, &["--device", "cuda:99", QUESTION], "cuda"),
         (1, &["--dtype", "f16", QUESTION], "use f32"),
         (1, &["--messages", "nowhere.json"], "nowhere.json"),
+        (1, &["--policy", "nowhere", QUESTION], "there is no policy `nowhere`"),
     ];
     for (code, args, says) in cases {
         let error = tiny.ask(*args).error(*code);

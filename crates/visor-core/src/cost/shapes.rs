@@ -66,6 +66,12 @@ impl DecoderShape {
         self.projections(n) + self.attention(n, n) + self.ffn(n)
     }
 
+    /// A whole layer for one token that reads `keys` and is read by nobody: it has a query and no
+    /// key or value.
+    pub fn query_row(&self, keys: usize) -> Flops {
+        matmul(1, self.d_model, 2 * self.d_q()) + self.attention(1, keys) + self.ffn(1)
+    }
+
     /// Query and output projections of a cross-attention block for `n` text tokens.
     pub fn cross_queries(&self, n: usize) -> Flops {
         matmul(n, self.d_model, 2 * self.d_q())

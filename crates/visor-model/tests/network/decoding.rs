@@ -6,7 +6,7 @@ use visor_model::ModelError;
 use visor_model::cache::LayerCache;
 use visor_model::decoder::Pass;
 use visor_model::layer::Refinement;
-use visor_runtime::{Backbone, BackboneError, Cancel, RoutingToken, Start};
+use visor_runtime::{Backbone, BackboneError, Cancel, Start};
 
 const NEW: usize = 5;
 
@@ -51,63 +51,6 @@ fn the_layers_before_and_after_the_decision_equal_one_pass() {
             assert_eq!(values(halves.text), values(whole.text), "{way:?}");
         }
     }
-}
-
-#[test]
-fn a_routing_token_changes_no_logit_and_stays_in_no_cache() {
-    let (cancel, ladder) = (Cancel::new(), ladder());
-    let routing = RoutingToken(value(3, "routing", &[32]));
-    for positions in [PositionScheme::STOCK, SCRATCH] {
-        let model = model(positions, 7);
-        for (ids, pictures) in prompts() {
-            let visual = (!pictures.is_empty()).then(|| model.encode(&pictures, &cancel).unwrap());
-            for rung in ladder.ids() {
-                let way = Way::Rung(rung);
-                let prompt = prompt(&ids);
-                let capacity = prompt.n_text() + 1;
-                let (mut without, mut other) = prefill(&model, &ids, &pictures, way, capacity);
-                let start = Start::Budgeted { ladder: &ladder, routing: Some(&routing) };
-                let state = model
-                    .prefill_to_decision(&prompt, visual.as_ref(), start, capacity, &cancel)
-                    .unwrap();
-                let seen = model.routing_state(&state);
-                assert_eq!(seen.token.map(|token| token.len()), Some(32));
-                assert_eq!(seen.visual_mean.is_some(), !pictures.is_empty());
-                let (with, mut decoding) =
-                    model.prefill_rest(state, &way.schedule(), &cancel).unwrap();
-                assert_close(&with.0, &without, 1e-5);
-                // The caches have room for exactly one more token: the routing token took none.
-                let with = model.decode_step(&mut decoding, 9).unwrap();
-                without = model.decode_step(&mut other, 9).unwrap().0;
-                assert_close(&with.0, &without, 1e-5);
-            }
-        }
-    }
-}
-
-#[test]
-fn the_routing_state_is_that_of_a_token_behind_the_prompt() {
-    // With an embedding from the table, the routing token is that token behind the prompt.
-    let (model, cancel, ladder) = (model(SCRATCH, 7), Cancel::new(), ladder());
-    let (ids, pictures) = (vec![IMAGE, 5, 9, 3], vec![picture(1)]);
-    let table = value(7, "decoder.embed_tokens.weight", &[VOCAB, 32]);
-    let routing = RoutingToken(table[11 * 32..12 * 32].to_vec());
-    let visual = model.encode(&pictures, &cancel).unwrap();
-    let start = Start::Budgeted { ladder: &ladder, routing: Some(&routing) };
-    let state = model.prefill_to_decision(&prompt(&ids), Some(&visual), start, 8, &cancel).unwrap();
-    let seen = model.routing_state(&state);
-
-    let longer = [&ids[..], &[11]].concat();
-    let way = Way::Rung(ladder.cheapest());
-    let schedule = way.schedule();
-    let at = placement(&[map(&longer)], SCRATCH);
-    let streams = streams(model.network(), &longer, &pictures, way);
-    let pass = Pass { layers: 0..2, schedule: &schedule, at: &at, refinement: Refinement::Apply };
-    let reached = model.network().decoder().run(streams, &pass, None, &mut |_, _| Ok(())).unwrap();
-    let [_, t, _] = reached.text.dims();
-    assert_close(&seen.token.unwrap(), &values(reached.text.narrow(1, t - 1, 1)), 1e-5);
-    let mean = values(reached.visual.unwrap().mean_dim(1));
-    assert_close(&seen.visual_mean.unwrap(), &mean, 1e-5);
 }
 
 #[test]

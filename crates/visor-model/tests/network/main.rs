@@ -2,10 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod answers;
+mod batch;
 mod cost;
 mod decoding;
 mod isolation;
 mod parts;
 mod plain;
+mod routing;
 mod stock;
 mod support;

@@ -107,11 +107,26 @@ pub(crate) fn add(a: &mut [Vec<f32>], b: &[Vec<f32>]) {
 }
 
 /// Rows at positions 0, 1, 2, .. through all layers, causally, to logits by the embedding table.
-pub(crate) fn llama(weights: &Weights, sizes: Sizes, mut x: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
+pub(crate) fn llama(weights: &Weights, sizes: Sizes, x: Vec<Vec<f32>>) -> Vec<Vec<f32>> {
+    let n_keys = x.len();
+    let x = layers(weights, sizes, x, n_keys);
+    let x = weights.norm("decoder.norm", &x, sizes.eps);
+    let table = weights.get("decoder.embed_tokens.weight");
+    x.iter().map(|x| (0..table.rows).map(|id| dot(table.row(id), x)).collect()).collect()
+}
+
+/// Rows at positions 0, 1, 2, .. through all layers, causally. Rows from `n_keys` on are read by
+/// none, not even by themselves.
+pub(crate) fn layers(
+    weights: &Weights,
+    sizes: Sizes,
+    mut x: Vec<Vec<f32>>,
+    n_keys: usize,
+) -> Vec<Vec<f32>> {
     for layer in 0..sizes.layers {
         let name = |part: &str| format!("decoder.layers.{layer}.{part}");
         let normed = weights.norm(&name("input_layernorm"), &x, sizes.eps);
-        let attended = attention(weights, &name("self_attn"), sizes, &normed);
+        let attended = attention(weights, &name("self_attn"), sizes, &normed, n_keys);
         add(&mut x, &attended);
         let normed = weights.norm(&name("post_attention_layernorm"), &x, sizes.eps);
         let gate = weights.linear(&name("mlp.gate_proj"), &normed);
@@ -121,12 +136,16 @@ pub(crate) fn llama(weights: &Weights, sizes: Sizes, mut x: Vec<Vec<f32>>) -> Ve
         }
         add(&mut x, &weights.linear(&name("mlp.down_proj"), &inner));
     }
-    let x = weights.norm("decoder.norm", &x, sizes.eps);
-    let table = weights.get("decoder.embed_tokens.weight");
-    x.iter().map(|x| (0..table.rows).map(|id| dot(table.row(id), x)).collect()).collect()
+    x
 }
 
-fn attention(weights: &Weights, name: &str, sizes: Sizes, x: &[Vec<f32>]) -> Vec<Vec<f32>> {
+fn attention(
+    weights: &Weights,
+    name: &str,
+    sizes: Sizes,
+    x: &[Vec<f32>],
+    n_keys: usize,
+) -> Vec<Vec<f32>> {
     let Sizes { heads, kv_heads, head_dim: d, theta, .. } = sizes;
     let project = |part: &str| weights.linear(&format!("{name}.{part}"), x);
     let (q, k, v) = (project("q_proj"), project("k_proj"), project("v_proj"));
@@ -141,7 +160,8 @@ fn attention(weights: &Weights, name: &str, sizes: Sizes, x: &[Vec<f32>]) -> Vec
             v.iter().map(|v| v[group * d..(group + 1) * d].to_vec()).collect();
         for (p, merged) in merged.iter_mut().enumerate() {
             let query = turned(&q[p], head, p);
-            merged.extend(read(&query, &keys[..=p], &values[..=p]));
+            let seen = (p + 1).min(n_keys);
+            merged.extend(read(&query, &keys[..seen], &values[..seen]));
         }
     }
     weights.linear(&format!("{name}.o_proj"), &merged)

@@ -5,11 +5,11 @@ use crate::support::*;
 use burn::tensor::Tensor;
 use visor_core::PositionScheme;
 use visor_model::attention::Heads;
-use visor_model::cross::CrossAttention;
+use visor_model::cross::{CrossAttention, Reading, VisualKeys};
 use visor_model::linear::Bias;
 use visor_model::{Head, Network, weights};
 
-fn plain_weights<M: burn::module::Module>(module: &M) -> Weights {
+pub(crate) fn plain_weights<M: burn::module::Module>(module: &M) -> Weights {
     let tensors = weights::named(module).into_iter().map(|tensor| {
         let (rows, columns) = match tensor.shape.as_slice() {
             &[columns] => (1, columns),
@@ -21,7 +21,7 @@ fn plain_weights<M: burn::module::Module>(module: &M) -> Weights {
     Weights(tensors.collect())
 }
 
-fn sizes() -> Sizes {
+pub(crate) fn sizes() -> Sizes {
     let text = config().text;
     Sizes {
         layers: text.n_layers,
@@ -93,9 +93,13 @@ fn cross_attention_equals_its_equation() {
     let tensor = |values: &[f32], rows| {
         Tensor::<3>::from_data(burn::tensor::TensorData::new(values.to_vec(), [1, rows, d]), &cpu())
     };
-    let keys = cross.keys(Some(tensor(&visual, n_visual)), 1);
-    assert_eq!(keys.n_visual(), n_visual);
-    let got = values(cross.read(tensor(&text, n_text), &keys, None));
+    let keys = cross.keys(vec![Some(tensor(&visual, n_visual)), None], 1);
+    assert_eq!(keys.iter().map(VisualKeys::n_visual).collect::<Vec<_>>(), [n_visual, 0]);
+    let read = |cross: &CrossAttention, keys: &VisualKeys| {
+        let (text, keys) = (tensor(&text, n_text), keys.clone());
+        values(cross.read(vec![Reading { text, keys, bias: None }]).remove(0))
+    };
+    let got = read(&cross, &keys[0]);
 
     let plain = plain_weights(&cross);
     let rows = |values: &[f32]| values.chunks(d).map(<[f32]>::to_vec).collect::<Vec<_>>();
@@ -108,27 +112,27 @@ fn cross_attention_equals_its_equation() {
     let k = with_null("k_proj", "null_key");
     let v = with_null("v_proj", "null_value");
     let head = |row: &[f32], head: usize| row[head * 8..(head + 1) * 8].to_vec();
-    let read = |q: &[f32], h: usize| {
+    let read_head = |q: &[f32], h: usize| {
         // Two query heads share a key and value head.
         let part = |rows: &[Vec<f32>]| rows.iter().map(|row| head(row, h / 2)).collect::<Vec<_>>();
         plain::read(&head(q, h), &part(&k), &part(&v))
     };
     let merged: Vec<Vec<f32>> =
-        q.iter().map(|q| (0..4).flat_map(|h| read(q, h)).collect()).collect();
+        q.iter().map(|q| (0..4).flat_map(|h| read_head(q, h)).collect()).collect();
     let gate = plain.get("gate").values[0].tanh();
     let expected: Vec<f32> =
         plain.linear("o_proj", &merged).concat().iter().map(|read| gate * read).collect();
     assert_close(&got, &expected, 1e-5);
-    let folded = values(cross.clone().fold_gate().read(tensor(&text, n_text), &keys, None));
+    let folded = read(&cross.clone().fold_gate(), &keys[0]);
     assert_close(&folded, &expected, 1e-5);
 
     // Without a picture there is the null pair alone: every token reads the null value.
-    let nothing = cross.read(tensor(&text, n_text), &cross.keys(None, 1), None);
+    let nothing = read(&cross, &keys[1]);
     let null = &plain.get("null_value").values;
     let merged: Vec<f32> = (0..4).flat_map(|h| head(null, h / 2)).collect();
     let o = plain.get("o_proj.weight");
     let row: Vec<f32> = (0..d).map(|out| gate * dot(o.row(out), &merged)).collect();
     let mut expected = vec![vec![0.0; d]; n_text];
     add(&mut expected, &vec![row; n_text]);
-    assert_close(&values(nothing), &expected.concat(), 1e-5);
+    assert_close(&nothing, &expected.concat(), 1e-5);
 }

@@ -1,15 +1,16 @@
 //! A model that says what it is told to, and notes what it is asked.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 use visor_core::cost::{ConnectorShape, CrossShape, DecoderShape, EncoderShape, Flops, ModelShape};
-use visor_core::{Ladder, Layout, PositionScheme, Schedule};
+use visor_core::{Ladder, Layout, PositionScheme};
 use visor_processor::{
-    EncodedPrompt, Filter, ImageProcessor, ImageTokens, Normalization, Picture, ProcessedPicture,
-    PromptTemplate, Tokenizer, word_level,
+    Filter, ImageProcessor, ImageTokens, Normalization, Picture, ProcessedPicture, PromptTemplate,
+    Tokenizer, word_level,
 };
 use visor_runtime::{
-    Backbone, BackboneError, Cancel, DenseMode, Dtype, Event, Logits, ModelCard, Outcome, Request,
-    RoutingState, RunError, Runner, Start,
+    Backbone, BackboneError, Cancel, DenseMode, Dtype, Event, Logits, ModelCard, Outcome, Prefill,
+    Remaining, Request, RoutingState, RunError, Runner, Start, Step,
 };
 
 pub(crate) const EOS: u32 = 4;
@@ -27,6 +28,8 @@ pub(crate) struct Scripted {
     pub(crate) script: Vec<u32>,
     /// What the runner did, in order.
     pub(crate) log: RefCell<Vec<String>>,
+    /// Is called off while the next picture is encoded.
+    pub(crate) calls_off: RefCell<Option<Cancel>>,
 }
 
 impl Scripted {
@@ -59,49 +62,64 @@ impl Backbone for Scripted {
         pictures: &[ProcessedPicture],
         cancel: &Cancel,
     ) -> Result<usize, BackboneError> {
-        cancel.check()?;
         self.note(format!("encode {}", pictures.len()));
-        Ok(pictures.len())
+        if let Some(called_off) = self.calls_off.take() {
+            called_off.cancel();
+        }
+        cancel.check()?;
+        // White pictures are beyond it.
+        match pictures.iter().any(|picture| picture.pixels.data().iter().all(|v| *v >= 1.0)) {
+            true => Err(BackboneError::Failed(Arc::new(std::fmt::Error))),
+            false => Ok(pictures.len()),
+        }
     }
 
-    fn prefill_to_decision(
+    fn prefill_to_decision_batch(
         &self,
-        prompt: &EncodedPrompt,
-        visual: Option<&usize>,
-        start: Start<'_>,
-        capacity: usize,
-        cancel: &Cancel,
-    ) -> Result<usize, BackboneError> {
-        cancel.check()?;
-        let start = match start {
-            Start::Budgeted { routing: Some(_), .. } => "routed",
-            Start::Budgeted { routing: None, .. } => "budgeted",
-            Start::Dense => "dense",
+        samples: &[Prefill<'_, usize>],
+    ) -> Vec<Result<usize, BackboneError>> {
+        let prefill = |sample: &Prefill<'_, usize>| {
+            let Prefill { prompt, start, capacity: room, .. } = sample;
+            sample.cancel.check()?;
+            let start = match start {
+                Start::Budgeted { routing: Some(_), .. } => "routed",
+                Start::Budgeted { routing: None, .. } => "budgeted",
+                Start::Dense => "dense",
+            };
+            let pictures = sample.visual.iter().copied().sum();
+            let tokens = prompt.len();
+            self.note(format!("{start} {tokens} tokens, {pictures} pictures, room {room}"));
+            Ok(pictures)
         };
-        let pictures = visual.copied().unwrap_or(0);
-        self.note(format!("{start} {} tokens, {pictures} pictures, room {capacity}", prompt.len()));
-        Ok(pictures)
+        samples.iter().map(prefill).collect()
     }
 
     fn routing_state(&self, pictures: &usize) -> RoutingState {
         RoutingState { token: Some(vec![*pictures as f32]), visual_mean: None }
     }
 
-    fn prefill_rest(
+    fn prefill_rest_batch(
         &self,
-        _state: usize,
-        schedule: &Schedule,
-        cancel: &Cancel,
-    ) -> Result<(Logits, usize), BackboneError> {
-        cancel.check()?;
-        self.note(format!("rest {:?}", schedule.count(visor_core::LayerMode::SelfAttention)));
-        Ok((self.say(0), 0))
+        samples: Vec<Remaining<'_, usize>>,
+    ) -> Vec<Result<(Logits, usize), BackboneError>> {
+        let rest = |Remaining { schedule, cancel, .. }: Remaining<'_, usize>| {
+            cancel.check()?;
+            self.note(format!("rest {:?}", schedule.count(visor_core::LayerMode::SelfAttention)));
+            Ok((self.say(0), 0))
+        };
+        samples.into_iter().map(rest).collect()
     }
 
-    fn decode_step(&self, step: &mut usize, token: u32) -> Result<Logits, BackboneError> {
-        self.note(format!("step {token}"));
-        *step += 1;
-        Ok(self.say(*step))
+    fn decode_step_batch(
+        &self,
+        samples: &mut [Step<'_, usize>],
+    ) -> Vec<Result<Logits, BackboneError>> {
+        let step = |Step { state, token }: &mut Step<'_, usize>| {
+            self.note(format!("step {token}"));
+            **state += 1;
+            Ok(self.say(**state))
+        };
+        samples.iter_mut().map(step).collect()
     }
 }
 
@@ -160,7 +178,12 @@ pub(crate) fn runner_with(card: ModelCard, script: &[u32]) -> Runner<Scripted> {
         normalization: Normalization::default(),
     };
     let template = PromptTemplate::parse("{image}{question}<a>").unwrap();
-    let model = Scripted { card, script: script.to_vec(), log: RefCell::default() };
+    let model = Scripted {
+        card,
+        script: script.to_vec(),
+        log: RefCell::default(),
+        calls_off: RefCell::default(),
+    };
     Runner::new(model, tokenizer, processor, template)
 }
 
@@ -170,7 +193,11 @@ pub(crate) fn runner(words: &[&str]) -> Runner<Scripted> {
 }
 
 pub(crate) fn picture() -> Picture {
-    Picture::from_rgb(5, 3, vec![7; 45]).unwrap()
+    shade(7)
+}
+
+pub(crate) fn shade(value: u8) -> Picture {
+    Picture::from_rgb(5, 3, vec![value; 45]).unwrap()
 }
 
 pub(crate) fn log(runner: &Runner<Scripted>) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! How large and how hard the scenes of a suite are, per split.
 
-use crate::{Family, Split};
+use crate::{Family, Level, Split};
 
 /// The families whose pictures are squares of cells.
 pub(crate) const ON_CELLS: [Family; 7] = [
@@ -114,5 +114,17 @@ impl Knobs {
                 ..usual
             },
         }
+    }
+
+    /// The lower or the upper end of the ranges by which scenes of the refinement families are
+    /// hard.
+    pub(crate) fn at(self, level: Level) -> Self {
+        let end: fn(Span) -> Span = match level {
+            Level::Usual => return self,
+            Level::Light => |(low, high)| (low, low + (high - low) / 4),
+            Level::Heavy => |(low, high)| (high - (high - low) * 2 / 4, high),
+        };
+        let (hops, sizes, crowd) = (end(self.hops), end(self.sizes), end(self.crowd));
+        Self { hops, sizes, crowd, pairing: end(self.pairing), ..self }
     }
 }

@@ -3,7 +3,7 @@
 use crate::support::*;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use visor::fixture;
+use visor::{Objective, Question, fixture};
 
 /// The example's binary, which `cargo test -p visor` builds beside the tests.
 fn binary(name: &str) -> PathBuf {
@@ -29,6 +29,22 @@ fn the_fixed_budget_example_answers_and_is_short() {
     let out = run("fixed_budget", &[&folder.path(), Path::new("sa1"), &picture, question]);
     assert!(out.contains("[sa1, "), "{out}");
     let source = include_str!("../../examples/fixed_budget.rs");
+    assert!(source.lines().count() <= 30);
+}
+
+#[test]
+fn the_dynamic_policy_example_chooses_a_budget_and_is_short() {
+    let folder = Folder::universal();
+    let policy = folder.path().join("router");
+    fixture::policy(&policy, &folder.path(), Objective::Utility, 1).unwrap();
+    fixture::name_policy(&folder.path(), Some("router")).unwrap();
+    let picture = png(&folder.path(), 1);
+    let out = run("dynamic_policy", &[&folder.path(), &picture, Path::new(fixture::QUESTION)]);
+    let model = folder.load().unwrap();
+    let asked = Question::new(fixture::QUESTION).picture_file(&picture);
+    let chosen = model.ask(asked).unwrap().decided.name;
+    assert!(out.contains(&format!("[{chosen}, saving ")), "{out}");
+    let source = include_str!("../../examples/dynamic_policy.rs");
     assert!(source.lines().count() <= 30);
 }
 

@@ -6,4 +6,5 @@ mod asking;
 mod examples;
 mod inspecting;
 mod loading;
+mod policies;
 mod support;

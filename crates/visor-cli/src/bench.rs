@@ -1,0 +1,20 @@
+//! `visor bench`: budgets measured against each other.
+
+mod compare;
+
+use anyhow::Result;
+use clap::Subcommand;
+
+/// Measure budgets against each other
+#[derive(Subcommand)]
+pub(crate) enum Bench {
+    Compare(Box<compare::Compare>),
+}
+
+impl Bench {
+    pub(crate) fn run(&self) -> Result<()> {
+        match self {
+            Self::Compare(compare) => compare.run(),
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! `visor bench compare`: accuracy and cost, one row a budget.
+
+use crate::ending::Usage;
+use crate::files;
+use crate::interrupt::{self, Interrupt};
+use crate::model::{ModelChoice, failed};
+use crate::output;
+use crate::threads::Threads;
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use visor::{DeviceRequest, LoadOptions, Model, PolicyRef, Thrift};
+use visor_benches::Environment;
+use visor_benches::compare::gate::{Thresholds, gate};
+use visor_benches::compare::html::report;
+use visor_benches::compare::observation::Scope;
+use visor_benches::compare::plot::Figure;
+use visor_benches::compare::record::{CompareRecord, Context, Fitting, Identity, Protocol};
+use visor_benches::compare::render::{Format, render};
+use visor_benches::compare::store::Store;
+use visor_benches::measure::{Baselines, ORDER, Plan, WARM_UP};
+use visor_tasks::{Split, Suite, SuiteName};
+use visor_train::data::{BadLines, Dataset, Scorer, read, standard};
+
+/// Compare accuracy, cost and time of every budget on the same questions
+///
+/// Rungs, the policy at several thrifts, and what they must be held against: other networks of the
+/// same training, blank and swapped pictures, chance, look-ups, an oracle.
+#[derive(Args)]
+pub(crate) struct Compare {
+    #[command(flatten)]
+    model: ModelChoice,
+
+    /// A policy by name, or a folder with one [default: the model's own]
+    #[arg(long, value_name = "POLICY")]
+    policy: Option<PolicyRef>,
+
+    /// Budgets to compare: `all`, or rungs and `auto` with commas between
+    #[arg(long, value_name = "LIST", default_value = "all", value_delimiter = ',')]
+    budgets: Vec<String>,
+
+    /// Thrifts at which the policy is asked, beside its own
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = crate::ask::thrift,
+          default_value = "0.02,0.05,0.2,0.4")]
+    thrifts: Vec<Thrift>,
+
+    /// Questions of the generated standard mix
+    #[arg(long, value_name = "N", default_value_t = 1000, conflicts_with = "data",
+          value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    questions: u64,
+
+    /// Questions of one's own, one JSON object a line, in place of the generated ones
+    #[arg(long, value_name = "FILE.jsonl")]
+    data: Option<PathBuf>,
+
+    /// How answers to one's own questions are scored: exact, vqa or anls
+    #[arg(long, default_value = "exact", requires = "data")]
+    scorer: Scorer,
+
+    /// Leave out lines of the list that cannot be used
+    #[arg(long, requires = "data")]
+    skip_bad: bool,
+
+    /// Questions of the validation mix that a look-up by family is fitted on
+    #[arg(long, value_name = "N", default_value_t = 1000, conflicts_with = "data",
+          value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    fit_questions: u64,
+
+    /// Folder with the answers of networks that were trained for comparison, as `visor train` leaves
+    /// them; those about other questions are passed over
+    #[arg(long, value_name = "DIR")]
+    baselines: Option<PathBuf>,
+
+    /// Requests of each budget that are timed; 0 times none
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    timed: usize,
+
+    /// Longest answer, in tokens
+    #[arg(long, value_name = "N", default_value = "16")]
+    max_new_tokens: NonZeroUsize,
+
+    /// Folder for the record, the plots and the report; a run that was killed goes on from there
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// What is printed
+    #[arg(long, value_enum, default_value = "md")]
+    format: FormatName,
+
+    /// An older record to hold this one against; ends with 1 where something is worse
+    #[arg(long, value_name = "OLD.json")]
+    compare: Option<PathBuf>,
+
+    /// The device: cpu, wgpu, cuda or cuda:N
+    #[arg(long, default_value = "cpu")]
+    device: DeviceRequest,
+
+    #[command(flatten)]
+    threads: Threads,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FormatName {
+    /// Tables
+    Md,
+    /// The record
+    Json,
+    /// A line a row
+    Csv,
+}
+
+const RECORD: &str = "record.json";
+const REPORT: &str = "report.html";
+
+impl Compare {
+    pub(crate) fn run(&self) -> Result<()> {
+        self.threads.start()?;
+        let old = self.compare.as_deref().map(old_record).transpose()?;
+        let policy = self.policy.clone().unwrap_or_default();
+        let options = LoadOptions::default().device(self.device).policy(policy);
+        let model = Model::load(&self.model.find()?, &options).map_err(failed)?;
+        let data = self.dataset()?;
+        let (rungs, thrifts) = self.budgets(&model)?;
+        let interrupt = Interrupt::watch(interrupt::stopping)?;
+        let baselines = self.baselines(&data)?;
+        let plan = Plan {
+            runner: model.runner(),
+            data: &data,
+            rungs,
+            thrifts,
+            max_new_tokens: self.max_new_tokens,
+            timed: self.timed,
+            baselines: &baselines,
+        };
+        let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let folder = self.out.as_deref().unwrap_or(scratch.path());
+        let mut store = Store::open(folder, &plan.suite(), &plan.settings())?;
+        let bar = Bar::new();
+        let mut tell = |what: &str, done: usize, all: usize| bar.tell(what, done, all);
+        plan.run(&mut store, interrupt.flag(), &mut tell)?;
+        let fitting = match self.data {
+            Some(_) => None,
+            None => {
+                let suite = Suite::new(SuiteName::Nano);
+                let other = standard(suite, Split::Validation, 0..self.fit_questions)?;
+                let scores = plan.fit_families(&other, interrupt.flag(), &mut tell)?;
+                Some(Fitting { name: other.name, scores })
+            }
+        };
+        bar.end();
+        let record =
+            CompareRecord::new(&store.observations()?, self.context(&model, &plan, fitting))?;
+        if self.out.is_some() {
+            write(folder, &record)?;
+        }
+        output::part(&render(&record, self.format.into())?)?;
+        match old {
+            Some(old) => self.judge(&old, &record),
+            None => Ok(()),
+        }
+    }
+
+    fn dataset(&self) -> Result<Dataset> {
+        let Some(path) = &self.data else {
+            return Ok(standard(Suite::new(SuiteName::Nano), Split::Test, 0..self.questions)?);
+        };
+        let bad = if self.skip_bad { BadLines::Skip } else { BadLines::Refuse };
+        let list = read(path, self.scorer, bad)?;
+        for error in &list.skipped {
+            output::note(&format!("left out: {error}"));
+        }
+        if !list.skipped.is_empty() {
+            output::note(&format!("{} lines were left out", list.skipped.len()));
+        }
+        Ok(list.data)
+    }
+
+    /// The rungs and thrifts that are asked for.
+    fn budgets(&self, model: &Model) -> Result<(Vec<String>, Vec<Option<Thrift>>)> {
+        let Some(ladder) = &model.card().ladder else {
+            bail!("`{}` is a stock model: it has no budgets to compare", model.card().name);
+        };
+        let names: Vec<String> = ladder.rungs().iter().map(|rung| rung.name().to_owned()).collect();
+        let all = self.budgets.iter().any(|budget| budget == "all");
+        for budget in &self.budgets {
+            if !["all", "auto"].contains(&budget.as_str()) && !names.contains(budget) {
+                let legal = names.join(", ");
+                return Err(Usage::because(format!(
+                    "no budget is called `{budget}`; this model has {legal}, and there are `auto` \
+                     and `all`"
+                )));
+            }
+        }
+        let asks_auto = self.budgets.iter().any(|budget| budget == "auto");
+        let thrifts = match model.policy() {
+            Some(policy) if all || asks_auto => {
+                let own = [None].into_iter();
+                let others = self.thrifts.iter().copied().map(Some);
+                match policy.default_thrift {
+                    Some(_) => own.chain(others).collect(),
+                    // It does not weigh cost: there is one way to ask it.
+                    None => own.collect(),
+                }
+            }
+            None if asks_auto => {
+                return Err(Usage::because("`auto` needs a policy and this model has none"));
+            }
+            _ => Vec::new(),
+        };
+        // What a policy chose is looked up: it needs every rung.
+        let every = all || !thrifts.is_empty();
+        let rungs = names.into_iter().filter(|name| every || self.budgets.contains(name));
+        Ok((rungs.collect(), thrifts))
+    }
+
+    fn baselines(&self, data: &Dataset) -> Result<Baselines> {
+        let Some(folder) = &self.baselines else { return Ok(Baselines::default()) };
+        let questions = visor_train::outcomes::digest_of_items(data);
+        Ok(Baselines::read(folder)?.about(&questions))
+    }
+
+    fn context(&self, model: &Model, plan: &Plan<'_>, fitting: Option<Fitting>) -> Context {
+        let card = model.card();
+        let sha256 = card.sha256.clone().unwrap_or_default();
+        let policy = model.policy().filter(|_| !plan.thrifts.is_empty());
+        Context {
+            environment: Environment::here(),
+            model: Identity { name: card.name.clone(), sha256 },
+            policy: policy.map(|policy| Identity {
+                name: policy.name.clone(),
+                sha256: policy.sha256.clone(),
+            }),
+            settings: plan.settings(),
+            protocol: (self.timed > 0)
+                .then(|| Protocol { warm_up: WARM_UP, order: ORDER.to_owned() }),
+            full: None,
+            dense: None,
+            routed: None,
+            cost_scope: Scope::LmPrefill,
+            fitting,
+        }
+    }
+
+    fn judge(&self, old: &CompareRecord, new: &CompareRecord) -> Result<()> {
+        let verdict = gate(old, new, Thresholds::default())?;
+        output::note(&verdict.markdown());
+        if verdict.regressed() {
+            bail!("{} cells are worse past the threshold", verdict.worse().count());
+        }
+        Ok(())
+    }
+}
+
+impl From<FormatName> for Format {
+    fn from(name: FormatName) -> Self {
+        match name {
+            FormatName::Md => Self::Markdown,
+            FormatName::Json => Self::Json,
+            FormatName::Csv => Self::Csv,
+        }
+    }
+}
+
+fn old_record(path: &Path) -> Result<CompareRecord> {
+    let cannot = || format!("cannot use `{}` as a record to compare with", path.display());
+    let json = std::fs::read_to_string(path).with_context(cannot)?;
+    CompareRecord::from_json(&json).with_context(cannot)
+}
+
+fn write(folder: &Path, record: &CompareRecord) -> Result<()> {
+    files::write(&folder.join(RECORD), record.to_json()?.as_bytes())?;
+    for figure in Figure::ALL {
+        if let Some(svg) = figure.svg(record)? {
+            files::write(&folder.join(format!("{}.svg", figure.stem())), svg.as_bytes())?;
+        }
+        if let Some(png) = figure.png(record)? {
+            files::write(&folder.join(format!("{}.png", figure.stem())), &png)?;
+        }
+    }
+    files::write(&folder.join(REPORT), report(record)?.as_bytes())?;
+    output::note(&format!("record, plots and `{REPORT}`: `{}`", folder.display()));
+    Ok(())
+}
+
+/// A bar on a terminal.
+struct Bar(ProgressBar);
+
+impl Bar {
+    fn new() -> Self {
+        let template = "{msg} {bar:30} {pos} of {len}, {eta} left";
+        let style =
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        Self(ProgressBar::new(1).with_style(style))
+    }
+
+    fn tell(&self, what: &str, done: usize, all: usize) {
+        self.0.set_message(what.to_owned());
+        self.0.set_length(all as u64);
+        self.0.set_position(done as u64);
+    }
+
+    fn end(&self) {
+        self.0.finish_and_clear();
+    }
+}

@@ -1,0 +1,225 @@
+//! `visor train policy`: labels from every rung, then a router that predicts them.
+
+use super::run_folder;
+use crate::ending::Usage;
+use crate::files;
+use crate::interrupt::{self, Interrupt};
+use crate::model::{ModelChoice, failed};
+use crate::output;
+use crate::table::aligned;
+use crate::threads::Threads;
+use anyhow::{Context, Result};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Instant;
+use visor::{DeviceRequest, LoadOptions, Model, Objective, PolicyRef, Thrift};
+use visor_policy::{Policy, PolicyManifest, PolicyProvenance};
+use visor_runtime::device;
+use visor_tasks::{Family, Split, Suite, SuiteName};
+use visor_train::data::{BadLines, Dataset, Scorer, read, standard_without};
+use visor_train::policy::{Examples, PolicyRecord, Settings, fit, labels, record};
+
+/// Train the policy that chooses a budget for each sample
+///
+/// Every rung answers every question once; the labels are kept in the run's folder, and the same
+/// command goes on from there. Then a small head learns to predict who is right.
+#[derive(Args)]
+pub(crate) struct TrainPolicy {
+    #[command(flatten)]
+    model: ModelChoice,
+
+    /// Folder of the run: labels, in the end `policy` and `record.json`
+    #[arg(long, value_name = "RUN_DIR")]
+    out: PathBuf,
+
+    /// What is predicted: `utility`, who is right on each rung, or `cheapest-right`, the cheapest
+    /// rung that does as well as the largest
+    #[arg(long, default_value = "utility")]
+    objective: Objective,
+
+    /// Thrift of the policy where a user asks for none [default: 0.1]
+    #[arg(long, value_name = "X", value_parser = crate::ask::thrift)]
+    thrift: Option<Thrift>,
+
+    /// Questions of one's own, one JSON object a line, in place of the generated standard mix
+    #[arg(long, value_name = "FILE.jsonl")]
+    data: Option<PathBuf>,
+
+    /// How answers to one's own questions are scored: exact, vqa or anls
+    #[arg(long, default_value = "exact")]
+    scorer: Scorer,
+
+    /// Leave out lines of the list that cannot be used
+    #[arg(long, requires = "data")]
+    skip_bad: bool,
+
+    /// Questions of the generated standard mix
+    #[arg(long, value_name = "N", default_value_t = 16_000, conflicts_with = "data",
+          value_parser = clap::value_parser!(u64).range(20..=10_000_000))]
+    questions: u64,
+
+    /// A family that the policy shall not see in training; may be given more than once
+    #[arg(long, value_name = "FAMILY", conflicts_with = "data")]
+    without: Vec<Family>,
+
+    /// One in so many questions is held out and tells what the policy does
+    #[arg(long, value_name = "N", default_value_t = 8,
+          value_parser = clap::value_parser!(u32).range(2..=1000))]
+    hold_out: u32,
+
+    /// Longest answer that is generated for a label, in tokens
+    #[arg(long, value_name = "N", default_value = "16")]
+    max_new_tokens: NonZeroUsize,
+
+    /// Times that every question is learned from
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    epochs: Option<u64>,
+
+    /// Seed of weights and order
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+
+    /// The device: cpu, wgpu, cuda or cuda:N
+    #[arg(long, default_value = "cpu")]
+    device: DeviceRequest,
+
+    #[command(flatten)]
+    threads: Threads,
+}
+
+/// The trained policy, in the folder of its run.
+const POLICY: &str = "policy";
+const LABELS: &str = "labels.jsonl";
+
+impl TrainPolicy {
+    pub(crate) fn run(&self) -> Result<()> {
+        if self.thrift.is_some() && self.objective.default_thrift().is_none() {
+            return Err(Usage::because(format!(
+                "--thrift has no meaning for the objective {}: it does not weigh cost",
+                self.objective
+            )));
+        }
+        self.threads.start()?;
+        let options = LoadOptions::default().device(self.device).policy(PolicyRef::None);
+        let model = Model::load(&self.model.find()?, &options).map_err(failed)?;
+        let data = self.dataset()?;
+        std::fs::create_dir_all(&self.out)
+            .with_context(|| format!("cannot make the folder `{}`", self.out.display()))?;
+        let interrupt = Interrupt::watch(interrupt::stopping)?;
+        let start = Instant::now();
+
+        let runner = model.runner();
+        let (n, cache) = (data.items.len(), self.out.join(LABELS));
+        let bar = bar("asking every rung", n as u64);
+        let mut tell = |done: usize| bar.set_position(done as u64);
+        let done = labels(runner, &data, self.max_new_tokens, &cache, interrupt.flag(), &mut tell);
+        bar.finish_and_clear();
+        let labels = done?;
+        let bar = self::bar("encoding pictures", n as u64);
+        let examples =
+            Examples::new(runner, &data, &labels, &mut |done| bar.set_position(done as u64))?;
+        bar.finish_and_clear();
+        interrupt.check("the labels are saved, the same command goes on from there")?;
+
+        let held_out = (n / self.hold_out as usize).max(1);
+        let chosen: Vec<usize> = (held_out..n).collect();
+        let Some(ladder) = &model.card().ladder else {
+            return Err(visor_train::TrainError::NoLadder.into());
+        };
+        let settings = Settings::new(self.objective, self.seed);
+        let settings = Settings { epochs: self.epochs.unwrap_or(settings.epochs), ..settings };
+        let training = device::training(&device::open(self.device)?);
+        let bar = self::bar("learning", 0);
+        let network = runner.model();
+        let fitted = fit(
+            network,
+            ladder,
+            &examples,
+            &chosen,
+            settings,
+            &training,
+            &mut |step, all, loss| {
+                bar.set_length(all);
+                bar.set_position(step);
+                bar.set_message(format!("loss {loss:.4}"));
+            },
+        )?;
+        bar.finish_and_clear();
+
+        let logits = fitted.logits(network, ladder, &examples, 0..held_out)?;
+        let empty = PolicyRecord {
+            schema_version: visor_train::policy::SCHEMA_VERSION,
+            objective: self.objective.word().to_owned(),
+            data: data.name.clone(),
+            questions: chosen.len(),
+            held_out,
+            seed: self.seed,
+            steps: fitted.steps,
+            loss: fitted.loss,
+            minutes: start.elapsed().as_secs_f64() / 60.0,
+            fixed: Vec::new(),
+            oracle: (0.0, 0.0),
+            routed: Vec::new(),
+        };
+        let record = record(empty, self.objective, &examples, &logits, 0..held_out)?;
+        let provenance = PolicyProvenance {
+            visor_version: env!("CARGO_PKG_VERSION").to_owned(),
+            data: data.name.clone(),
+            questions: chosen.len() as u64,
+            seed: self.seed,
+            steps: fitted.steps,
+            notes: BTreeMap::new(),
+        };
+        let digest = model.load_report().verified.digests.backbone;
+        let mut manifest =
+            PolicyManifest::new(digest, self.objective, fitted.network.shape(), ladder, provenance);
+        manifest.default_thrift = self.thrift.or(manifest.default_thrift);
+        let folder = self.out.join(POLICY);
+        Policy::new(manifest, fitted.network)?.save(&folder)?;
+        let json = format!("{}\n", serde_json::to_string_pretty(&record)?);
+        files::write(&self.out.join(run_folder::RECORD), json.as_bytes())?;
+        output::note(&format!("policy: `{}`", folder.display()));
+        output::answer(&table(&record, &model))
+    }
+
+    fn dataset(&self) -> Result<Dataset> {
+        if let Some(path) = &self.data {
+            let bad = if self.skip_bad { BadLines::Skip } else { BadLines::Refuse };
+            let list = read(path, self.scorer, bad)?;
+            for error in &list.skipped {
+                output::note(&format!("left out: {error}"));
+            }
+            return Ok(list.data);
+        }
+        let suite = Suite::new(SuiteName::Nano);
+        Ok(standard_without(suite, Split::Train, 0..self.questions, &self.without)?)
+    }
+}
+
+fn bar(what: &'static str, n: u64) -> ProgressBar {
+    let template = "{prefix} {bar:30} {pos} of {len}, {eta} left {msg}";
+    let style =
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(n).with_style(style).with_prefix(what)
+}
+
+/// What the policy does on the questions held out, beside every rung.
+fn table(record: &PolicyRecord, model: &Model) -> String {
+    let percent = |share: f64| format!("{:.1}", 100.0 * share);
+    let mut rows = vec![vec!["budget".to_owned(), "accuracy".into(), "SA cost".into()]];
+    let ladder = model.card().ladder.iter().flat_map(|ladder| ladder.rungs());
+    for (rung, accuracy) in ladder.zip(&record.fixed) {
+        rows.push(vec![rung.name().to_owned(), percent(*accuracy), String::new()]);
+    }
+    for routed in &record.routed {
+        let name = routed.thrift.map_or("auto".to_owned(), |thrift| format!("auto, {thrift}"));
+        let share = percent(routed.share_of_refinement_cost);
+        rows.push(vec![name, percent(routed.accuracy), share]);
+    }
+    let (accuracy, share) = record.oracle;
+    rows.push(vec!["oracle".to_owned(), percent(accuracy), percent(share)]);
+    aligned(&rows)
+}

@@ -1,0 +1,116 @@
+//! A prompt on its way to the first layer: checked, embedded, placed.
+
+use super::VisorModel;
+use super::prompt::{token_map, with_routing_token};
+use super::states::{Begun, EncodedPictures, Placed, Room};
+use crate::TokenMap;
+use crate::cache::LayerCache;
+use crate::error::ModelError;
+use crate::layer::Streams;
+use crate::placement::Placement;
+use crate::ragged::pack;
+use burn::tensor::{Int, Tensor, TensorData};
+use visor_core::Schedule;
+use visor_processor::ImageSpan;
+use visor_runtime::{Prefill, RoutingToken, Start};
+
+impl VisorModel {
+    /// Everything before the first layer.
+    pub(super) fn begin<'a>(
+        &self,
+        sample: &Prefill<'a, EncodedPictures>,
+    ) -> Result<(Begun<'a>, Streams), ModelError> {
+        let Prefill { prompt, start, capacity, cancel, .. } = *sample;
+        let visual = self.visual(prompt.images(), &sample.visual, start)?; // [1, V, E]
+        prompt.text_ids().iter().try_for_each(|&id| self.expect_known(id))?;
+        let text = self.embed(prompt.text_ids()); // [1, T, E]
+        let wanted = prompt.n_text();
+        if wanted > capacity {
+            return Err(ModelError::CacheFull { capacity, wanted });
+        }
+        let (prefix, decision, routing) = match start {
+            Start::Budgeted { ladder, routing } => {
+                (ladder.schedule(ladder.cheapest()), ladder.decision_layer().0, routing)
+            }
+            Start::Dense => (Schedule::dense(self.network.decoder().n_layers()), 0, None),
+        };
+        let n_visual = prompt.n_visual();
+        let room = Room { n_text: capacity, n_visual, next_position: prompt.len() };
+        let mut caches = self.caches(&prefix, room);
+        caches.truncate(decision);
+        let map = token_map(prompt);
+        let (text, routed) = match routing {
+            None => (text, None),
+            Some(routing) => {
+                let at = self.placement(with_routing_token(&map, prompt)).with_routing_token();
+                (self.append(text, routing)?, Some(at)) // [1, T + 1, E]
+            }
+        };
+        let prompt = Placed { at: self.placement(map), caches, prefix, room };
+        Ok((Begun { prompt, decision, routed, cancel }, Streams { text, visual }))
+    }
+
+    /// The visual stream of a prompt, `[1, V, E]`, with the conditional position of every picture
+    /// where the start has one.
+    fn visual(
+        &self,
+        spans: &[ImageSpan],
+        pieces: &[&EncodedPictures],
+        start: Start<'_>,
+    ) -> Result<Option<Tensor<3>>, ModelError> {
+        let lengths = pieces.iter().flat_map(|EncodedPictures(piece)| {
+            let [pictures, tokens, _] = piece.dims();
+            std::iter::repeat_n(tokens, pictures)
+        });
+        if !spans.iter().map(|span| span.len).eq(lengths.clone()) {
+            let expected = spans.iter().map(|span| span.len).sum();
+            return Err(ModelError::VisualTokens { expected, got: lengths.sum() });
+        }
+        if pieces.is_empty() {
+            return Ok(None);
+        }
+        let stream = |EncodedPictures(piece): &EncodedPictures| {
+            let [pictures, tokens, e] = piece.dims();
+            let piece = match start {
+                Start::Budgeted { .. } => self.network.condition(piece.clone()),
+                Start::Dense => piece.clone(),
+            };
+            piece.reshape([1, pictures * tokens, e])
+        };
+        Ok(Some(pack(pieces.iter().copied().map(stream).collect(), 1)))
+    }
+
+    /// Whether the vocabulary has a token.
+    pub(super) fn expect_known(&self, id: u32) -> Result<(), ModelError> {
+        let vocab = self.card.vocab;
+        if (id as usize) < vocab { Ok(()) } else { Err(ModelError::TokenId { id, vocab }) }
+    }
+
+    /// Ids to `[1, T, E]`.
+    pub(super) fn embed(&self, ids: &[u32]) -> Tensor<3> {
+        let values: Vec<i64> = ids.iter().map(|&id| i64::from(id)).collect();
+        let ids: Tensor<2, Int> =
+            Tensor::from_data(TensorData::new(values, [1, ids.len()]), &self.device);
+        self.network.decoder().embed(ids)
+    }
+
+    /// `[1, T, E]` and the routing token's embedding to `[1, T + 1, E]`.
+    fn append(&self, text: Tensor<3>, routing: &RoutingToken) -> Result<Tensor<3>, ModelError> {
+        let [_, _, e] = text.dims();
+        let RoutingToken(values) = routing;
+        if values.len() != e {
+            return Err(ModelError::RoutingToken { expected: e, got: values.len() });
+        }
+        let data = TensorData::new(values.clone(), [1, 1, e]);
+        Ok(Tensor::cat(vec![text, Tensor::from_data(data, &self.device)], 1))
+    }
+
+    fn placement(&self, map: TokenMap) -> Placement {
+        Placement::prefill(&[map], self.rotary, self.image_mask, None, &self.device)
+    }
+
+    pub(super) fn caches(&self, schedule: &Schedule, room: Room) -> Vec<LayerCache> {
+        let Room { n_text, n_visual, .. } = room;
+        LayerCache::for_schedule(schedule, self.heads, n_text, n_visual, &self.device)
+    }
+}

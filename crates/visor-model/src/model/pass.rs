@@ -1,0 +1,95 @@
+//! A pass of the decoder over the samples of a batch.
+
+use super::VisorModel;
+use crate::cache::LayerCache;
+use crate::decoder::Sample;
+use crate::layer::{Refinement, Streams};
+use crate::placement::Placement;
+use crate::ragged::pack;
+use burn::tensor::Tensor;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use visor_core::Schedule;
+use visor_runtime::{BackboneError, Cancel, Cancelled, Logits, together};
+
+/// A sample in front of some layers.
+pub(super) struct Pending<'a> {
+    pub(super) streams: Streams,
+    pub(super) layers: Range<usize>,
+    pub(super) schedule: &'a Schedule,
+    pub(super) at: &'a Placement,
+    pub(super) caches: &'a mut [LayerCache],
+    pub(super) cancel: &'a Cancel,
+}
+
+impl VisorModel {
+    /// Runs every sample through its layers; those that have the same layers before them run
+    /// together.
+    pub(super) fn run(&self, samples: Vec<Pending<'_>>) -> Vec<Result<Streams, BackboneError>> {
+        let mut parts: BTreeMap<(usize, usize), Vec<(usize, Pending<'_>)>> = BTreeMap::new();
+        for (index, sample) in samples.into_iter().enumerate() {
+            let Range { start, end } = sample.layers;
+            parts.entry((start, end)).or_default().push((index, sample));
+        }
+        let mut reached = BTreeMap::new();
+        for ((start, end), part) in parts {
+            let (indices, samples): (Vec<usize>, Vec<Pending<'_>>) = part.into_iter().unzip();
+            reached.extend(indices.into_iter().zip(self.run_part(samples, start..end)));
+        }
+        reached.into_values().collect()
+    }
+
+    /// Stops between layers when nobody wants the rest any more.
+    fn run_part(
+        &self,
+        part: Vec<Pending<'_>>,
+        layers: Range<usize>,
+    ) -> Vec<Result<Streams, BackboneError>> {
+        let cancels: Vec<&Cancel> = part.iter().map(|sample| sample.cancel).collect();
+        let sample = |Pending { streams, schedule, at, caches, .. }| {
+            let refinement = Refinement::Apply;
+            (streams, Sample { schedule, at, refinement, caches: Some(caches) })
+        };
+        let (streams, mut samples): (Vec<Streams>, Vec<Sample<'_>>) =
+            part.into_iter().map(sample).unzip();
+        let observe = &mut |_, _: &[Streams]| {
+            let wanted = cancels.iter().any(|cancel| !cancel.is_cancelled());
+            if wanted { Ok(()) } else { Err(Cancelled.into()) }
+        };
+        match self.network.decoder().run_batch(streams, &mut samples, layers, observe) {
+            Ok(streams) => {
+                let streams = streams.into_iter().zip(&cancels);
+                streams.map(|(streams, cancel)| Ok(cancel.check().map(|()| streams)?)).collect()
+            }
+            Err(error) => {
+                let error = BackboneError::from(error);
+                cancels.iter().map(|_| Err(error.clone())).collect()
+            }
+        }
+    }
+
+    /// Adds the scores that follow the last row of each text.
+    pub(super) fn scored<S>(
+        &self,
+        samples: impl Iterator<Item = (S, Result<Streams, BackboneError>)>,
+    ) -> Vec<Result<(Logits, S), BackboneError>> {
+        let last = |streams: Streams| {
+            let [_, t, _] = streams.text.dims();
+            streams.text.narrow(1, t - 1, 1) // [1, 1, E]
+        };
+        let samples = samples.map(|(sample, streams)| Ok((sample, last(streams?)))).collect();
+        together(samples, |samples| {
+            let (samples, last): (Vec<S>, Vec<Tensor<3>>) = samples.into_iter().unzip();
+            let rows = pack(last, 1); // [1, samples, E]
+            let [_, n, e] = rows.dims();
+            let scores = host(self.network.logits(rows.reshape([n, e]))); // [samples, vocab]
+            let each = scores.chunks(scores.len() / n).map(|scores| Logits(scores.to_vec()));
+            each.zip(samples).map(Ok).collect()
+        })
+    }
+}
+
+/// The values of a tensor, on the host.
+pub(super) fn host<const R: usize>(tensor: Tensor<R>) -> Vec<f32> {
+    tensor.into_data().iter::<f32>().collect()
+}

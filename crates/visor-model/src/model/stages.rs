@@ -1,0 +1,121 @@
+//! The stages of a batch: encoding, the layers before and after the decision, decode steps.
+//!
+//! Each stage checks every sample by itself, then runs the network once over those that are sound.
+
+use super::VisorModel;
+use super::pass::host;
+use super::states::{AtDecision, Decoding, EncodedPictures, Resumed};
+use crate::error::ModelError;
+use crate::placement::Placement;
+use crate::ragged::{pack, unpack};
+use burn::tensor::{Tensor, TensorData};
+use std::sync::Arc;
+use visor_processor::ProcessedPicture;
+use visor_runtime::{
+    Backbone, BackboneError, Cancel, Logits, ModelCard, Prefill, Remaining, RoutingState, Step,
+    together,
+};
+
+impl Backbone for VisorModel {
+    type Visual = EncodedPictures;
+    type AtDecision = AtDecision;
+    type Decoding = Decoding;
+
+    fn card(&self) -> &ModelCard {
+        &self.card
+    }
+
+    fn encode(
+        &self,
+        pictures: &[ProcessedPicture],
+        cancel: &Cancel,
+    ) -> Result<EncodedPictures, BackboneError> {
+        let interrupt = || Ok(cancel.check()?);
+        let encode = |picture: &ProcessedPicture| {
+            interrupt()?;
+            let shape @ [tiles, _, _, _] = picture.pixels.shape();
+            if tiles != 1 {
+                return Err(ModelError::Tiles { got: tiles });
+            }
+            let data = TensorData::new(picture.pixels.data().to_vec(), shape);
+            self.network.encode(Tensor::from_data(data, &self.device), &interrupt) // [1, N, E]
+        };
+        let encoded = pictures.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
+        if encoded.is_empty() {
+            return Err(ModelError::VisualTokens { expected: 0, got: 0 }.into());
+        }
+        let encoded = pack(encoded, 0); // [pictures, N, E]
+        // Whoever measures this stage wants it done and not queued.
+        self.device.sync().map_err(|error| BackboneError::Failed(Arc::new(error)))?;
+        Ok(EncodedPictures(encoded))
+    }
+
+    fn prefill_to_decision_batch(
+        &self,
+        samples: &[Prefill<'_, EncodedPictures>],
+    ) -> Vec<Result<AtDecision, BackboneError>> {
+        let begun = samples.iter().map(|sample| Ok(self.begin(sample)?)).collect();
+        together(begun, |begun| {
+            let (mut begun, streams): (Vec<_>, Vec<_>) = begun.into_iter().unzip();
+            let pending = begun.iter_mut().zip(streams);
+            let pending = pending.map(|(begun, streams)| begun.pending(streams)).collect();
+            let reached = self.run(pending);
+            let reached = begun.into_iter().zip(reached);
+            reached.map(|(begun, streams)| Ok(begun.settle(streams?))).collect()
+        })
+    }
+
+    fn routing_state(&self, state: &AtDecision) -> RoutingState {
+        let mean = |visual: Tensor<3>| host(visual.mean_dim(1)); // [1, 1, E]
+        RoutingState {
+            token: state.routing.clone().map(host),
+            visual_mean: state.streams.visual.clone().map(mean),
+        }
+    }
+
+    fn prefill_rest_batch(
+        &self,
+        samples: Vec<Remaining<'_, AtDecision>>,
+    ) -> Vec<Result<(Logits, Decoding), BackboneError>> {
+        let resume = |Remaining { state, schedule, cancel }| {
+            let AtDecision { streams, prompt, .. } = state;
+            let caches = self.caches(schedule, prompt.room);
+            Ok((Resumed::new(prompt, schedule, caches, cancel)?, streams))
+        };
+        let resumed = samples.into_iter().map(resume).collect();
+        together(resumed, |resumed| {
+            let (mut resumed, streams): (Vec<_>, Vec<_>) = resumed.into_iter().unzip();
+            let pending = resumed.iter_mut().zip(streams);
+            let pending = pending.map(|(resumed, streams)| resumed.pending(streams)).collect();
+            let reached = self.run(pending);
+            self.scored(resumed.into_iter().map(Resumed::decoding).zip(reached))
+        })
+    }
+
+    fn decode_step_batch(
+        &self,
+        samples: &mut [Step<'_, Decoding>],
+    ) -> Vec<Result<Logits, BackboneError>> {
+        let checked = samples.iter_mut().map(|Step { state, token }| {
+            self.expect_known(*token)?;
+            state.caches.iter().try_for_each(|cache| cache.own().expect_room(1))?;
+            Ok((&mut **state, *token))
+        });
+        together(checked.collect(), |checked| {
+            let (mut states, tokens): (Vec<&mut Decoding>, Vec<u32>) = checked.into_iter().unzip();
+            let positions: Vec<usize> = states.iter().map(|state| state.position).collect();
+            let at = Placement::steps(&positions, self.rotary, &self.device);
+            let text = unpack(self.embed(&tokens), &vec![1; tokens.len()], 1); // [1, 1, E] each
+            let never = Cancel::new();
+            let pending = states.iter_mut().zip(text).zip(&at);
+            let pending = pending.map(|((state, text), at)| state.pending(text, at, &never));
+            let reached = self.run(pending.collect());
+            let step = |scored| {
+                let (logits, state): (Logits, &mut Decoding) = scored?;
+                state.position += 1;
+                Ok(logits)
+            };
+            self.scored(states.into_iter().zip(reached)).into_iter().map(step).collect()
+        })
+    }
+}

@@ -1,0 +1,143 @@
+//! What a sample is between the stages: types that forget what is no longer needed.
+
+use super::pass::Pending;
+use crate::cache::LayerCache;
+use crate::layer::Streams;
+use crate::placement::Placement;
+use burn::tensor::Tensor;
+use std::ops::Range;
+use visor_core::Schedule;
+use visor_runtime::{BackboneError, Cancel};
+
+/// Encoded pictures: `[pictures, N, E]`, without conditional position.
+#[derive(Clone, Debug)]
+pub struct EncodedPictures(pub(super) Tensor<3>);
+
+impl EncodedPictures {
+    /// The visual tokens, `[pictures, N, E]`.
+    pub fn tokens(&self) -> &Tensor<3> {
+        let Self(tokens) = self;
+        tokens
+    }
+}
+
+/// A sample that has reached the decision layer.
+#[derive(Debug)]
+pub struct AtDecision {
+    /// Without the routing token.
+    pub(super) streams: Streams,
+    /// State of the routing token, `[1, 1, E]`.
+    pub(super) routing: Option<Tensor<3>>,
+    pub(super) prompt: Placed,
+}
+
+/// A prompt in prefill, without its streams.
+#[derive(Debug)]
+pub(super) struct Placed {
+    /// Where the tokens stand, the routing token left out.
+    pub(super) at: Placement,
+    /// One cache a layer that has run.
+    pub(super) caches: Vec<LayerCache>,
+    /// By what these layers have run.
+    pub(super) prefix: Schedule,
+    pub(super) room: Room,
+}
+
+/// A sample that generates: caches and a position, no picture.
+#[derive(Debug)]
+pub struct Decoding {
+    pub(super) caches: Vec<LayerCache>,
+    pub(super) schedule: Schedule,
+    /// Where the next token stands in the dense prompt.
+    pub(super) position: usize,
+}
+
+impl Decoding {
+    /// In front of all layers with a new token, `[1, 1, E]`.
+    pub(super) fn pending<'a>(
+        &'a mut self,
+        text: Tensor<3>,
+        at: &'a Placement,
+        cancel: &'a Cancel,
+    ) -> Pending<'a> {
+        let Self { caches, schedule, .. } = self;
+        let (streams, layers) = (Streams { text, visual: None }, 0..caches.len());
+        Pending { streams, layers, schedule, at, caches, cancel }
+    }
+}
+
+/// What caches must hold, and where the answer begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Room {
+    pub(super) n_text: usize,
+    pub(super) n_visual: usize,
+    pub(super) next_position: usize,
+}
+
+/// A prompt in front of the first layer.
+pub(super) struct Begun<'a> {
+    pub(super) prompt: Placed,
+    pub(super) decision: usize,
+    /// Where the tokens stand with the routing token, if there is one.
+    pub(super) routed: Option<Placement>,
+    pub(super) cancel: &'a Cancel,
+}
+
+impl Begun<'_> {
+    pub(super) fn pending(&mut self, streams: Streams) -> Pending<'_> {
+        let Placed { at, caches, prefix: schedule, .. } = &mut self.prompt;
+        let at = self.routed.as_ref().unwrap_or(at);
+        Pending { streams, layers: 0..self.decision, schedule, at, caches, cancel: self.cancel }
+    }
+
+    /// Takes the routing token out of the text.
+    pub(super) fn settle(self, Streams { text, visual }: Streams) -> AtDecision {
+        let [_, rows, _] = text.dims();
+        let (text, routing) = match self.routed {
+            None => (text, None),
+            Some(_) => {
+                let routing = text.clone().narrow(1, rows - 1, 1); // [1, 1, E]
+                (text.narrow(1, 0, rows - 1), Some(routing))
+            }
+        };
+        AtDecision { streams: Streams { text, visual }, routing, prompt: self.prompt }
+    }
+}
+
+/// A decided prompt in front of its remaining layers.
+pub(super) struct Resumed<'a> {
+    prompt: Placed,
+    layers: Range<usize>,
+    schedule: &'a Schedule,
+    cancel: &'a Cancel,
+}
+
+impl<'a> Resumed<'a> {
+    /// Holds the schedule against the layers that have run. `caches` are those of the whole
+    /// schedule, empty.
+    pub(super) fn new(
+        mut prompt: Placed,
+        schedule: &'a Schedule,
+        caches: Vec<LayerCache>,
+        cancel: &'a Cancel,
+    ) -> Result<Self, BackboneError> {
+        let (done, n_layers) = (prompt.caches.len(), prompt.prefix.modes().len());
+        let modes = schedule.modes();
+        if modes.len() != n_layers || modes[..done] != prompt.prefix.modes()[..done] {
+            return Err(BackboneError::Schedule { done });
+        }
+        prompt.caches.extend(caches.into_iter().skip(done));
+        Ok(Self { prompt, layers: done..n_layers, schedule, cancel })
+    }
+
+    pub(super) fn pending(&mut self, streams: Streams) -> Pending<'_> {
+        let Self { prompt: Placed { at, caches, .. }, layers, schedule, cancel } = self;
+        Pending { streams, layers: layers.clone(), schedule, at, caches, cancel }
+    }
+
+    /// Behind the last layer: what decodes holds caches and no picture.
+    pub(super) fn decoding(self) -> Decoding {
+        let Placed { caches, room, .. } = self.prompt;
+        Decoding { caches, schedule: self.schedule.clone(), position: room.next_position }
+    }
+}

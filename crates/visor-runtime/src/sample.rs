@@ -1,0 +1,205 @@
+//! A request on its way: what belongs to one sample, alone or in a batch.
+
+use crate::budget::{Decided, Level, Resolved};
+use crate::error::RunError;
+use crate::generate::Event;
+use crate::model::{Backbone, Logits, Start};
+use crate::outcome::{FinishReason, Outcome, RunCost};
+use crate::policy::{BudgetPolicy, PolicyError};
+use crate::request::Prepared;
+use crate::runner::Runner;
+use crate::sampler::Sampler;
+use crate::stop::{Released, StopFilter};
+use crate::timing::Timing;
+use visor_core::BudgetError;
+use visor_core::cost::{Decode, Flops};
+use visor_processor::TextStream;
+
+/// A request on its way.
+pub(crate) struct Sample<'r, M: Backbone> {
+    runner: &'r Runner<M>,
+    pub(crate) prepared: Prepared,
+    pub(crate) stage: Stage<M>,
+    pub(crate) timing: Timing,
+    /// FLOPs of pictures that were encoded for another sample.
+    pub(crate) spared: Flops,
+    /// What the stage that ran last brought.
+    pub(crate) event: Option<Result<Event, RunError>>,
+    sampler: Sampler,
+    text: TextStream<'r>,
+    stop: StopFilter,
+    answer: Answer,
+}
+
+/// Where a sample is; each state holds what the next one needs and no more.
+pub(crate) enum Stage<M: Backbone> {
+    Ready,
+    Decided { state: M::AtDecision, decided: Decided },
+    Decoding { state: M::Decoding, decided: Decided, last: u32 },
+    Complete { decided: Decided, finish_reason: FinishReason },
+    Over,
+}
+
+#[derive(Debug, Default)]
+struct Answer {
+    text: String,
+    ids: Vec<u32>,
+    decode: Flops,
+}
+
+impl<'r, M: Backbone> Sample<'r, M> {
+    pub(crate) fn new(runner: &'r Runner<M>, prepared: Prepared) -> Self {
+        Self {
+            runner,
+            stage: Stage::Ready,
+            timing: Timing {
+                preprocess: prepared.spent,
+                total: prepared.spent,
+                ..Timing::default()
+            },
+            spared: Flops(0),
+            event: None,
+            sampler: Sampler::new(prepared.settings.sampling),
+            text: runner.tokenizer.stream(true),
+            stop: StopFilter::new(&prepared.settings.stop),
+            answer: Answer::default(),
+            prepared,
+        }
+    }
+
+    /// Takes the stage out; a sample that was called off with work left is over.
+    pub(crate) fn take_stage(&mut self) -> Stage<M> {
+        let stage = std::mem::replace(&mut self.stage, Stage::Over);
+        match (&stage, self.prepared.cancel.check()) {
+            (Stage::Complete { .. } | Stage::Over, _) | (_, Ok(())) => stage,
+            (_, Err(cancelled)) => {
+                self.event = Some(Err(cancelled.into()));
+                Stage::Over
+            }
+        }
+    }
+
+    /// Text tokens that the caches must hold: the last token of an answer is never fed back.
+    pub(crate) fn capacity(&self) -> usize {
+        self.prepared.prompt.n_text() + self.prepared.max_new_tokens - 1
+    }
+
+    pub(crate) fn start(&self) -> Start<'r> {
+        let routing = self.policy().and_then(BudgetPolicy::routing_token);
+        match (self.prepared.resolved, &self.runner.card().ladder) {
+            (Resolved::Decided { level: Level::Dense, .. }, _) | (_, None) => Start::Dense,
+            (_, Some(ladder)) => Start::Budgeted { ladder, routing },
+        }
+    }
+
+    /// The policy, where the request leaves the budget to it.
+    fn policy(&self) -> Option<&'r dyn BudgetPolicy> {
+        if self.prepared.resolved.is_by_policy() { self.runner.policy() } else { None }
+    }
+
+    /// Decides at the decision layer.
+    pub(crate) fn decide(&mut self, state: M::AtDecision) -> Result<Event, RunError> {
+        let decided = self.decided(&state)?;
+        self.stage = Stage::Decided { state, decided: decided.clone() };
+        Ok(Event::Decided(decided))
+    }
+
+    fn decided(&self, state: &M::AtDecision) -> Result<Decided, RunError> {
+        let costs = &self.prepared.costs;
+        let highest = match self.prepared.resolved {
+            Resolved::Decided { level, basis } => return Ok(Decided::new(costs, level, basis)),
+            Resolved::ByPolicy { highest } => highest,
+        };
+        let Some((policy, ladder)) = self.policy().zip(self.runner.card().ladder.as_ref()) else {
+            // Prepared by another runner, which had a policy.
+            return Err(BudgetError::NoPolicy { legal: costs.names() }.into());
+        };
+        let seen = self.runner.model.routing_state(state);
+        let choice = policy.choose(&seen, ladder, &costs.lm_prefill(), self.prepared.thrift)?;
+        expect_width(choice.probabilities.len(), ladder.rungs().len())?;
+        Ok(Decided::by_policy(costs, &choice, highest))
+    }
+
+    /// Chooses a token, and where to go from here.
+    pub(crate) fn choose(
+        &mut self,
+        logits: &Logits,
+        state: M::Decoding,
+        decided: Decided,
+    ) -> Result<Event, RunError> {
+        let step = self.answer.ids.len() + 1;
+        let id = self.sampler.pick(logits).ok_or(RunError::NonFinite { step })?;
+        self.answer.ids.push(id);
+        let ends = self.runner.card().eos.contains(&id);
+        let piece = if ends { None } else { self.text.push(id)? };
+        let released = self.stop.push(&piece.unwrap_or_default());
+        let full = self.answer.ids.len() == self.prepared.max_new_tokens;
+        let (mut text, finish_reason) = match released {
+            Released::Stopped(text) => (text, Some(FinishReason::Stop)),
+            Released::Text(text) if ends => (text, Some(FinishReason::Eos)),
+            Released::Text(text) if full => (text, Some(FinishReason::Length)),
+            Released::Text(text) => (text, None),
+        };
+        self.stage = match finish_reason {
+            Some(finish_reason) => {
+                text.push_str(&self.stop.finish());
+                Stage::Complete { decided, finish_reason }
+            }
+            None => Stage::Decoding { state, decided, last: id },
+        };
+        self.answer.text.push_str(&text);
+        Ok(Event::Token { id, text })
+    }
+
+    /// Counts the decode step that was just done, by the formula.
+    pub(crate) fn count_step(&mut self, decided: &Decided) {
+        let card = self.runner.card();
+        let prompt = &self.prepared.prompt;
+        let n_visual = prompt.n_visual();
+        let context = prompt.n_text() + self.answer.ids.len();
+        let at = Decode { context, n_visual, n_keys: n_visual };
+        self.answer.decode += card.shape.decoder.decode_step(&decided.schedule(card), at);
+    }
+
+    /// The outcome of a complete answer.
+    pub(crate) fn outcome(&mut self, decided: Decided, finish_reason: FinishReason) -> Outcome {
+        let Prepared { prompt, costs, requested, .. } = &self.prepared;
+        let Answer { text, ids, decode } = std::mem::take(&mut self.answer);
+        let chosen = costs.of(decided.level);
+        let cost = RunCost {
+            cold: chosen.scopes,
+            dense: costs.dense.scopes,
+            spent: chosen.scopes.end_to_end - self.spared,
+            decode,
+            kv_bytes: chosen.kv_bytes,
+        };
+        Outcome {
+            text,
+            token_ids: ids,
+            finish_reason,
+            prompt_tokens: prompt.len(),
+            visual_tokens: prompt.n_visual(),
+            requested: requested.clone(),
+            decided,
+            cost,
+            timing: self.timing,
+        }
+    }
+}
+
+/// A policy of another ladder would choose by another meaning of its numbers.
+fn expect_width(got: usize, rungs: usize) -> Result<(), PolicyError> {
+    if got == rungs {
+        return Ok(());
+    }
+    Err(PolicyError::Width { what: "rungs", expected: got, got: rungs })
+}
+
+impl<M: Backbone> std::fmt::Debug for Sample<'_, M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sample")
+            .field("answer", &self.answer)
+            .field("timing", &self.timing)
+            .finish_non_exhaustive()
+    }
+}
