@@ -15,6 +15,9 @@ pub(super) fn auto_name(thrift: Option<Thrift>) -> String {
     thrift.map_or_else(|| "auto".to_owned(), |thrift| format!("auto@{thrift}"))
 }
 
+/// Answers a batch of items.
+type Answering<'a> = &'a mut dyn FnMut(&[Item]) -> Result<Vec<Answer>, MeasureError>;
+
 /// Pictures that a control shows in place of an item's own.
 #[derive(Clone, Copy)]
 enum Shown {
@@ -186,7 +189,7 @@ impl Plan<'_> {
         head: RowHead,
         stop: &AtomicBool,
         tell: &mut dyn FnMut(&str, usize, usize),
-        answer: &mut dyn FnMut(&[Item]) -> Result<Vec<Answer>, MeasureError>,
+        answer: Answering<'_>,
     ) -> Result<(), MeasureError> {
         let row = head.name.clone();
         if !store.has_row(&row) {

@@ -15,11 +15,14 @@ const TOP: f64 = 112.0;
 /// Between groups of columns and of rows.
 const GAP: f64 = 10.0;
 
+/// What a cell of a row holds, from 0 to 1.
+type ValueOf<'a> = Box<dyn Fn(&RowRecord) -> Option<f64> + 'a>;
+
 /// A column: its name and each row's value.
 struct Column<'a> {
     name: String,
     kind: &'static str,
-    of: Box<dyn Fn(&RowRecord) -> Option<f64> + 'a>,
+    of: ValueOf<'a>,
     is_mean: bool,
 }
 

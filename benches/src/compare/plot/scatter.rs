@@ -22,7 +22,7 @@ impl Cost {
     /// In the axis' unit.
     fn of(self, row: &RowRecord, unit: FlopUnit) -> Option<f64> {
         match self {
-            Self::Flops(scope) => Some(unit.from_giga(row.gflops.of(scope))),
+            Self::Flops(scope) => Some(unit.of_giga(row.gflops.of(scope))),
             Self::FirstToken => Some(row.times_ms.get(&Stage::FirstToken)?.median),
         }
     }
@@ -239,7 +239,7 @@ fn mixtures(
             let part = piece as f64 / PIECES as f64;
             let cost = pair[0].0 + part * (pair[1].0 - pair[0].0);
             let score = pair[0].1 + part * (pair[1].1 - pair[0].1);
-            points.push(at(x.place(unit.from_giga(cost)), y.place(100.0 * score)));
+            points.push(at(x.place(unit.of_giga(cost)), y.place(100.0 * score)));
         }
     }
     scene.dashed(&points, 1.5, of_group(Group::Reference), 4.0);

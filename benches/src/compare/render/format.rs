@@ -100,12 +100,12 @@ impl FlopUnit {
     }
 
     /// A number of them.
-    pub(crate) fn from_giga(self, giga: f64) -> f64 {
+    pub(crate) fn of_giga(self, giga: f64) -> f64 {
         giga / self.giga
     }
 
     pub(crate) fn format(self, giga: f64) -> String {
-        significant(self.from_giga(giga))
+        significant(self.of_giga(giga))
     }
 }
 
