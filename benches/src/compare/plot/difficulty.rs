@@ -4,7 +4,7 @@ use super::PlotError;
 use super::axis::{Axis, even_ticks, tick_label};
 use super::font::Fonts;
 use super::scene::{Anchor, MIDDLE, Point, Scene, Style, at};
-use super::theme::{AXIS, Color, FAINT_INK, FRONT, GRID, INK, of_group, sequential};
+use super::theme::{AXIS, Color, FAINT_INK, GRID, INK, PAGE, of_group, sequential};
 use crate::compare::observation::Group;
 use crate::compare::record::{AtDifficulty, CompareRecord, RowRecord};
 
@@ -116,13 +116,13 @@ fn panel(scene: &mut Scene, rows: &[&RowRecord], (family, scalar): (&str, &str),
     scene.text(at((corner.x + right) / 2.0, bottom + 40.0), scalar, style);
     for (number, (cells, color)) in lines.iter().enumerate() {
         // Beside each other, so that intervals of the same value are told apart.
-        let shift = 2.5 * (number as f64 - (lines.len() - 1) as f64 / 2.0);
+        let shift = 3.5 * (number as f64 - (lines.len() - 1) as f64 / 2.0);
         let place = |cell: &AtDifficulty, share: f64| {
             at(x.place(cell.value) + shift, y.place(100.0 * share))
         };
         for cell in *cells {
             let ends = [cell.accuracy.low, cell.accuracy.high].map(|share| place(cell, share));
-            scene.line(ends.to_vec(), 1.0, FRONT);
+            scene.line(ends.to_vec(), 1.25, color.towards(PAGE, 0.45));
         }
         let points: Vec<Point> = cells.iter().map(|c| place(c, c.accuracy.mean)).collect();
         for point in &points {

@@ -5,7 +5,7 @@ use super::font::Fonts;
 use super::scene::{Anchor, MIDDLE, Scene, Style, at};
 use super::theme::{FAINT_INK, GRID, INK, of_group, sequential};
 use crate::compare::observation::{Group, Kind};
-use crate::compare::record::{CompareRecord, FamilyMean, RowRecord};
+use crate::compare::record::{CompareRecord, RowRecord};
 use crate::compare::render::format::percent;
 
 const NAME: f64 = 12.5;
@@ -15,15 +15,24 @@ const TOP: f64 = 112.0;
 /// Between groups of columns and of rows.
 const GAP: f64 = 10.0;
 
-/// What a cell of a row holds, from 0 to 1.
-type ValueOf<'a> = Box<dyn Fn(&RowRecord) -> Option<f64> + 'a>;
-
-/// A column: its name and each row's value.
+/// A column.
 struct Column<'a> {
-    name: String,
-    kind: &'static str,
-    of: ValueOf<'a>,
+    name: &'a str,
+    kind: Kind,
     is_mean: bool,
+}
+
+impl Column<'_> {
+    /// What a row has in it.
+    fn of(&self, row: &RowRecord) -> Option<f64> {
+        let mean = match (self.is_mean, self.kind) {
+            (false, _) => return row.families.get(self.name).map(|found| found.mean),
+            (true, Kind::Easy) => row.easy,
+            (true, Kind::Hard) => row.hard,
+            (true, Kind::Other) => None,
+        };
+        mean.map(|mean| mean.accuracy.mean)
+    }
 }
 
 pub(super) fn scene(record: &CompareRecord) -> Result<Option<Scene>, PlotError> {
@@ -39,9 +48,9 @@ pub(super) fn scene(record: &CompareRecord) -> Result<Option<Scene>, PlotError> 
     let fonts = Fonts::new()?;
     let widest = rows.iter().map(|row| fonts.width(&row.name, NAME, true)).fold(0.0, f64::max);
     let left = 24.0 + widest + 14.0;
-    let wide = columns.iter().map(|column| fonts.width(&column.name, 12.0, column.is_mean) + 12.0);
+    let wide = columns.iter().map(|column| fonts.width(column.name, 12.0, column.is_mean) + 12.0);
     let cell = wide.fold(CELL, f64::max);
-    let places = places(columns.iter().map(|column| column.kind), left, cell);
+    let places = places(columns.iter().map(|column| column.kind.word()), left, cell);
     let tops = places_of_rows(&rows);
     let width = places.last().map_or(left, |last| last + cell) + 24.0;
     let height = tops.last().map_or(TOP, |last| last + LINE) + 24.0;
@@ -49,7 +58,7 @@ pub(super) fn scene(record: &CompareRecord) -> Result<Option<Scene>, PlotError> 
     heading(&mut scene, record, &columns, &places, cell);
     let least = rows
         .iter()
-        .flat_map(|row| columns.iter().filter_map(|column| (column.of)(row)))
+        .flat_map(|row| columns.iter().filter_map(|column| column.of(row)))
         .fold(1.0, f64::min);
     for (row, top) in rows.iter().zip(&tops) {
         let bold = matches!(row.group, Group::Rung | Group::Auto);
@@ -58,7 +67,7 @@ pub(super) fn scene(record: &CompareRecord) -> Result<Option<Scene>, PlotError> 
         scene.text(at(left - 12.0, top + LINE / 2.0 + MIDDLE * NAME), &row.name, style);
         for (column, x) in columns.iter().zip(&places) {
             let (low, high) = (at(*x, *top), at(x + cell - 1.5, top + LINE - 1.5));
-            let Some(value) = (column.of)(row) else {
+            let Some(value) = column.of(row) else {
                 scene.rectangle(low, high, GRID);
                 continue;
             };
@@ -75,28 +84,12 @@ pub(super) fn scene(record: &CompareRecord) -> Result<Option<Scene>, PlotError> 
 
 fn columns(record: &CompareRecord) -> Vec<Column<'_>> {
     let mut columns = Vec::new();
-    let mean = |name: &str, kind, of: fn(&RowRecord) -> Option<FamilyMean>| Column {
-        name: name.to_owned(),
-        kind,
-        of: Box::new(move |row| of(row).map(|mean| mean.accuracy.mean)),
-        is_mean: true,
-    };
     for kind in [Kind::Easy, Kind::Hard, Kind::Other] {
-        let families: Vec<_> = record.families.iter().filter(|f| f.kind == kind).collect();
-        columns.extend(families.iter().map(|family| Column {
-            name: family.name.clone(),
-            kind: kind.word(),
-            of: Box::new(|row| row.families.get(&family.name).map(|found| found.mean)),
-            is_mean: false,
-        }));
-        match kind {
-            Kind::Easy if !families.is_empty() => {
-                columns.push(mean("mean", kind.word(), |row| row.easy));
-            }
-            Kind::Hard if !families.is_empty() => {
-                columns.push(mean("mean", kind.word(), |row| row.hard));
-            }
-            Kind::Easy | Kind::Hard | Kind::Other => {}
+        let families = record.families.iter().filter(|family| family.kind == kind);
+        let before = columns.len();
+        columns.extend(families.map(|f| Column { name: &f.name, kind, is_mean: false }));
+        if kind != Kind::Other && columns.len() > before {
+            columns.push(Column { name: "mean", kind, is_mean: true });
         }
     }
     columns
@@ -136,10 +129,10 @@ fn heading(
     for (column, x) in columns.iter().zip(places) {
         let style = Style::new(12.0, INK).anchor(Anchor::Middle);
         let style = if column.is_mean { style.bold() } else { style };
-        scene.text(at(x + cell / 2.0, TOP - 8.0), &column.name, style);
+        scene.text(at(x + cell / 2.0, TOP - 8.0), column.name, style);
         if last != Some(column.kind) {
             let style = Style::new(12.0, FAINT_INK);
-            scene.text(at(x + 2.0, TOP - 28.0), column.kind, style);
+            scene.text(at(x + 2.0, TOP - 28.0), column.kind.word(), style);
         }
         last = Some(column.kind);
     }

@@ -49,6 +49,15 @@ fn the_dynamic_policy_example_chooses_a_budget_and_is_short() {
 }
 
 #[test]
+fn the_compare_budgets_example_asks_every_sample_at_every_budget_and_is_short() {
+    let out = run("compare_budgets", &[]);
+    let budgets: Vec<&str> = out.lines().filter_map(|line| line.split(':').next()).collect();
+    assert_eq!(budgets, ["sa0", "sa1", "sa2", "sa3", "auto"], "{out}");
+    let source = include_str!("../../examples/compare_budgets.rs");
+    assert!(source.lines().count() <= 30);
+}
+
+#[test]
 fn the_library_tour_goes_all_the_way() {
     let folder = Folder::universal();
     let picture = png(&folder.path(), 1);
