@@ -4,6 +4,7 @@ mod generation;
 mod json;
 mod memory;
 mod messages;
+mod overlay;
 mod pictures;
 mod policy;
 mod summary;
@@ -22,8 +23,8 @@ pub(crate) use policy::thrift;
 use std::io::{IsTerminal, stdout};
 use std::path::PathBuf;
 use visor::{
-    Answer, BudgetRequest, Cancel, DeviceRequest, Dtype, Event, Flops, LoadOptions, Model,
-    Prepared, Question,
+    Answer, BudgetRequest, Cancel, DeviceRequest, Dtype, Event, Flops, LoadOptions, Model, Patches,
+    Picture, PictureLimits, Prepared, Question,
 };
 
 /// Answer a question about pictures at a compute budget
@@ -52,6 +53,15 @@ pub(crate) struct Ask {
 
     #[command(flatten)]
     policy: PolicyArgs,
+
+    /// Patches that cross-attention may read: all, auto to let the question choose how many, or a
+    /// number; anything but all needs a model with a selector
+    #[arg(long, value_name = "all|auto|K", default_value = "all")]
+    patches: Patches,
+
+    /// Draw the patches that the question chose, with their scores, on its picture
+    #[arg(long, value_name = "OUT.png", conflicts_with = "messages")]
+    overlay: Option<PathBuf>,
 
     /// The device: cpu, wgpu, cuda or cuda:N
     #[arg(long, default_value = "cpu")]
@@ -89,7 +99,9 @@ impl Ask {
     pub(crate) fn run(&self) -> Result<()> {
         let settings = self.generation.settings()?;
         let cancel = Cancel::new();
-        let mut question = self.question()?.settings(settings).cancel(cancel.clone());
+        let shown = self.shown()?;
+        let question = self.question(shown.as_deref())?.patches(self.patches);
+        let mut question = question.settings(settings).cancel(cancel.clone());
         if let Some(budget) = &self.budget {
             question = question.budget(budget.clone());
         }
@@ -110,7 +122,12 @@ impl Ask {
         }
         // Before this, Control-C ends the process, which has nothing to put in order.
         let _interrupt = Interrupt::watch(move || cancel.cancel())?;
+        let layout = self.overlay.as_ref().map(|_| overlay::Layout::of(&prepared)).transpose()?;
         let answer = self.answer(&model, prepared)?;
+        if let (Some(path), Some(layout), Some(shown)) = (&self.overlay, layout, &shown) {
+            let picture = Picture::decode(shown, &PictureLimits::default())?;
+            overlay::write(path, &picture, layout, &answer)?;
+        }
         if self.json {
             let report = json::Report::new(&answer, &model, self.policy.thrift());
             output::answer(&serde_json::to_string(&report)?)?;
@@ -119,7 +136,24 @@ impl Ask {
         Ok(())
     }
 
-    fn question(&self) -> Result<Question> {
+    /// The bytes of the one picture that an overlay is drawn on.
+    fn shown(&self) -> Result<Option<Vec<u8>>> {
+        match (&self.overlay, self.patches, self.images.as_slice()) {
+            (None, ..) => Ok(None),
+            (Some(_), Patches::All, _) => Err(Usage::because(
+                "--overlay shows the patches that a question chooses: say how many with \
+                 --patches auto or --patches K",
+            )),
+            (Some(_), _, [image]) => pictures::bytes(image).map(Some),
+            (Some(_), _, images) => Err(Usage::because(format!(
+                "--overlay draws on one picture, and the question has {}",
+                images.len()
+            ))),
+        }
+    }
+
+    /// `shown` is the one picture, where it has been read already.
+    fn question(&self, shown: Option<&[u8]>) -> Result<Question> {
         if let Some(file) = &self.messages {
             return messages::question(file);
         }
@@ -129,7 +163,10 @@ impl Ask {
         }
         let question =
             if self.raw_prompt { Question::rendered(prompt) } else { Question::new(prompt) };
-        pictures::add(question, &self.images)
+        match shown {
+            Some(bytes) => Ok(question.picture_bytes(bytes.to_vec())),
+            None => pictures::add(question, &self.images),
+        }
     }
 
     /// Runs the request; unless JSON is wanted, prints the answer, on a terminal while it grows.

@@ -31,6 +31,9 @@ pub(crate) fn failed(error: visor::Error) -> Error {
             RunError::Budget(_)
             | RunError::AboveCeiling { .. }
             | RunError::Context { .. }
+            | RunError::NoSelector { .. }
+            | RunError::Patches { .. }
+            | RunError::DensePatches { .. }
             | RunError::Policy(PolicyError::NoThrift { .. })
             | RunError::Prompt(PromptError::EmptyQuestion | PromptError::EmptyPrompt),
         )

@@ -6,6 +6,7 @@ mod policy;
 mod progress;
 mod report;
 mod run_folder;
+mod selector;
 mod universal;
 
 use anyhow::Result;
@@ -15,6 +16,7 @@ use clap::Subcommand;
 #[derive(Subcommand)]
 pub(crate) enum Train {
     Universal(Box<universal::Universal>),
+    Selector(Box<selector::TrainSelector>),
     Policy(Box<policy::TrainPolicy>),
 }
 
@@ -22,6 +24,7 @@ impl Train {
     pub(crate) fn run(&self) -> Result<()> {
         match self {
             Self::Universal(universal) => universal.run(),
+            Self::Selector(selector) => selector.run(),
             Self::Policy(policy) => policy.run(),
         }
     }

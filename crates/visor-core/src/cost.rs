@@ -9,8 +9,10 @@ mod request;
 mod shapes;
 
 pub use decoder::Decode;
-pub use request::{Kv, ModelShape, Prompt, Scopes};
-pub use shapes::{ConnectorShape, CrossShape, DecoderShape, EncoderShape, PolicyShape};
+pub use request::{Keys, Kv, ModelShape, Prompt, Scopes};
+pub use shapes::{
+    ConnectorShape, CrossShape, DecoderShape, EncoderShape, PolicyShape, SelectorShape,
+};
 
 use std::fmt;
 use std::iter::Sum;

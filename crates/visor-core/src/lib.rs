@@ -12,11 +12,13 @@ pub mod budget;
 pub mod cost;
 mod ladder;
 mod layout;
+mod patches;
 mod positions;
 mod schedule;
 
 pub use budget::{Basis, BudgetError, BudgetRequest, Decision, Thrift};
 pub use ladder::{Ladder, LadderError, Rung, RungId};
 pub use layout::{LayerIdx, Layout, LayoutError};
+pub use patches::{Patches, PatchesError};
 pub use positions::{ImageMask, PositionScheme, Rotary};
 pub use schedule::{LayerMode, Schedule};

@@ -42,20 +42,57 @@ impl Heads {
 /// query heads; `bias` is `[B or 1, 1, T, S]` and holds 0 where a query may read a key and a large
 /// negative number where it may not.
 pub fn attend(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, bias: Option<&Tensor<4>>) -> Tensor<4> {
+    weigh(activation::softmax(scores(q, k, bias), 3), v)
+}
+
+/// `m e^a v / sum m e^a` with `a` as in [`attend`] and `mask`, `[B, 1, T, S]`, as `m`: attention to
+/// the keys whose mask is 1 alone, with gradients for all masks (method, section 5). The maximum
+/// that is taken off is that of the selected keys; there must be one in every row.
+pub fn attend_masked(
+    q: Tensor<4>,
+    k: Tensor<4>,
+    v: Tensor<4>,
+    bias: Option<&Tensor<4>>,
+    mask: &Tensor<4>,
+) -> Tensor<4> {
+    let scores = scores(q, k, bias); // [B, H, T, S]
+    let left_out = (mask.clone().detach() - 1.0) * UNSELECTED;
+    let top = (scores.clone().detach() + left_out).max_dim(3); // [B, H, T, 1]
+    let weights = (scores - top).clamp_max(0.0).exp() * mask.clone();
+    weigh(weights.clone() / weights.sum_dim(3), v)
+}
+
+/// Keeps a key that is not selected from being the largest.
+const UNSELECTED: f64 = 6e4;
+
+/// `q k^T / sqrt(D) + bias`, `[B, H, T, S]`.
+fn scores(q: Tensor<4>, k: Tensor<4>, bias: Option<&Tensor<4>>) -> Tensor<4> {
     let [b, h, t, d] = q.dims();
     let [_, g, s, _] = k.dims();
     counter::record(matmul(b * t, s, 2 * h * d));
     let q = q * (d as f64).powf(-0.5);
     // The query heads of a group are stacked as rows, so that keys are never repeated.
     let q = if h == g { q } else { q.reshape([b, g, h / g * t, d]) };
-    let scores = q.matmul(k.swap_dims(2, 3)); // [B, G, H/G * T, S]
-    let scores = match bias {
-        Some(bias) => scores.reshape([b, h, t, s]) + bias.clone(), // [B, H, T, S]
-        None => scores.reshape([b, h, t, s]),
-    };
-    let weights = activation::softmax(scores, 3);
+    let scores = q.matmul(k.swap_dims(2, 3)).reshape([b, h, t, s]);
+    match bias {
+        Some(bias) => scores + bias.clone(),
+        None => scores,
+    }
+}
+
+/// Weights `[B, H, T, S]` of the values `[B, G, S, D]`: `[B, H, T, D]`.
+fn weigh(weights: Tensor<4>, v: Tensor<4>) -> Tensor<4> {
+    let [b, h, t, s] = weights.dims();
+    let [_, g, _, d] = v.dims();
     let weights = if h == g { weights } else { weights.reshape([b, g, h / g * t, s]) };
     weights.matmul(v).reshape([b, h, t, d])
+}
+
+/// `a b` for a batch of matrices, `[B, R, I]` by `[B, I, C]`, counted.
+pub(crate) fn product(a: Tensor<3>, b: Tensor<3>) -> Tensor<3> {
+    let ([batch, rows, inner], [_, _, columns]) = (a.dims(), b.dims());
+    counter::record(matmul(batch * rows, inner, columns));
+    a.matmul(b)
 }
 
 /// A sample in front of self-attention: how its rows see each other, and what they have cached.

@@ -56,6 +56,17 @@ pub enum ModelError {
         /// Width of the routing token.
         got: usize,
     },
+    /// Patches are to be chosen, and nothing chooses.
+    #[error("this model has no patch selector in front of its decision; ask for all patches")]
+    NoSelector,
+    /// More patches than there are.
+    #[error("{asked} patches are asked for, the pictures have {n_visual}; ask for at most so many")]
+    Patches {
+        /// Patches asked for.
+        asked: usize,
+        /// Visual tokens of the pictures.
+        n_visual: usize,
+    },
     /// The work was called off.
     #[error(transparent)]
     Cancelled(#[from] Cancelled),

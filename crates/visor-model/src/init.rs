@@ -3,8 +3,9 @@
 //! Mimetic initialisation, from the feasibility study: queries and keys of a block start from the
 //! same random matrix, values and outputs near the identity, so that attention first compares like
 //! with like and passes on what it finds. The connector starts as the identity, through
-//! `gelu(x) - gelu(-x) = x`, and the position of a patch as the sum of the two words that name its
-//! row and its column: looking up a place is then almost there before training.
+//! `gelu(x) - gelu(-x) = x`, and the position of a patch as the sum of two vectors, of its row and
+//! of its column. Where these are the words that name them, looking up a place is almost there
+//! before training; where they are vectors of their own, that has to be learned.
 //!
 //! Values come from names and shapes alone, through a generator written down here, so that a seed
 //! means the same network on every machine.
@@ -16,14 +17,31 @@ use burn::tensor::Device;
 use std::collections::BTreeMap;
 
 /// What a from-scratch network should know before training.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct FromScratch {
     /// Seed of all values.
     pub seed: u64,
-    /// Token ids of the words that name the rows of the grid, top first.
-    pub row_words: Vec<u32>,
-    /// Token ids of the words that name the columns, left first.
-    pub column_words: Vec<u32>,
+    /// What the position of a patch is made of.
+    pub places: Places,
+}
+
+/// What the position of a patch is the sum of.
+#[derive(Clone, Debug)]
+pub enum Places {
+    /// The words that a question names them by.
+    Words {
+        /// Token ids of the words that name the rows of the grid, top first.
+        rows: Vec<u32>,
+        /// Token ids of the words that name the columns, left first.
+        columns: Vec<u32>,
+    },
+    /// Vectors that no word shares.
+    Own {
+        /// Rows of the grid.
+        rows: usize,
+        /// Its columns.
+        columns: usize,
+    },
 }
 
 const EMBEDDING_NAME: &str = "decoder.embed_tokens.weight";
@@ -52,22 +70,40 @@ impl FromScratch {
         })
     }
 
-    /// Sets the position of each patch to the sum of the words for its row and column, where the
-    /// grid has words and the encoder is as wide as the decoder.
+    /// Sets the position of each patch to the sum of the vectors of its row and its column, where
+    /// the grid is as large as the table.
     fn name_places(&self, table: &mut [f32], width: usize) {
-        let columns = self.column_words.len();
-        if table.len() != width * columns * self.row_words.len() {
+        let (rows, columns) = self.places.vectors(self.seed, width);
+        if table.len() != rows.len() * columns.len() * width {
             return;
         }
-        let last = self.row_words.iter().chain(&self.column_words).max().copied().unwrap_or(0);
-        // A stream is read in order, so its beginning is the beginning of the embedding table.
-        let words =
-            Noise::new(self.seed, EMBEDDING_NAME).normal((last as usize + 1) * width, EMBEDDING);
         for (place, values) in table.chunks_mut(width).enumerate() {
-            let row = self.row_words[place / columns] as usize * width;
-            let column = self.column_words[place % columns] as usize * width;
-            for (i, value) in values.iter_mut().enumerate() {
-                *value = words[row + i] + words[column + i];
+            let (row, column) = (&rows[place / columns.len()], &columns[place % columns.len()]);
+            for ((value, row), column) in values.iter_mut().zip(row).zip(column) {
+                *value = row + column;
+            }
+        }
+    }
+}
+
+impl Places {
+    /// A vector for every row and for every column.
+    fn vectors(&self, seed: u64, width: usize) -> (Vec<Vec<f32>>, Vec<Vec<f32>>) {
+        match self {
+            Self::Words { rows, columns } => {
+                let last = rows.iter().chain(columns).max().copied().unwrap_or(0);
+                // A stream is read in order, so its beginning is that of the embedding table.
+                let n_values = (last as usize + 1) * width;
+                let words = Noise::new(seed, EMBEDDING_NAME).normal(n_values, EMBEDDING);
+                let word = |&id: &u32| words[id as usize * width..][..width].to_vec();
+                (rows.iter().map(word).collect(), columns.iter().map(word).collect())
+            }
+            &Self::Own { rows, columns } => {
+                let vectors = |name: &str, n: usize| {
+                    let values = Noise::new(seed, name).normal(n * width, EMBEDDING);
+                    values.chunks(width).map(<[f32]>::to_vec).collect()
+                };
+                (vectors("places.rows", rows), vectors("places.columns", columns))
             }
         }
     }

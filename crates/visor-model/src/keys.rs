@@ -12,6 +12,7 @@ impl KeyMap {
         ("decoder.", "language_model.model."),
         ("head.", "language_model.lm_head."),
         ("conditional.", "visor.conditional_position."),
+        ("selector.", "visor.selector."),
     ]);
 
     /// Idefics3 and SmolVLM checkpoints.
@@ -21,6 +22,7 @@ impl KeyMap {
         ("decoder.", "model.text_model."),
         ("head.", "lm_head."),
         ("conditional.", "visor.conditional_position."),
+        ("selector.", "visor.selector."),
     ]);
 
     /// The name on disk of a parameter.

@@ -7,7 +7,7 @@ use crate::error::ModelError;
 use crate::linear::Bias;
 use crate::mlp::SwiGlu;
 use crate::norm::RmsNorm;
-use crate::placement::Placement;
+use crate::placement::{Placement, Sight};
 use crate::ragged::{lengths, pack, unpack};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -186,7 +186,7 @@ impl DecoderLayer {
         let [batch, _, _] = first.streams.text.dims();
         let cross = self.cross.as_ref().expect("schedules follow the layout");
         let new = samples.iter().filter(|sample| sample.known_keys().is_none());
-        let new = new.map(|sample| sample.streams.visual.clone()).collect();
+        let new = new.map(|sample| sample.at.selected(sample.streams.visual.clone())).collect();
         let mut new = cross.keys(new, batch).into_iter();
         let reading = samples.iter_mut().map(|sample| {
             let keys = match sample.known_keys() {
@@ -194,7 +194,8 @@ impl DecoderLayer {
                 None => sample.keep(new.next().expect("made for every sample without")),
             };
             let text = sample.streams.text.clone();
-            Reading { text, keys, bias: sample.at.cross_bias.as_ref() }
+            let Sight { bias, mask, .. } = &sample.at.cross;
+            Reading { text, keys, bias: bias.as_ref(), mask: mask.as_ref() }
         });
         cross.read(reading.collect())
     }

@@ -26,6 +26,7 @@ pub mod norm;
 pub mod placement;
 mod ragged;
 pub mod rotary;
+pub mod selector;
 pub mod vision;
 pub mod weights;
 

@@ -2,6 +2,7 @@
 
 mod begin;
 mod blueprint;
+mod choose;
 mod end_tokens;
 mod pass;
 mod prompt;

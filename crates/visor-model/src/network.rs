@@ -6,10 +6,12 @@ use crate::connector::Connector;
 use crate::decoder::Decoder;
 use crate::error::ModelError;
 use crate::linear::{Bias, Linear};
+use crate::selector::Selector;
 use crate::vision::VisionEncoder;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use visor_core::Layout;
+use visor_runtime::SelectorCard;
 
 /// VISOR's own sizes, as `visor.json` has them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub struct Extension {
     pub cross_kv_heads: usize,
     /// Bias of its q, k and v.
     pub cross_bias: Bias,
+    /// What chooses patches, where something does.
+    pub selector: Option<SelectorCard>,
 }
 
 /// Encoder, connector, conditional position, decoder and head.
@@ -30,6 +34,7 @@ pub struct Network {
     conditional: Option<ConditionalPosition>,
     decoder: Decoder,
     head: Option<Linear>,
+    selector: Option<Selector>,
 }
 
 /// Whether the head has its own weights.
@@ -65,6 +70,9 @@ impl Network {
             conditional: reads.then(|| ConditionalPosition::new(text.d_model, device)),
             decoder: Decoder::new(text, layout, cross, device),
             head: (head == Head::Own).then(own),
+            selector: extension
+                .and_then(|extension| extension.selector)
+                .map(|sizes| Selector::new(sizes, text.rms_norm_eps, device)),
         }
     }
 
@@ -87,6 +95,17 @@ impl Network {
             Some(conditional) => conditional.forward(pictures),
             None => pictures,
         }
+    }
+
+    /// What chooses patches, where something does.
+    pub fn selector(&self) -> Option<&Selector> {
+        self.selector.as_ref()
+    }
+
+    /// The same with a selector.
+    #[must_use]
+    pub fn with_selector(self, selector: Selector) -> Self {
+        Self { selector: Some(selector), ..self }
     }
 
     /// The decoder.

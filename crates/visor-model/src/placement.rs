@@ -5,7 +5,7 @@
 //! read a key and a large negative number where it may not.
 
 use crate::rotary::{Position, RotaryConfig, RotaryTable};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use visor_core::{ImageMask, Rotary};
 
 /// What is added to the score of a key that must not be read. Far below any score, and within the
@@ -95,8 +95,19 @@ pub struct Placement {
     pub(crate) text: Sequence,
     /// Picture and text, `V + T` rows.
     pub(crate) joint: Sequence,
-    /// What the text reads of the picture, `[B, 1, T, 1 + V]`, the null key first.
-    pub(crate) cross_bias: Option<Tensor<4>>,
+    /// What the text reads of the picture.
+    pub(crate) cross: Sight,
+}
+
+/// What text reads of a picture in cross-attention.
+#[derive(Clone, Debug)]
+pub(crate) struct Sight {
+    /// `[B, 1, T, 1 + K]`, the null key first; `None` where a row may read everything.
+    pub(crate) bias: Option<Tensor<4>>,
+    /// `[K]`: the patches that may be read at all; `None` for every one.
+    pub(crate) patches: Option<Tensor<1, Int>>,
+    /// `[B, 1, T, 1 + V]`: a selection that is being learned.
+    pub(crate) mask: Option<Tensor<4>>,
 }
 
 /// Says which patches a text token may read in cross-attention: `(sample, text, patch)`.
@@ -146,7 +157,43 @@ impl Placement {
         Self {
             text: sequence(text_rotary, text_bias),
             joint: sequence(joint_rotary, joint_bias),
-            cross_bias: Some(cross_bias),
+            cross: Sight { bias: Some(cross_bias), patches: None, mask: None },
+        }
+    }
+
+    /// The same for cross-attention that reads no patch but these, given in the order of the
+    /// picture.
+    #[must_use]
+    pub fn with_patches(mut self, patches: &[usize], device: &Device) -> Self {
+        let indices = |first: Option<i64>, by: i64| {
+            let patches = patches.iter().map(|&patch| patch as i64 + by);
+            let values: Vec<i64> = first.into_iter().chain(patches).collect();
+            let n = values.len();
+            Tensor::<1, Int>::from_data(TensorData::new(values, [n]), device)
+        };
+        let columns = indices(Some(0), 1);
+        let Sight { bias, .. } = self.cross;
+        self.cross = Sight {
+            bias: bias.map(|bias| bias.select(3, columns)), // [B, 1, T, 1 + K]
+            patches: Some(indices(None, 0)),
+            mask: None,
+        };
+        self
+    }
+
+    /// The same for a selection that is being learned: `mask` is `[B, 1, T, 1 + V]`, 1 for the null
+    /// key and the patches that a text token has selected, 0 for the others.
+    #[must_use]
+    pub fn with_mask(mut self, mask: Tensor<4>) -> Self {
+        self.cross.mask = Some(mask);
+        self
+    }
+
+    /// What cross-attention may read of a picture `[B, V, E]`: `[B, K, E]`.
+    pub(crate) fn selected(&self, visual: Option<Tensor<3>>) -> Option<Tensor<3>> {
+        match &self.cross.patches {
+            Some(patches) => visual.map(|visual| visual.select(1, patches.clone())),
+            None => visual,
         }
     }
 
@@ -155,8 +202,8 @@ impl Placement {
     /// it (method, section 4).
     #[must_use]
     pub fn with_routing_token(self) -> Self {
-        let Self { text, joint, cross_bias } = self;
-        Self { text: text.with_query_row(), joint: joint.with_query_row(), cross_bias }
+        let Self { text, joint, cross } = self;
+        Self { text: text.with_query_row(), joint: joint.with_query_row(), cross }
     }
 
     /// The same with the last text token's key hidden from everyone: a slower way to say
@@ -179,7 +226,8 @@ impl Placement {
         let positions = positions.iter().map(|&position| Position::at(position)).collect();
         let step = |rotary| {
             let sequence = Sequence { rotary, bias: None, query_only: 0 };
-            Self { text: sequence.clone(), joint: sequence, cross_bias: None }
+            let cross = Sight { bias: None, patches: None, mask: None };
+            Self { text: sequence.clone(), joint: sequence, cross }
         };
         rotary.table(&[positions], device).each().into_iter().map(step).collect()
     }

@@ -7,6 +7,7 @@
 //! 3) agree on where everything stands.
 
 use crate::tokenizer::TokenizerError;
+use std::ops::Range;
 
 /// How many visual tokens one picture (or one tile with a place of its own) gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +117,7 @@ pub struct EncodedPrompt {
     text_positions: Vec<usize>,
     images: Vec<ImageSpan>,
     len: usize,
+    question: Range<usize>,
 }
 
 impl EncodedPrompt {
@@ -190,7 +192,13 @@ impl EncodedPrompt {
     }
 
     fn empty() -> Self {
-        Self { text_ids: Vec::new(), text_positions: Vec::new(), images: Vec::new(), len: 0 }
+        Self {
+            text_ids: Vec::new(),
+            text_positions: Vec::new(),
+            images: Vec::new(),
+            len: 0,
+            question: 0..0,
+        }
     }
 
     fn push_text(&mut self, id: u32) {
@@ -217,7 +225,33 @@ impl EncodedPrompt {
     }
 
     fn finish(self) -> Result<Self, PromptError> {
-        if self.text_ids.is_empty() { Err(PromptError::EmptyPrompt) } else { Ok(self) }
+        let question = 0..self.text_ids.len();
+        if question.is_empty() {
+            Err(PromptError::EmptyPrompt)
+        } else {
+            Ok(Self { question, ..self })
+        }
+    }
+
+    /// The same where the text tokens `question` alone are what the user asks last, the words of a
+    /// template around them left out.
+    ///
+    /// # Panics
+    /// If the range is empty or beyond the text.
+    #[must_use]
+    pub fn with_question(self, question: Range<usize>) -> Self {
+        assert!(
+            !question.is_empty() && question.end <= self.text_ids.len(),
+            "{question:?} is no part of {} text tokens",
+            self.text_ids.len()
+        );
+        Self { question, ..self }
+    }
+
+    /// Which of the text tokens are what the user asks last. All of them where nothing else is
+    /// known.
+    pub fn question(&self) -> Range<usize> {
+        self.question.clone()
     }
 
     /// Ids of the text tokens, in order.

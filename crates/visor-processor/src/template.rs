@@ -2,6 +2,7 @@
 
 use crate::prompt::{EncodedPrompt, ImageTokens, PromptError};
 use crate::tokenizer::{Tokenizer, TokenizerError};
+use std::ops::Range;
 
 /// A piece of a prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,7 +164,40 @@ impl PromptTemplate {
             let token = tokenizer.id_to_token(id).unwrap_or_else(|| id.to_string());
             return Err(PromptError::Reserved { token });
         }
-        EncodedPrompt::from_ids(&ids, image_token, images)
+        let prompt = EncodedPrompt::from_ids(&ids, image_token, images)?;
+        Ok(match self.question_tokens(tokenizer, question, images.len())? {
+            Some(range) => prompt.with_question(range),
+            None => prompt,
+        })
+    }
+
+    /// Which text tokens of the rendered prompt the question's characters are part of.
+    fn question_tokens(
+        &self,
+        tokenizer: &Tokenizer,
+        question: &str,
+        pictures: usize,
+    ) -> Result<Option<Range<usize>>, PromptError> {
+        // Where the question begins in the chunk that it stands in, and the chunks before that one.
+        let before = self.pieces.iter().take_while(|piece| **piece != Piece::Question);
+        let before = Self { pieces: before.cloned().collect() }.fill("", pictures);
+        let (complete, start) = match before.split_last() {
+            Some((Chunk::Text(text), complete)) => (complete, text.len()),
+            _ => (before.as_slice(), 0),
+        };
+        let chunks = self.fill(question, pictures);
+        let Some(Chunk::Text(text)) = chunks.get(complete.len()) else { return Ok(None) };
+        let texts = complete.iter().filter_map(|chunk| match chunk {
+            Chunk::Text(text) => Some(text.as_str()),
+            Chunk::Image => None,
+        });
+        let mut first = 0;
+        for text in texts {
+            first += tokenizer.encode(text)?.len();
+        }
+        let tokens = tokenizer.tokens_of(text, start..start + question.len())?;
+        let range = first + tokens.start..first + tokens.end;
+        Ok((!range.is_empty()).then_some(range))
     }
 }
 

@@ -3,6 +3,7 @@
 //! Nothing is added, cut or padded: what a prompt holds is decided by its template alone.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use tokenizers::models::ModelWrapper;
 use tokenizers::{
@@ -73,6 +74,24 @@ impl Tokenizer {
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
         let encoding = self.inner.encode_fast(text, false).map_err(TokenizerError::Encode)?;
         Ok(encoding.get_ids().to_vec())
+    }
+
+    /// Which tokens of `text`, by index, the bytes of `part` are in.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenizerError::Encode`].
+    pub fn tokens_of(
+        &self,
+        text: &str,
+        part: Range<usize>,
+    ) -> Result<Range<usize>, TokenizerError> {
+        let encoding = self.inner.encode(text, false).map_err(TokenizerError::Encode)?;
+        let inside = |&(start, end): &(usize, usize)| start < part.end && end > part.start;
+        let offsets = encoding.get_offsets();
+        let first = offsets.iter().position(inside).unwrap_or(0);
+        let last = offsets.iter().rposition(inside).map_or(first, |last| last + 1);
+        Ok(first..last)
     }
 
     /// The text of ids, with or without the special ones. Ids beyond the vocabulary are left out.

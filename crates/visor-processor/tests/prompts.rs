@@ -136,6 +136,21 @@ fn a_question_about_a_picture_is_encoded_with_its_template() {
 }
 
 #[test]
+fn the_words_of_a_question_are_told_from_those_of_its_template() {
+    for (template, question, tokens) in [
+        ("{image}{question}<a>", "What colour is it?", 0..5),
+        ("red {image} red {question} blue<a>", "what colour", 2..4),
+        ("red {question}{image}<a>", "what", 1..2),
+    ] {
+        let template = PromptTemplate::parse(template).unwrap();
+        let prompt = template.encode(&tokenizer(), IMAGE, question, &[grid(2, 2)]).unwrap();
+        assert_eq!(prompt.question(), tokens, "{question}: {:?}", prompt.text_ids());
+    }
+    let raw = encode_raw(&tokenizer(), IMAGE, "<image>what<a>", &[grid(2, 2)]).unwrap();
+    assert_eq!(raw.question(), 0..raw.n_text(), "nothing is known of a rendered prompt");
+}
+
+#[test]
 fn an_empty_question_is_refused() {
     let template = PromptTemplate::parse("{image}{question}<a>").unwrap();
     for question in ["", "  \n\t"] {

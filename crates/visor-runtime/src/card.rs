@@ -1,7 +1,7 @@
 //! What is known about a model before anything runs.
 
 use crate::dtype::Dtype;
-use visor_core::cost::ModelShape;
+use visor_core::cost::{ModelShape, SelectorShape};
 use visor_core::{Ladder, PositionScheme};
 use visor_processor::ImageTokens;
 
@@ -14,6 +14,28 @@ pub enum DenseMode {
     Unavailable,
 }
 
+/// What is known about a patch selector before it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SelectorCard {
+    /// Sizes, for the cost formulas.
+    pub shape: SelectorShape,
+    /// Fewest and most patches that it chooses of its own accord from `n_reference`.
+    pub range: (usize, usize),
+    /// Visual tokens that the range is meant for.
+    pub n_reference: usize,
+}
+
+impl SelectorCard {
+    /// Fewest and most patches that are chosen from `n_visual`: the range grows with the root of
+    /// their number (method, section 5).
+    pub fn range_of(&self, n_visual: usize) -> (usize, usize) {
+        let scale = (n_visual as f64 / self.n_reference as f64).sqrt();
+        let scaled = |k: usize| ((k as f64 * scale).ceil() as usize).clamp(1, n_visual.max(1));
+        let (k_min, k_max) = self.range;
+        (scaled(k_min), scaled(k_max))
+    }
+}
+
 /// What is known about a model before anything runs: sizes, budgets, names, never a weight.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelCard {
@@ -23,6 +45,8 @@ pub struct ModelCard {
     pub ladder: Option<Ladder>,
     /// The dense reference.
     pub dense: DenseMode,
+    /// What chooses patches; `None` where nothing does and cross-attention reads every one.
+    pub selector: Option<SelectorCard>,
     /// Sizes, for the cost formulas.
     pub shape: ModelShape,
     /// Most tokens of prompt and answer together, visual ones included.
@@ -47,4 +71,20 @@ pub struct ModelCard {
     pub sha256: Option<String>,
     /// The policy that the model names as its own.
     pub default_policy: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: SelectorShape = SelectorShape { d_model: 8, d_select: 4, n_pools: 2, d_hidden: 4 };
+    const SELECTOR: SelectorCard = SelectorCard { shape: SHAPE, range: (2, 5), n_reference: 9 };
+
+    #[test]
+    fn the_range_of_patches_grows_with_the_root_of_their_number_and_never_beyond_it() {
+        assert_eq!(SELECTOR.range_of(9), (2, 5));
+        assert_eq!(SELECTOR.range_of(36), (4, 10));
+        assert_eq!(SELECTOR.range_of(2), (1, 2));
+        assert_eq!(SELECTOR.range_of(1), (1, 1));
+    }
 }

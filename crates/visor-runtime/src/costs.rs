@@ -45,7 +45,7 @@ impl CostTable {
                 schedule,
                 prompt.n_text,
                 prompt.n_visual,
-                prompt.n_keys,
+                prompt.n_keys(),
                 card.dtype.bytes(),
             ),
         };

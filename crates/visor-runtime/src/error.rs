@@ -4,8 +4,8 @@ use crate::cancel::Cancelled;
 use crate::model::BackboneError;
 use crate::policy::PolicyError;
 use thiserror::Error;
-use visor_core::BudgetError;
 use visor_core::cost::Flops;
+use visor_core::{BudgetError, Patches};
 use visor_processor::{ImageProcessorError, PictureError, PromptError, TokenizerError};
 
 /// Why a request failed.
@@ -61,6 +61,32 @@ pub enum RunError {
         cost: Flops,
         /// The ceiling.
         ceiling: Flops,
+    },
+    /// Patches are to be chosen, and the model has nothing that chooses.
+    #[error("this model has no patch selector: leave out `--patches {asked}`, or ask for all")]
+    NoSelector {
+        /// What was asked for.
+        asked: Patches,
+    },
+    /// More patches than there are.
+    #[error(
+        "{asked} patches were asked for and the pictures have {n_visual}: ask for at most {n_visual}, \
+         for auto or for all"
+    )]
+    Patches {
+        /// Patches asked for.
+        asked: usize,
+        /// Visual tokens of the pictures.
+        n_visual: usize,
+    },
+    /// Patches are to be chosen at a level where nothing cross-attends.
+    #[error(
+        "`dense` has no cross-attention that could read fewer patches: leave out \
+         `--patches {asked}`, or ask for a rung"
+    )]
+    DensePatches {
+        /// What was asked for.
+        asked: Patches,
     },
     /// The policy did not decide.
     #[error(transparent)]

@@ -22,6 +22,7 @@ mod error;
 mod generate;
 mod model;
 mod outcome;
+mod patches;
 mod pictures;
 mod policy;
 mod request;
@@ -35,15 +36,15 @@ mod timing;
 
 pub use budget::{Decided, Level};
 pub use cancel::{Cancel, Cancelled};
-pub use card::{DenseMode, ModelCard};
+pub use card::{DenseMode, ModelCard, SelectorCard};
 pub use costs::{CostTable, LevelCost};
 pub use device::{DeviceError, DeviceInfo, DeviceRequest};
 pub use dtype::{Dtype, UnknownDtype};
 pub use error::RunError;
 pub use generate::{Event, Generation};
 pub use model::{
-    Backbone, BackboneError, Logits, Prefill, Remaining, RoutingState, RoutingToken, Start, Step,
-    together,
+    Backbone, BackboneError, Logits, Prefill, Remaining, RoutingState, RoutingToken, Selection,
+    Start, Step, together,
 };
 pub use outcome::{FinishReason, Outcome, RunCost};
 pub use policy::{BudgetPolicy, PolicyChoice, PolicyError};

@@ -4,7 +4,7 @@ use crate::cancel::{Cancel, Cancelled};
 use crate::card::ModelCard;
 use std::sync::Arc;
 use thiserror::Error;
-use visor_core::{Ladder, Schedule};
+use visor_core::{Ladder, Patches, Schedule};
 use visor_processor::{EncodedPrompt, ProcessedPicture};
 
 /// Why a pass of the network failed. Clones tell the samples that shared the pass.
@@ -46,6 +46,8 @@ pub enum Start<'a> {
         ladder: &'a Ladder,
         /// Rides along as the last row until the decision.
         routing: Option<&'a RoutingToken>,
+        /// What cross-attention may read.
+        patches: Patches,
     },
     /// The stock model: no conditional position, every layer self-attention. There is nothing to
     /// decide, so no layer runs before the decision.
@@ -96,6 +98,18 @@ pub struct RoutingState {
     pub visual_mean: Option<Vec<f32>>,
 }
 
+/// The patches that a question has chosen (QGSA; method, section 5).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Selection {
+    /// The chosen visual tokens of all pictures, in their order.
+    pub patches: Vec<usize>,
+    /// How much the question wants each visual token, of mean 0.
+    pub scores: Vec<f32>,
+    /// How many the selector finds enough, before it is rounded up; also where a number was asked
+    /// for.
+    pub kappa: f32,
+}
+
 /// A vision-language model whose layers run as a schedule says.
 ///
 /// Weights are `&self`. A sample moves through three types that forget: `AtDecision` is consumed,
@@ -138,6 +152,9 @@ pub trait Backbone {
         &self,
         samples: &[Prefill<'_, Self::Visual>],
     ) -> Vec<Result<Self::AtDecision, BackboneError>>;
+
+    /// What cross-attention reads of the pictures; `None` where it reads everything.
+    fn selection<'a>(&self, state: &'a Self::AtDecision) -> Option<&'a Selection>;
 
     /// What a policy may look at.
     fn routing_state(&self, state: &Self::AtDecision) -> RoutingState;

@@ -1,9 +1,10 @@
 //! What came out of a request: an answer never comes without the budget that it was given at.
 
 use crate::budget::Decided;
+use crate::model::Selection;
 use crate::timing::Timing;
-use visor_core::BudgetRequest;
 use visor_core::cost::{Flops, Scopes};
+use visor_core::{BudgetRequest, Patches};
 
 /// Why an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +71,10 @@ pub struct Outcome {
     pub requested: Option<BudgetRequest>,
     /// The budget that was used, and why.
     pub decided: Decided,
+    /// The patches that were asked for.
+    pub patches: Patches,
+    /// What cross-attention read of the pictures; `None` where it read everything.
+    pub selection: Option<Selection>,
     /// What that costs by the formulas.
     pub cost: RunCost,
     /// What was measured.

@@ -7,7 +7,7 @@ use crate::settings::GenerationSettings;
 use std::sync::Arc;
 use std::time::Duration;
 use visor_core::cost::{Flops, Prompt};
-use visor_core::{BudgetRequest, Thrift};
+use visor_core::{BudgetRequest, Patches, Thrift};
 use visor_processor::{EncodedPrompt, Picture, ProcessedPicture};
 
 /// What is asked.
@@ -41,6 +41,8 @@ pub struct Request {
     pub ceiling: Option<Flops>,
     /// How much cost weighs where a policy chooses; `None` is the policy's own.
     pub thrift: Option<Thrift>,
+    /// What cross-attention may read of the pictures.
+    pub patches: Patches,
     /// How the answer is generated.
     pub settings: GenerationSettings,
     /// Calls the request off.
@@ -56,6 +58,7 @@ impl Request {
             budget: None,
             ceiling: None,
             thrift: None,
+            patches: Patches::All,
             settings: GenerationSettings::default(),
             cancel: Cancel::new(),
         }
@@ -76,6 +79,7 @@ pub struct Prepared {
     pub(crate) unknown_words: Vec<String>,
     pub(crate) max_new_tokens: usize,
     pub(crate) thrift: Option<Thrift>,
+    pub(crate) patches: Patches,
     pub(crate) settings: GenerationSettings,
     pub(crate) cancel: Cancel,
     pub(crate) spent: Duration,
@@ -97,7 +101,8 @@ impl Prepared {
         &self.unknown_words
     }
 
-    /// What every level would cost for this prompt.
+    /// What every level would cost for this prompt; where the selector says how many patches are
+    /// read, with as many as it may choose.
     pub fn costs(&self) -> &CostTable {
         &self.costs
     }

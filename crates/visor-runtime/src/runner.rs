@@ -8,6 +8,7 @@ use crate::error::RunError;
 use crate::generate::{Generation, answer_batch};
 use crate::model::Backbone;
 use crate::outcome::Outcome;
+use crate::patches::{expect_readers, keys};
 use crate::policy::BudgetPolicy;
 use crate::request::{PictureInput, Prepared, Request, Wording};
 use crate::settings::DEFAULT_MAX_NEW_TOKENS;
@@ -15,8 +16,8 @@ use crate::timing::timed;
 use std::borrow::Cow;
 use std::num::NonZeroUsize;
 use std::time::Duration;
-use visor_core::BudgetRequest;
 use visor_core::cost::{Flops, Prompt};
+use visor_core::{BudgetRequest, Patches};
 use visor_processor::{
     EncodedPrompt, ImageProcessor, ImageTokens, Picture, PictureLimits, ProcessedPicture,
     PromptTemplate, Tokenizer, encode_raw,
@@ -118,13 +119,33 @@ impl<M: Backbone> Runner<M> {
         prepared: &Prepared,
         budget: BudgetRequest,
     ) -> Result<Prepared, RunError> {
-        let Prepared { sizes, ceiling, .. } = *prepared;
+        let Prepared { sizes, ceiling, patches, .. } = *prepared;
         let (resolved, costs) = self.resolve(sizes, Some(&budget), ceiling)?;
+        expect_readers(resolved, patches)?;
         Ok(Prepared { requested: Some(budget), resolved, costs, ..prepared.clone() })
     }
 
+    /// The same request with other patches, as [`with_budget`](Self::with_budget) has it with
+    /// another budget.
+    ///
+    /// # Errors
+    /// If the patches cannot be had.
+    pub fn with_patches(
+        &self,
+        prepared: &Prepared,
+        patches: Patches,
+    ) -> Result<Prepared, RunError> {
+        let keys = keys(self.card(), patches, &prepared.prompt)?;
+        let sizes = Prompt { keys, ..prepared.sizes };
+        let (resolved, costs) =
+            self.resolve(sizes, prepared.requested.as_ref(), prepared.ceiling)?;
+        expect_readers(resolved, patches)?;
+        Ok(Prepared { sizes, patches, resolved, costs, ..prepared.clone() })
+    }
+
     fn prepare_untimed(&self, request: Request) -> Result<Prepared, RunError> {
-        let Request { wording, pictures, budget, ceiling, thrift, settings, cancel } = request;
+        let Request { wording, pictures, budget, ceiling, thrift, patches, settings, cancel } =
+            request;
         let card = self.card();
         let pictures = self.pictures(&pictures, &cancel)?;
         let (prompt, unknown_words) = self.encode(&wording, &pictures)?;
@@ -133,9 +154,10 @@ impl<M: Backbone> Runner<M> {
             n_text: prompt.n_text(),
             n_visual: prompt.n_visual(),
             n_tiles: pictures.iter().map(|picture| picture.pixels.tiles()).sum(),
-            n_keys: prompt.n_visual(),
+            keys: keys(card, patches, &prompt)?,
         };
         let (resolved, costs) = self.resolve(sizes, budget.as_ref(), ceiling)?;
+        expect_readers(resolved, patches)?;
         Ok(Prepared {
             prompt,
             pictures: pictures.into(),
@@ -147,6 +169,7 @@ impl<M: Backbone> Runner<M> {
             unknown_words,
             max_new_tokens,
             thrift,
+            patches,
             settings,
             cancel,
             spent: Duration::ZERO,

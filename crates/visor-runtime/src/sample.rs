@@ -1,9 +1,10 @@
 //! A request on its way: what belongs to one sample, alone or in a batch.
 
 use crate::budget::{Decided, Level, Resolved};
+use crate::costs::{CostTable, shape_of};
 use crate::error::RunError;
 use crate::generate::Event;
-use crate::model::{Backbone, Logits, Start};
+use crate::model::{Backbone, Logits, Selection, Start};
 use crate::outcome::{FinishReason, Outcome, RunCost};
 use crate::policy::{BudgetPolicy, PolicyError};
 use crate::request::Prepared;
@@ -12,7 +13,7 @@ use crate::sampler::Sampler;
 use crate::stop::{Released, StopFilter};
 use crate::timing::Timing;
 use visor_core::BudgetError;
-use visor_core::cost::{Decode, Flops};
+use visor_core::cost::{Decode, Flops, Keys, Prompt};
 use visor_processor::TextStream;
 
 /// A request on its way.
@@ -21,6 +22,8 @@ pub(crate) struct Sample<'r, M: Backbone> {
     pub(crate) prepared: Prepared,
     pub(crate) stage: Stage<M>,
     pub(crate) timing: Timing,
+    /// What cross-attention reads, where something was chosen.
+    selection: Option<Selection>,
     /// FLOPs of pictures that were encoded for another sample.
     pub(crate) spared: Flops,
     /// What the stage that ran last brought.
@@ -57,6 +60,7 @@ impl<'r, M: Backbone> Sample<'r, M> {
                 total: prepared.spent,
                 ..Timing::default()
             },
+            selection: None,
             spared: Flops(0),
             event: None,
             sampler: Sampler::new(prepared.settings.sampling),
@@ -88,7 +92,9 @@ impl<'r, M: Backbone> Sample<'r, M> {
         let routing = self.policy().and_then(BudgetPolicy::routing_token);
         match (self.prepared.resolved, &self.runner.card().ladder) {
             (Resolved::Decided { level: Level::Dense, .. }, _) | (_, None) => Start::Dense,
-            (_, Some(ladder)) => Start::Budgeted { ladder, routing },
+            (_, Some(ladder)) => {
+                Start::Budgeted { ladder, routing, patches: self.prepared.patches }
+            }
         }
     }
 
@@ -99,9 +105,23 @@ impl<'r, M: Backbone> Sample<'r, M> {
 
     /// Decides at the decision layer.
     pub(crate) fn decide(&mut self, state: M::AtDecision) -> Result<Event, RunError> {
+        self.selection = self.runner.model.selection(&state).cloned();
+        self.recount();
         let decided = self.decided(&state)?;
         self.stage = Stage::Decided { state, decided: decided.clone() };
         Ok(Event::Decided(decided))
+    }
+
+    /// Counts costs anew, now that it is known how many patches are read.
+    fn recount(&mut self) {
+        let Some(selection) = &self.selection else { return };
+        let Prompt { keys, .. } = &mut self.prepared.sizes;
+        if let Keys::Selected { n_keys, .. } = keys {
+            *n_keys = selection.patches.len();
+        }
+        let policy = self.policy().map(|policy| policy as &dyn BudgetPolicy);
+        let card = self.runner.card();
+        self.prepared.costs = CostTable::new(card, self.prepared.sizes, shape_of(policy));
     }
 
     fn decided(&self, state: &M::AtDecision) -> Result<Decided, RunError> {
@@ -157,13 +177,13 @@ impl<'r, M: Backbone> Sample<'r, M> {
         let prompt = &self.prepared.prompt;
         let n_visual = prompt.n_visual();
         let context = prompt.n_text() + self.answer.ids.len();
-        let at = Decode { context, n_visual, n_keys: n_visual };
+        let at = Decode { context, n_visual, n_keys: self.prepared.sizes.n_keys() };
         self.answer.decode += card.shape.decoder.decode_step(&decided.schedule(card), at);
     }
 
     /// The outcome of a complete answer.
     pub(crate) fn outcome(&mut self, decided: Decided, finish_reason: FinishReason) -> Outcome {
-        let Prepared { prompt, costs, requested, .. } = &self.prepared;
+        let Prepared { prompt, costs, requested, patches, .. } = &self.prepared;
         let Answer { text, ids, decode } = std::mem::take(&mut self.answer);
         let chosen = costs.of(decided.level);
         let cost = RunCost {
@@ -181,6 +201,8 @@ impl<'r, M: Backbone> Sample<'r, M> {
             visual_tokens: prompt.n_visual(),
             requested: requested.clone(),
             decided,
+            patches: *patches,
+            selection: self.selection.take(),
             cost,
             timing: self.timing,
         }

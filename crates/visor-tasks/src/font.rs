@@ -3,6 +3,16 @@
 //! One set of letter forms serves both cases. Every glyph differs from every other in at least three
 //! pixels, also when one of them is a pixel off; the tests hold the font to that.
 
+/// Every pixel that a line of text covers, `(right, down)` from its upper left corner. Lines are
+/// seven pixels high; a character that the font lacks leaves its place empty.
+pub fn lettering(text: &str) -> impl Iterator<Item = (usize, usize)> {
+    text.chars().enumerate().flat_map(|(index, character)| {
+        let pixels = (0..GLYPH_HEIGHT).flat_map(|y| (0..GLYPH_WIDTH).map(move |x| (x, y)));
+        let covered = pixels.filter(move |&(x, y)| ink(character, x, y));
+        covered.map(move |(x, y)| (index * (GLYPH_WIDTH + 1) + x, y))
+    })
+}
+
 /// Width of a glyph in pixels.
 pub(crate) const GLYPH_WIDTH: usize = 5;
 /// Height of a glyph in pixels.

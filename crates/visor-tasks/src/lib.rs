@@ -32,8 +32,9 @@ mod words;
 
 pub use error::TaskError;
 pub use family::{Family, Kind, Level, Split, SuiteName};
+pub use font::lettering;
 pub use mixture::Mixture;
-pub use picture::Picture;
+pub use picture::{Picture, encode_png};
 pub use row::Row;
 pub use sample::{Difficulty, Grounding, Question, Sample, Slot};
 pub use sheet::contact_sheet;

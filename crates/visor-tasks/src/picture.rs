@@ -30,7 +30,10 @@ impl Picture {
 }
 
 /// Encodes `width * height` RGB pixels as PNG.
-pub(crate) fn encode_png(rgb: &[u8], width: usize, height: usize) -> Result<Vec<u8>, TaskError> {
+///
+/// # Errors
+/// If the pixels do not fill the picture, or it is too large.
+pub fn encode_png(rgb: &[u8], width: usize, height: usize) -> Result<Vec<u8>, TaskError> {
     let refuse = |reason: &str| TaskError::Encode { reason: reason.into() };
     let wide = u32::try_from(width).map_err(|_| refuse("too wide"))?;
     let high = u32::try_from(height).map_err(|_| refuse("too high"))?;

@@ -6,6 +6,7 @@
 
 use crate::error::TrainError;
 use crate::vocabulary::{ANSWER, END, PAD, Vocabulary};
+use std::ops::Range;
 use visor_model::init::Noise;
 use visor_model::{TextToken, TokenMap, VisualToken};
 use visor_tasks::{Family, Grounding, Sample, Suite};
@@ -20,7 +21,16 @@ pub struct Asked {
     /// Marks in the picture.
     pub objects: u16,
     /// The rows of [`Batch::targets`] that are its answer and end.
-    pub targets: std::ops::Range<usize>,
+    pub targets: Range<usize>,
+    /// Its picture in the batch.
+    pub picture: usize,
+    /// The rows of the flattened `[B * T]` text that are its words, without what asks for an
+    /// answer.
+    pub words: Range<usize>,
+    /// The rows that are all its tokens, the answer's included.
+    pub tokens: Range<usize>,
+    /// By patch, whether the answer depends on it: for evaluation, and for the arm that says so.
+    pub evidence: Vec<bool>,
 }
 
 /// A batch on the host.
@@ -130,15 +140,28 @@ impl Batch {
         // Padding stands alone: each token is a segment of its own.
         let segments = 1 + row.questions.len();
         text.extend((0..missing).map(|i| TextToken { position: n_visual, segment: segments + i }));
+        let mut first = index * n_text;
         for (segment, question) in row.questions.into_iter().enumerate() {
             let start = self.targets.len();
             let targets = question.targets.iter().map(|&(at, id)| (index * n_text + at, id));
             self.targets.extend(targets);
             let targets = start..self.targets.len();
-            let Question { family, hops, objects, tokens, .. } = question;
-            self.asked.push(Asked { family, hops, objects, targets });
+            let Question { family, hops, objects, n_words, n_tokens, evidence, .. } = question;
+            let (words, tokens) = (first..first + n_words, first..first + n_tokens);
+            first = tokens.end;
+            let picture = index;
+            self.asked.push(Asked {
+                family,
+                hops,
+                objects,
+                targets,
+                picture,
+                words,
+                tokens,
+                evidence,
+            });
             let seen = sight.patches(index, segment, n_visual);
-            for _ in 0..tokens {
+            for _ in 0..n_tokens {
                 self.visible.extend_from_slice(&seen);
             }
         }
@@ -182,7 +205,9 @@ struct Question {
     family: Family,
     hops: u8,
     objects: u16,
-    tokens: usize,
+    n_words: usize,
+    n_tokens: usize,
+    evidence: Vec<bool>,
     targets: Vec<(usize, u32)>,
 }
 
@@ -198,19 +223,29 @@ impl Row {
         let (prompt_end, end) = (vocabulary.id(ANSWER)?, vocabulary.id(END)?);
         for (segment, question) in sample.questions.iter().enumerate() {
             let mut ids = vocabulary.encode(&question.text)?;
+            let n_words = ids.len();
             ids.push(prompt_end);
             let answer = vocabulary.encode(&question.answer)?;
             let first = row.ids.len() + ids.len() - 1;
             ids.extend(&answer);
             let next = answer.iter().copied().chain([end]);
             let targets = next.enumerate().map(|(i, id)| (first + i, id)).collect();
-            let tokens = ids.len();
+            let n_tokens = ids.len();
             let place = |i| TextToken { position: n_visual + i, segment };
-            row.text.extend((0..tokens).map(place));
+            row.text.extend((0..n_tokens).map(place));
             row.ids.extend(ids);
             let (hops, objects) = (question.difficulty.hops, question.difficulty.objects);
             let family = question.family;
-            row.questions.push(Question { family, hops, objects, tokens, targets });
+            let evidence = question.evidence.clone();
+            row.questions.push(Question {
+                family,
+                hops,
+                objects,
+                n_words,
+                n_tokens,
+                evidence,
+                targets,
+            });
         }
         Ok(row)
     }

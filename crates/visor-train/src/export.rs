@@ -2,6 +2,7 @@
 
 use crate::batch::{MEAN, SPREAD};
 use crate::error::TrainError;
+use crate::recipe::Arm;
 use crate::trainer::Trainer;
 use crate::vocabulary::{END, UNKNOWN, Vocabulary};
 use serde_json::json;
@@ -18,6 +19,13 @@ use visor_processor::word_level;
 
 /// What stands around a question in a generated world's prompt.
 pub const PROMPT_TEMPLATE: &str = "{image}{question}<a>";
+
+/// The note of a manifest that says what a backbone was told of patches.
+pub const SUPERVISION: &str = "supervision";
+/// It was told answers, and nothing of single patches.
+pub const ANSWERS_ALONE: &str = "answers alone";
+/// It was told what single patches show.
+pub const ANSWERS_AND_LABELS: &str = "answers, and dense grounding labels of patches in training";
 
 /// Saves the network of a run with the ladder that was chosen for it.
 ///
@@ -36,6 +44,10 @@ pub fn export(trainer: &Trainer, ladder: Ladder, folder: &Path) -> Result<(), Tr
         bias: false,
         null_key: true,
     };
+    let supervision = match recipe.arm {
+        Arm::SelfSupervised => ANSWERS_ALONE,
+        _ => ANSWERS_AND_LABELS,
+    };
     let provenance = Provenance {
         visor_version: env!("CARGO_PKG_VERSION").to_owned(),
         created: None,
@@ -43,10 +55,7 @@ pub fn export(trainer: &Trainer, ladder: Ladder, folder: &Path) -> Result<(), Tr
         seed: recipe.seed,
         steps: trainer.steps_done(),
         data: format!("visor-tasks {} v{}", recipe.suite, trainer.suite().version()),
-        notes: BTreeMap::from([(
-            "supervision".to_owned(),
-            "answers, and dense grounding labels of patches in training".to_owned(),
-        )]),
+        notes: BTreeMap::from([(SUPERVISION.to_owned(), supervision.to_owned())]),
     };
     let manifest = Manifest::new(ladder, recipe.positions(), cross, dense, provenance);
     let vocabulary = trainer.vocabulary();

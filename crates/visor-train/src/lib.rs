@@ -21,6 +21,7 @@ pub mod record;
 pub mod reduction;
 pub mod run;
 pub mod schedule;
+pub mod selector;
 pub mod state;
 pub mod trainer;
 pub mod vocabulary;

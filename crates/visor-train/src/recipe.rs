@@ -14,6 +14,9 @@ use visor_tasks::{Mixture, Suite, SuiteName};
 pub enum Arm {
     /// The universal network: every budget in one set of weights.
     Universal,
+    /// The same from answers alone: no label of any patch, no place that shares its vector with a
+    /// word. What the claims of question-guided selection are made on.
+    SelfSupervised,
     /// The same without dense grounding supervision in the last 30 % of the steps.
     LateAnswersOnly,
     /// The self-attention layers' update of the picture is thrown away.
@@ -44,8 +47,9 @@ pub enum Arm {
 
 impl Arm {
     /// All of them, the one that is meant first.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Universal,
+        Self::SelfSupervised,
         Self::LateAnswersOnly,
         Self::DiscardRefinement,
         Self::CrossOnly,
@@ -81,6 +85,7 @@ impl Arm {
     pub fn word(self) -> &'static str {
         match self {
             Self::Universal => "universal",
+            Self::SelfSupervised => "self-supervised",
             Self::LateAnswersOnly => "late-answers-only",
             Self::DiscardRefinement => "discard-refinement",
             Self::CrossOnly => "cross-only",
@@ -373,11 +378,11 @@ impl Recipe {
 mod tests {
     use super::*;
     use visor_core::Schedule;
-    use visor_core::cost::Prompt;
+    use visor_core::cost::{Keys, Prompt};
 
     #[test]
     fn the_cross_only_control_costs_what_the_largest_budget_costs() {
-        let prompt = Prompt { n_text: 6, n_visual: 36, n_tiles: 1, n_keys: 36 };
+        let prompt = Prompt { n_text: 6, n_visual: 36, n_tiles: 1, keys: Keys::All };
         let cost = |recipe: &Recipe, active: &[usize]| {
             let config = recipe.config(54, 2).expect("a configuration");
             let layout = recipe.layout().expect("a layout");

@@ -11,7 +11,7 @@ use crate::trainer::Trainer;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use visor_core::cost::{Flops, ModelShape, Prompt, Scopes};
+use visor_core::cost::{Flops, Keys, ModelShape, Prompt, Scopes};
 use visor_core::{Ladder, Schedule};
 use visor_tasks::{Family, Kind, Sample, Split};
 
@@ -234,7 +234,7 @@ pub(crate) fn prompts(trainer: &Trainer, samples: &[Sample]) -> Result<Vec<Promp
         .map(|question| {
             // The words, and the token that asks for the answer.
             let n_text = trainer.vocabulary().encode(&question.text)?.len() + 1;
-            Ok(Prompt { n_text, n_visual, n_tiles: 1, n_keys: n_visual })
+            Ok(Prompt { n_text, n_visual, n_tiles: 1, keys: Keys::All })
         })
         .collect()
 }
@@ -243,7 +243,7 @@ pub(crate) fn prompts(trainer: &Trainer, samples: &[Sample]) -> Result<Vec<Promp
 /// on what is left of it.
 pub(crate) fn scopes(shape: &ModelShape, budget: &Budget, prompt: Prompt) -> Scopes {
     let left = prompt.n_visual / budget.pool.factor();
-    let reduced = Prompt { n_visual: left, n_keys: left, ..prompt };
+    let reduced = Prompt { n_visual: left, ..prompt };
     let mut scopes = shape.scopes(&budget.schedule, reduced, None);
     let spared = shape.connector.tokens(prompt.n_visual) - shape.connector.tokens(left);
     scopes.end_to_end += spared;

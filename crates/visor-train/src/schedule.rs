@@ -101,7 +101,9 @@ impl Curriculum {
     /// The stage of a step.
     pub fn stage(&self, step: u64) -> Stage {
         let steps = self.recipe.steps;
-        if step < steps.visual {
+        // Without labels the visual stream alone has nothing to learn from.
+        let labelled = self.recipe.arm != Arm::SelfSupervised;
+        if step < steps.visual && labelled {
             Stage::Visual
         } else if step < steps.visual + steps.alternating {
             Stage::Alternating
@@ -189,7 +191,11 @@ impl Curriculum {
     /// Whether dense grounding supervision is on at a step.
     pub fn grounds(&self, step: u64) -> bool {
         let late = step * 10 >= self.recipe.steps.total() * 7;
-        !(self.recipe.arm == Arm::LateAnswersOnly && late)
+        match self.recipe.arm {
+            Arm::SelfSupervised => false,
+            Arm::LateAnswersOnly => !late,
+            _ => true,
+        }
     }
 
     /// What becomes of the picture's update.

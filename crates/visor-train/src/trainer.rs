@@ -6,7 +6,7 @@ use crate::evaluate::Subject;
 use crate::loss::{Grounder, Labels, answers, distillation};
 use crate::optimizer::{FlatAdamW, Settings};
 use crate::pass::Lifted;
-use crate::recipe::Recipe;
+use crate::recipe::{Arm, Recipe};
 use crate::reduction::{Pool, shrink};
 use crate::schedule::{Curriculum, Stage};
 use crate::vocabulary::{IMAGE, Vocabulary};
@@ -15,7 +15,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData, activation};
 use visor_core::{LayerMode, PositionScheme};
 use visor_model::config::ModelConfig;
-use visor_model::init::{FromScratch, Noise};
+use visor_model::init::{FromScratch, Noise, Places};
 use visor_model::linear::Bias;
 use visor_model::{Extension, Head, Network, weights};
 use visor_tasks::{Mixture, Sample, Split, Suite};
@@ -81,13 +81,17 @@ impl Trainer {
             layout: recipe.layout()?,
             cross_kv_heads: recipe.sizes.n_kv_heads,
             cross_bias: Bias::Without,
+            selector: None,
         };
         let (grid, seen) = (suite.grid(), recipe.side()? / suite.patch());
         let words = |letter: &str| -> Result<Vec<u32>, TrainError> {
             (0..seen).map(|i| vocabulary.id(&format!("{letter}{}", i * grid / seen))).collect()
         };
-        let from_scratch =
-            FromScratch { seed: recipe.seed, row_words: words("r")?, column_words: words("c")? };
+        let places = match recipe.arm {
+            Arm::SelfSupervised => Places::Own { rows: seen, columns: seen },
+            _ => Places::Words { rows: words("r")?, columns: words("c")? },
+        };
+        let from_scratch = FromScratch { seed: recipe.seed, places };
         let network = Network::new(&config, Some(&extension), Head::Tied, device);
         let network = from_scratch.fill(network, device)?;
         let grounder = Grounder::new(recipe.sizes.d_model, device);

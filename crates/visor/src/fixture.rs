@@ -81,7 +81,8 @@ pub fn universal(folder: &Path, seed: u64) -> Result<(), Error> {
         ..Provenance::default()
     };
     let manifest = Manifest::new(ladder, positions, cross, DenseMode::None, provenance);
-    let extension = Extension { layout, cross_kv_heads: 2, cross_bias: Bias::Without };
+    let extension =
+        Extension { layout, cross_kv_heads: 2, cross_bias: Bias::Without, selector: None };
     save(folder, seed, Some(&extension), Some(&manifest))
 }
 

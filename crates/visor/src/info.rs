@@ -5,7 +5,7 @@ use crate::model_ref::ModelRef;
 use crate::policy::{self, PolicyInfo};
 use crate::policy_ref::PolicyRef;
 use visor_checkpoint::{Checkpoint, Manifest};
-use visor_core::cost::{Flops, PolicyShape, Prompt};
+use visor_core::cost::{Flops, Keys, PolicyShape, Prompt};
 use visor_core::{Ladder, Layout};
 use visor_model::Blueprint;
 use visor_runtime::{CostTable, ModelCard};
@@ -100,5 +100,5 @@ pub(crate) fn costs(
     // Every family so far takes a picture whole, whatever its size: one tile each.
     let n_tiles = pictures.len();
     let n_visual = n_tiles * card.tile_tokens.rows * card.tile_tokens.cols;
-    CostTable::new(card, Prompt { n_text, n_visual, n_tiles, n_keys: n_visual }, policy)
+    CostTable::new(card, Prompt { n_text, n_visual, n_tiles, keys: Keys::All }, policy)
 }

@@ -55,7 +55,8 @@ pub use visor_checkpoint::{CheckpointError, Manifest, Provenance, Sha256Sum, Tru
 pub use visor_core::cost::{Flops, Scopes};
 #[doc(inline)]
 pub use visor_core::{
-    Basis, BudgetError, BudgetRequest, Ladder, LayerMode, Layout, Rung, RungId, Schedule, Thrift,
+    Basis, BudgetError, BudgetRequest, Ladder, LayerMode, Layout, Patches, PatchesError, Rung,
+    RungId, Schedule, Thrift,
 };
 #[doc(inline)]
 pub use visor_model::{LoadReport, ModelError, VisorModel};
@@ -68,7 +69,7 @@ pub use visor_runtime::{
     Cancel, CostTable, Decided, DenseMode, DeviceError, DeviceInfo, DeviceRequest, Dtype,
     EmptyStop, Event, FinishReason, Generation, GenerationSettings, Level, LevelCost, ModelCard,
     Outcome as Answer, PolicyError, Prepared, RunCost, RunError, Sampling, SamplingError,
-    StopString, Temperature, Timing, TopK, TopP, UnknownDtype,
+    Selection, SelectorCard, StopString, Temperature, Timing, TopK, TopP, UnknownDtype,
 };
 
 /// The devices that this binary can use on this machine.

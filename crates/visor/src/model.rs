@@ -66,7 +66,7 @@ impl Model {
     /// was trained for another model.
     pub fn load(model: &ModelRef, options: &LoadOptions) -> Result<Self, Error> {
         device::check_dtype(options.device, options.dtype)?;
-        let checkpoint = Checkpoint::open(model.source()?)?;
+        let checkpoint = model.checkpoint()?;
         let name = model.to_string();
         let tokenizer = Tokenizer::from_bytes(&checkpoint.tokenizer_json()?)?;
         let template = template(&checkpoint, &name)?;

@@ -1,11 +1,12 @@
 //! Which model is meant: one that is shipped, or a folder.
 
+use crate::error::Error;
 use crate::shipped;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use thiserror::Error;
-use visor_checkpoint::Source;
+use visor_checkpoint::{Checkpoint, Source};
 
 /// Why a model cannot be found.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -49,6 +50,14 @@ impl ModelRef {
     /// [`ModelRefError::NoDefault`].
     pub fn best_shipped() -> Result<Self, ModelRefError> {
         shipped::shipped_models().next().map(Self::Shipped).ok_or(ModelRefError::NoDefault)
+    }
+
+    /// Opens the checkpoint: reads its small files, and no weights.
+    ///
+    /// # Errors
+    /// If there is none, or a small file is damaged.
+    pub fn checkpoint(&self) -> Result<Checkpoint, Error> {
+        Ok(Checkpoint::open(self.source()?)?)
     }
 
     /// Where the files are.

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use visor_core::cost::Flops;
-use visor_core::{BudgetRequest, Thrift};
+use visor_core::{BudgetRequest, Patches, Thrift};
 use visor_processor::Picture;
 use visor_runtime::{
     Cancel, GenerationSettings, PictureInput, PolicyError, Request, RunError, Wording,
@@ -79,6 +79,14 @@ impl Question {
     #[must_use]
     pub fn thrift(mut self, thrift: Thrift) -> Self {
         self.request.thrift = Some(thrift);
+        self
+    }
+
+    /// Says what cross-attention may read of the pictures: everything, as many patches as the
+    /// model's selector finds enough, or a number of them.
+    #[must_use]
+    pub fn patches(mut self, patches: Patches) -> Self {
+        self.request.patches = patches;
         self
     }
 

@@ -90,7 +90,7 @@ impl<'a> Report<'a> {
                 requested: answer.requested.as_ref().map(ToString::to_string),
                 chosen: &decided.name,
                 self_attention_layers: &decided.self_attention_layers,
-                patches: None,
+                patches: answer.selection.as_ref().map(|selection| selection.patches.len()),
                 basis: decided.basis.word(),
                 thrift: thrift.or(own).filter(|_| by_policy).map(Thrift::weight),
                 probabilities: probabilities.map(|(rung, p)| (rung.as_str(), *p)).collect(),

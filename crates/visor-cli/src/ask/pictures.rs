@@ -2,6 +2,7 @@
 
 use crate::ending::Usage;
 use anyhow::{Context, Result, bail};
+use std::fs::File;
 use std::io::{IsTerminal, Read, stdin};
 use std::path::{Path, PathBuf};
 use visor::{MAX_PICTURE_BYTES, Question};
@@ -25,6 +26,24 @@ pub(crate) fn add(mut question: Question, images: &[PathBuf]) -> Result<Question
         };
     }
     Ok(question)
+}
+
+/// The bytes of one picture, from its file or from standard input.
+///
+/// # Errors
+/// If it cannot be read, or has more bytes than a picture may.
+pub(crate) fn bytes(image: &Path) -> Result<Vec<u8>> {
+    if image == Path::new(STANDARD_INPUT) {
+        return from_input();
+    }
+    let cannot = || format!("cannot read the picture `{}`", image.display());
+    let mut bytes = Vec::new();
+    let file = File::open(image).with_context(cannot)?;
+    file.take(MAX_PICTURE_BYTES + 1).read_to_end(&mut bytes).with_context(cannot)?;
+    if bytes.len() as u64 > MAX_PICTURE_BYTES {
+        bail!("the picture `{}` has more than {MAX_PICTURE_BYTES} bytes", image.display());
+    }
+    Ok(bytes)
 }
 
 fn from_input() -> Result<Vec<u8>> {

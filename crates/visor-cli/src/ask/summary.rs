@@ -9,8 +9,14 @@ pub(crate) fn of(answer: &Answer, model: &Model, thrift: Option<Thrift>) -> Stri
         Trust::Stamped => "weights unchanged since they were hashed",
         Trust::Unrecorded => "weights without a recorded hash",
     };
+    let read = match &answer.selection {
+        Some(selection) => {
+            format!(", reading {} of {} patches", selection.patches.len(), answer.visual_tokens)
+        }
+        None => String::new(),
+    };
     format!(
-        "{} ({}): {} before the first token, saving {:.2}x over dense; {:.0} ms; {trust}",
+        "{} ({}){read}: {} before the first token, saving {:.2}x over dense; {:.0} ms; {trust}",
         answer.decided.name,
         basis(answer, model, thrift),
         answer.cost.cold.end_to_end,

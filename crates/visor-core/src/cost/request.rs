@@ -1,6 +1,8 @@
 //! The cost of a whole request, in the four scopes that reports use.
 
-use super::{ConnectorShape, Decode, DecoderShape, EncoderShape, Flops, PolicyShape};
+use super::{
+    ConnectorShape, Decode, DecoderShape, EncoderShape, Flops, PolicyShape, SelectorShape,
+};
 use crate::{LayerMode, Schedule};
 
 /// Sizes of a whole model.
@@ -23,8 +25,44 @@ pub struct Prompt {
     pub n_visual: usize,
     /// Tiles that the encoder runs on.
     pub n_tiles: usize,
-    /// Visual tokens that cross-attention reads: `n_visual`, or the selected ones.
-    pub n_keys: usize,
+    /// What cross-attention reads of them.
+    pub keys: Keys,
+}
+
+/// What cross-attention reads of a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// Every visual token.
+    All,
+    /// Some visual tokens, which a selector chooses.
+    Selected {
+        /// How many.
+        n_keys: usize,
+        /// Tokens of the question that the selector reads.
+        n_question: usize,
+        /// Its sizes.
+        selector: SelectorShape,
+    },
+}
+
+impl Prompt {
+    /// Visual tokens that cross-attention reads.
+    pub fn n_keys(&self) -> usize {
+        match self.keys {
+            Keys::All => self.n_visual,
+            Keys::Selected { n_keys, .. } => n_keys,
+        }
+    }
+
+    /// What choosing them costs.
+    pub fn selection(&self) -> Flops {
+        match self.keys {
+            Keys::All => Flops(0),
+            Keys::Selected { n_question, selector, .. } => {
+                selector.choice(n_question, self.n_visual)
+            }
+        }
+    }
 }
 
 /// FLOPs of one request in the four scopes.
@@ -35,7 +73,7 @@ pub struct Scopes {
     pub vision_side: Flops,
     /// The decoder's prefill: all layers, the conditional position, the head once.
     pub lm_prefill: Flops,
-    /// The same with encoder, connector and policy: what stands before the first token.
+    /// The same with encoder, connector, selector and policy: what stands before the first token.
     pub end_to_end: Flops,
     /// One decode step right after the prompt.
     pub decode_step: Flops,
@@ -60,7 +98,8 @@ impl ModelShape {
         prompt: Prompt,
         policy: Option<(PolicyShape, usize)>,
     ) -> Scopes {
-        let Prompt { n_text, n_visual, n_tiles, n_keys } = prompt;
+        let Prompt { n_text, n_visual, n_tiles, keys: _ } = prompt;
+        let n_keys = prompt.n_keys();
         let decoder = &self.decoder;
         let blind = decoder.prefill(&Schedule::blind(decoder.n_layers), n_text, 0, 0);
         let position = match schedule.count(LayerMode::CrossAttention) {
@@ -72,11 +111,16 @@ impl ModelShape {
         let routing = policy.map_or(Flops(0), |(shape, decision_layer)| {
             shape.decision() + routing_row(decoder, schedule, prompt, decision_layer)
         });
+        // Nothing reads a selection where no layer cross-attends, so none is made.
+        let selection = match schedule.count(LayerMode::CrossAttention) {
+            0 => Flops(0),
+            _ => prompt.selection(),
+        };
         let at = Decode { context: n_text + 1, n_visual, n_keys };
         Scopes {
             vision_side: layers - blind,
             lm_prefill,
-            end_to_end: self.vision(n_tiles, n_visual) + lm_prefill + routing,
+            end_to_end: self.vision(n_tiles, n_visual) + lm_prefill + selection + routing,
             decode_step: decoder.decode_step(schedule, at),
         }
     }
@@ -90,7 +134,8 @@ fn routing_row(
     prompt: Prompt,
     decision_layer: usize,
 ) -> Flops {
-    let Prompt { n_text, n_visual, n_keys, .. } = prompt;
+    let Prompt { n_text, n_visual, .. } = prompt;
+    let n_keys = prompt.n_keys();
     let row = |&mode: &LayerMode| match mode {
         LayerMode::TextOnly => decoder.query_row(n_text),
         LayerMode::CrossAttention => {
@@ -171,10 +216,21 @@ mod tests {
         };
         let (ladder, policy) = (ladder(), PolicyShape { d_input: 128, d_hidden: 16, n_rungs: 4 });
         let schedule = ladder.schedule(ladder.cheapest());
-        let prompt = Prompt { n_text: 5, n_visual: 36, n_tiles: 1, n_keys: 36 };
+        let prompt = Prompt { n_text: 5, n_visual: 36, n_tiles: 1, keys: Keys::All };
         let cost = |policy| nano.scopes(&schedule, prompt, policy).end_to_end;
         let overhead = cost(Some((policy, ladder.decision_layer().0))) - cost(None);
         assert!(overhead * 50 < cost(None), "{overhead} of {}", cost(None));
+    }
+
+    #[test]
+    fn a_choice_worked_by_hand_matches_the_formula() {
+        // d 64, d_s 16, two pools, inner width 16, 5 words, 36 patches: saliences and pools twice
+        // 2*5*64*2, two maps in and out, two queries, 36 keys, 2 x 36 scores, the count's head.
+        let question = 2 * (2 * 5 * 64 * 2) + 2 * (2 * 64 * 16) * 2 + 2 * (2 * 64 * 16);
+        let picture = 36 * 2 * 64 * 16 + 2 * 2 * 16 * 36;
+        let count = 2 * (64 + 3) * 16 + 2 * 16;
+        let selector = SelectorShape { d_model: 64, d_select: 16, n_pools: 2, d_hidden: 16 };
+        assert_eq!(selector.choice(5, 36), Flops(question + picture + count));
     }
 
     #[test]
@@ -186,13 +242,18 @@ mod tests {
         let add_on = 4 * 64 * 64 + 4 * 37 * 64;
         let ladder = ladder();
         let schedule = ladder.schedule(ladder.cheapest());
-        let prompt = Prompt { n_text: 10, n_visual: 36, n_tiles: 1, n_keys: 36 };
+        let prompt = Prompt { n_text: 10, n_visual: 36, n_tiles: 1, keys: Keys::All };
         assert_eq!(routing_row(&model().decoder, &schedule, prompt, 2), Flops(2 * row + add_on));
     }
 
     fn prompt() -> impl Strategy<Value = Prompt> {
         (1_usize..200, 1_usize..600, 1_usize..5).prop_flat_map(|(n_text, n_visual, n_tiles)| {
-            (0..=n_visual).prop_map(move |n_keys| Prompt { n_text, n_visual, n_tiles, n_keys })
+            let selector = SelectorShape { d_model: 64, d_select: 16, n_pools: 2, d_hidden: 16 };
+            let selected = (1..=n_visual, 1..=n_text).prop_map(move |(n_keys, n_question)| {
+                Keys::Selected { n_keys, n_question, selector }
+            });
+            let keys = prop_oneof![Just(Keys::All), selected];
+            keys.prop_map(move |keys| Prompt { n_text, n_visual, n_tiles, keys })
         })
     }
 
@@ -201,7 +262,7 @@ mod tests {
         fn prefill_is_the_sum_of_its_layers(prompt in prompt(), rung in 0_usize..4) {
             let (model, ladder) = (model(), ladder());
             let schedule = ladder.schedule(ladder.ids().nth(rung).expect("a rung"));
-            let Prompt { n_text, n_visual, n_keys, .. } = prompt;
+            let (Prompt { n_text, n_visual, .. }, n_keys) = (prompt, prompt.n_keys());
             let one_by_one: Flops = schedule
                 .modes()
                 .iter()
@@ -237,9 +298,13 @@ mod tests {
                     Prompt { n_text: prompt.n_text + more, ..prompt },
                     Prompt { n_visual: prompt.n_visual + more, ..prompt },
                     Prompt { n_tiles: prompt.n_tiles + more, ..prompt },
-                    Prompt { n_keys: prompt.n_keys + more, ..prompt },
                 ] {
                     prop_assert!(cost(longer) > base);
+                }
+                if let Keys::Selected { n_keys, n_question, selector } = prompt.keys {
+                    let keys = Keys::Selected { n_keys: n_keys + more, n_question, selector };
+                    let more = cost(Prompt { keys, ..prompt });
+                    prop_assert!(more > base);
                 }
             }
         }
@@ -256,9 +321,28 @@ mod tests {
         }
 
         #[test]
+        fn a_selection_costs_what_its_sizes_say_and_spares_keys_and_scores(prompt in prompt()) {
+            let (model, ladder) = (model(), ladder());
+            let schedule = ladder.schedule(ladder.cheapest());
+            let whole = model.scopes(&schedule, Prompt { keys: Keys::All, ..prompt }, None);
+            let chosen = model.scopes(&schedule, prompt, None);
+            let (looks, left_out) = (3, prompt.n_visual - prompt.n_keys());
+            let spared = model.decoder.cross_keys(left_out)
+                + model.decoder.attention(prompt.n_text, left_out);
+            prop_assert_eq!(chosen.lm_prefill + spared * looks, whole.lm_prefill);
+            prop_assert_eq!(
+                chosen.end_to_end + spared * looks,
+                whole.end_to_end + prompt.selection()
+            );
+            let dense = Schedule::dense(7);
+            let unread = Prompt { keys: Keys::All, ..prompt };
+            prop_assert_eq!(model.scopes(&dense, prompt, None), model.scopes(&dense, unread, None));
+        }
+
+        #[test]
         fn key_and_value_bytes_follow_the_layers_that_hold_them(prompt in prompt()) {
             let (decoder, ladder) = (model().decoder, ladder());
-            let Prompt { n_text, n_visual, n_keys, .. } = prompt;
+            let (Prompt { n_text, n_visual, .. }, n_keys) = (prompt, prompt.n_keys());
             let bytes = |s: &Schedule, keys| decoder.kv_bytes(s, n_text, n_visual, keys, 4);
             let dense = Schedule::dense(7);
             prop_assert_eq!(bytes(&dense, n_visual), (2 * 4 * 32 * 7 * (n_text + n_visual)) as u64);

@@ -180,3 +180,42 @@ impl PolicyShape {
         matmul(1, self.d_hidden, self.d_input + self.n_rungs)
     }
 }
+
+/// Sizes of the patch selector (QGSA; method, section 5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SelectorShape {
+    /// Width of question and patch states.
+    pub d_model: usize,
+    /// Width of the space in which they meet.
+    pub d_select: usize,
+    /// Salience pools over the question's tokens.
+    pub n_pools: usize,
+    /// Inner width of the maps behind the pools, and of the one that says how many patches.
+    pub d_hidden: usize,
+}
+
+impl SelectorShape {
+    /// The question's side: `n_question` tokens to pools, their maps, their queries.
+    pub fn question(&self, n_question: usize) -> Flops {
+        let &Self { d_model: d, d_select, n_pools, d_hidden } = self;
+        let pools = matmul(n_question, d, n_pools) + matmul(n_pools, n_question, d);
+        let maps = matmul(n_pools, d, 2 * d_hidden);
+        pools + maps + matmul(n_pools, d, d_select)
+    }
+
+    /// The picture's side: the keys of `n_visual` patches.
+    pub fn keys(&self, n_visual: usize) -> Flops {
+        matmul(n_visual, self.d_model, self.d_select)
+    }
+
+    /// One choice: all of it, with scores and the number of patches.
+    pub fn choice(&self, n_question: usize, n_visual: usize) -> Flops {
+        let scores = matmul(self.n_pools, self.d_select, n_visual);
+        let count = matmul(1, self.d_model + Self::STATISTICS + 1, self.d_hidden);
+        self.question(n_question) + self.keys(n_visual) + scores + count
+    }
+
+    /// What is told beside the mean of the question: entropy and highest share of the scores, and
+    /// how many words it has.
+    pub const STATISTICS: usize = 3;
+}

@@ -28,13 +28,19 @@ impl VisorModel {
         if wanted > capacity {
             return Err(ModelError::CacheFull { capacity, wanted });
         }
+        let n_visual = prompt.n_visual();
         let (prefix, decision, routing) = match start {
-            Start::Budgeted { ladder, routing } => {
+            Start::Budgeted { ladder, routing, .. } => {
                 (ladder.schedule(ladder.cheapest()), ladder.decision_layer().0, routing)
             }
             Start::Dense => (Schedule::dense(self.network.decoder().n_layers()), 0, None),
         };
-        let n_visual = prompt.n_visual();
+        let choice = match start {
+            Start::Budgeted { patches, .. } if n_visual > 0 => {
+                self.choice(patches, &prefix, decision, prompt)?
+            }
+            Start::Budgeted { .. } | Start::Dense => None,
+        };
         let room = Room { n_text: capacity, n_visual, next_position: prompt.len() };
         let mut caches = self.caches(&prefix, room);
         caches.truncate(decision);
@@ -46,8 +52,8 @@ impl VisorModel {
                 (self.append(text, routing)?, Some(at)) // [1, T + 1, E]
             }
         };
-        let prompt = Placed { at: self.placement(map), caches, prefix, room };
-        Ok((Begun { prompt, decision, routed, cancel }, Streams { text, visual }))
+        let prompt = Placed { at: self.placement(map), caches, prefix, room, selection: None };
+        Ok((Begun { prompt, decision, routed, choice, cancel }, Streams { text, visual }))
     }
 
     /// The visual stream of a prompt, `[1, V, E]`, with the conditional position of every picture

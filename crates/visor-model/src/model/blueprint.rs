@@ -5,10 +5,11 @@ use crate::config::{ConfigError, ConnectorConfig, ModelConfig};
 use crate::error::ModelError;
 use crate::linear::Bias;
 use crate::network::{Extension, Head};
-use visor_checkpoint::{Checkpoint, Manifest};
+use visor_checkpoint::{Checkpoint, Manifest, SelectorManifest};
 use visor_core::PositionScheme;
+use visor_core::cost::SelectorShape;
 use visor_processor::{ImageTokens, MAX_TILE_SIDE};
-use visor_runtime::{DenseMode, Dtype, ModelCard};
+use visor_runtime::{DenseMode, Dtype, ModelCard, SelectorCard};
 
 /// `config.json` and `visor.json`, read and held against each other.
 #[derive(Clone, Debug)]
@@ -35,6 +36,7 @@ impl Blueprint {
             name: name(checkpoint),
             ladder: manifest.map(|manifest| manifest.ladder.clone()),
             dense: dense(manifest),
+            selector: extension.as_ref().and_then(|extension| extension.selector),
             shape: config.shape(extension.as_ref().map(|extension| extension.cross_kv_heads)),
             context: config.text.max_positions,
             positions: manifest.map_or(PositionScheme::STOCK, |manifest| manifest.positions),
@@ -121,7 +123,19 @@ fn extension(config: &ModelConfig, manifest: &Manifest) -> Result<Extension, Con
         layout: manifest.layout().clone(),
         cross_kv_heads: cross.n_kv_heads,
         cross_bias: Bias::from(cross.bias),
+        selector: manifest.selector.as_ref().map(|selector| self::selector(config, selector)),
     })
+}
+
+/// The range in `visor.json` is meant for one tile.
+pub(crate) fn selector(config: &ModelConfig, manifest: &SelectorManifest) -> SelectorCard {
+    let &SelectorManifest { d_select, n_pools, k_min, k_max } = manifest;
+    let d_model = config.text.d_model;
+    SelectorCard {
+        shape: SelectorShape { d_model, d_select, n_pools, d_hidden: d_select },
+        range: (k_min, k_max),
+        n_reference: config.token_grid().pow(2),
+    }
 }
 
 /// How many weights a network of these sizes has.
@@ -164,12 +178,21 @@ fn count(config: &ModelConfig, extension: Option<&Extension>, head: Head) -> u12
         let null_pair_and_gate = 2 * d_ca + 1;
         let projections = 2 * d * d_q + 2 * d * d_ca + biases(extension.cross_bias, d_q + 2 * d_ca);
         let block = 2 * d + projections + null_pair_and_gate;
+        let selector = extension.selector.map_or(0, |selector| selector_weights(selector.shape));
         match extension.layout.cross().len() {
-            0 => 0,
-            blocks => wide(blocks) * block + wide(crate::conditional::KERNEL) * d,
+            0 => selector,
+            blocks => selector + wide(blocks) * block + wide(crate::conditional::KERNEL) * d,
         }
     });
 
     let head = if head == Head::Own { embedding } else { 0 };
     encoder + connector + decoder + own + head
+}
+
+fn selector_weights(shape: SelectorShape) -> u128 {
+    let SelectorShape { d_model, d_select, n_pools, d_hidden } = shape;
+    let wide = |n: usize| n as u128;
+    let (d, pools, hidden) = (wide(d_model), wide(n_pools), wide(d_hidden));
+    let count = hidden * (d + wide(SelectorShape::STATISTICS) + 2) + 1;
+    2 * d + pools * d + 2 * pools * d * hidden + 2 * d * wide(d_select) + 1 + count
 }

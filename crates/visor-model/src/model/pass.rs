@@ -1,6 +1,7 @@
 //! A pass of the decoder over the samples of a batch.
 
 use super::VisorModel;
+use super::states::Begun;
 use crate::cache::LayerCache;
 use crate::decoder::Sample;
 use crate::layer::{Refinement, Streams};
@@ -37,6 +38,21 @@ impl VisorModel {
             reached.extend(indices.into_iter().zip(self.run_part(samples, start..end)));
         }
         reached.into_values().collect()
+    }
+
+    /// Runs the layers that lie before the decision, or a part of them.
+    pub(super) fn pass<'a>(
+        &self,
+        samples: Vec<(Begun<'a>, Streams)>,
+        layers: impl Fn(&Begun<'a>) -> Range<usize>,
+    ) -> Vec<Result<(Begun<'a>, Streams), BackboneError>> {
+        let (mut begun, streams): (Vec<_>, Vec<_>) = samples.into_iter().unzip();
+        let pending = begun.iter_mut().zip(streams).map(|(begun, streams)| {
+            let layers = layers(begun);
+            begun.pending(streams, layers)
+        });
+        let reached = self.run(pending.collect());
+        begun.into_iter().zip(reached).map(|(begun, streams)| Ok((begun, streams?))).collect()
     }
 
     /// Stops between layers when nobody wants the rest any more.

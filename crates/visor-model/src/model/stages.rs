@@ -4,16 +4,17 @@
 
 use super::VisorModel;
 use super::pass::host;
-use super::states::{AtDecision, Decoding, EncodedPictures, Resumed};
+use super::states::{AtDecision, Begun, Decoding, EncodedPictures, Resumed};
 use crate::error::ModelError;
+use crate::layer::Streams;
 use crate::placement::Placement;
 use crate::ragged::{pack, unpack};
 use burn::tensor::{Tensor, TensorData};
 use std::sync::Arc;
 use visor_processor::ProcessedPicture;
 use visor_runtime::{
-    Backbone, BackboneError, Cancel, Logits, ModelCard, Prefill, Remaining, RoutingState, Step,
-    together,
+    Backbone, BackboneError, Cancel, Logits, ModelCard, Prefill, Remaining, RoutingState,
+    Selection, Step, together,
 };
 
 impl Backbone for VisorModel {
@@ -55,14 +56,19 @@ impl Backbone for VisorModel {
         samples: &[Prefill<'_, EncodedPictures>],
     ) -> Vec<Result<AtDecision, BackboneError>> {
         let begun = samples.iter().map(|sample| Ok(self.begin(sample)?)).collect();
-        together(begun, |begun| {
-            let (mut begun, streams): (Vec<_>, Vec<_>) = begun.into_iter().unzip();
-            let pending = begun.iter_mut().zip(streams);
-            let pending = pending.map(|(begun, streams)| begun.pending(streams)).collect();
-            let reached = self.run(pending);
-            let reached = begun.into_iter().zip(reached);
-            reached.map(|(begun, streams)| Ok(begun.settle(streams?))).collect()
-        })
+        let reached = together(begun, |begun| self.pass(begun, Begun::before_choice));
+        let chosen = reached.into_iter().map(|reached| {
+            let (mut begun, streams) = reached?;
+            self.choose(&mut begun, &streams);
+            Ok((begun, streams))
+        });
+        let reached = together(chosen.collect(), |chosen| self.pass(chosen, Begun::behind_choice));
+        let settled = |(begun, streams): (Begun<'_>, Streams)| begun.settle(streams);
+        reached.into_iter().map(|reached| reached.map(settled)).collect()
+    }
+
+    fn selection<'a>(&self, state: &'a AtDecision) -> Option<&'a Selection> {
+        state.prompt.selection.as_ref()
     }
 
     fn routing_state(&self, state: &AtDecision) -> RoutingState {

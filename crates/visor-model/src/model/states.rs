@@ -4,10 +4,11 @@ use super::pass::Pending;
 use crate::cache::LayerCache;
 use crate::layer::Streams;
 use crate::placement::Placement;
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use visor_core::Schedule;
-use visor_runtime::{BackboneError, Cancel};
+use visor_runtime::{BackboneError, Cancel, Selection};
 
 /// Encoded pictures: `[pictures, N, E]`, without conditional position.
 #[derive(Clone, Debug)]
@@ -41,6 +42,8 @@ pub(super) struct Placed {
     /// By what these layers have run.
     pub(super) prefix: Schedule,
     pub(super) room: Room,
+    /// What cross-attention reads; `None` where it is everything.
+    pub(super) selection: Option<Selection>,
 }
 
 /// A sample that generates: caches and a position, no picture.
@@ -80,14 +83,45 @@ pub(super) struct Begun<'a> {
     pub(super) decision: usize,
     /// Where the tokens stand with the routing token, if there is one.
     pub(super) routed: Option<Placement>,
+    /// What is to be chosen on the way, if anything is.
+    pub(super) choice: Option<Choice>,
     pub(super) cancel: &'a Cancel,
 }
 
+/// A choice of patches that is still to be made.
+#[derive(Clone, Debug)]
+pub(super) struct Choice {
+    /// The layer in front of which it is made: the first that reads.
+    pub(super) layer: usize,
+    /// How many; `None` leaves that to the selector.
+    pub(super) count: Option<NonZeroUsize>,
+    /// Which text tokens are the question.
+    pub(super) question: Range<usize>,
+}
+
 impl Begun<'_> {
-    pub(super) fn pending(&mut self, streams: Streams) -> Pending<'_> {
+    /// The layers in front of the choice; all before the decision where nothing is to be chosen.
+    pub(super) fn before_choice(&self) -> Range<usize> {
+        0..self.choice.as_ref().map_or(self.decision, |choice| choice.layer)
+    }
+
+    /// The layers between the choice and the decision.
+    pub(super) fn behind_choice(&self) -> Range<usize> {
+        self.before_choice().end..self.decision
+    }
+
+    pub(super) fn pending(&mut self, streams: Streams, layers: Range<usize>) -> Pending<'_> {
         let Placed { at, caches, prefix: schedule, .. } = &mut self.prompt;
         let at = self.routed.as_ref().unwrap_or(at);
-        Pending { streams, layers: 0..self.decision, schedule, at, caches, cancel: self.cancel }
+        Pending { streams, layers, schedule, at, caches, cancel: self.cancel }
+    }
+
+    /// From here on, cross-attention reads what was chosen.
+    pub(super) fn select(&mut self, selection: Selection, device: &Device) {
+        let narrow = |at: Placement| at.with_patches(&selection.patches, device);
+        self.prompt.at = narrow(self.prompt.at.clone());
+        self.routed = self.routed.take().map(narrow);
+        self.prompt.selection = Some(selection);
     }
 
     /// Takes the routing token out of the text.

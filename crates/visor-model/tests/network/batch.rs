@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use visor_core::cost::Flops;
-use visor_core::{Ladder, Schedule};
+use visor_core::{Ladder, Patches, Schedule};
 use visor_model::counter::count;
 use visor_model::init::Noise;
 use visor_model::{EncodedPictures, VisorModel};
@@ -36,7 +36,9 @@ impl Case {
 
     fn prefill<'a>(&'a self, ladder: &'a Ladder) -> Prefill<'a, EncodedPictures> {
         let start = match self.way {
-            Way::Rung(_) => Start::Budgeted { ladder, routing: self.routing.as_ref() },
+            Way::Rung(_) => {
+                Start::Budgeted { ladder, routing: self.routing.as_ref(), patches: Patches::All }
+            }
             Way::Dense => Start::Dense,
         };
         let capacity = self.prompt.n_text() + self.room;

@@ -1,8 +1,8 @@
 //! What is executed equals what the formulas say, to the last operation.
 
 use crate::support::*;
-use visor_core::cost::{Decode, ModelShape, PolicyShape, Prompt};
-use visor_core::{LayerMode, Schedule};
+use visor_core::cost::{Decode, Keys, ModelShape, PolicyShape, Prompt};
+use visor_core::{LayerMode, Patches, Schedule};
 use visor_model::config::ConnectorConfig;
 use visor_model::counter::count;
 use visor_model::{Head, Network, parameters, weights};
@@ -15,7 +15,7 @@ fn shape() -> ModelShape {
 fn sizes(ids: &[u32]) -> Prompt {
     let prompt = prompt(ids);
     let n_visual = prompt.n_visual();
-    Prompt { n_text: prompt.n_text(), n_visual, n_tiles: prompt.images().len(), n_keys: n_visual }
+    Prompt { n_text: prompt.n_text(), n_visual, n_tiles: prompt.images().len(), keys: Keys::All }
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn a_decode_step_executes_what_the_formula_says_at_every_level() {
                 let at = Decode {
                     context: sizes.n_text + step,
                     n_visual: sizes.n_visual,
-                    n_keys: sizes.n_keys,
+                    n_keys: sizes.n_keys(),
                 };
                 let formula = shape().decoder.decode_step(&way.schedule(), at);
                 assert_flops(flops, formula, &format!("step {step}, {way:?}, {ids:?}"));
@@ -125,7 +125,7 @@ fn a_routing_token_executes_what_the_formula_says_of_its_row() {
         for rung in ladder.ids() {
             let schedule = ladder.schedule(rung);
             let run = |routing| {
-                let start = Start::Budgeted { ladder: &ladder, routing };
+                let start = Start::Budgeted { ladder: &ladder, routing, patches: Patches::All };
                 count(|| {
                     let prompt = prompt(&ids);
                     let state = model

@@ -1,7 +1,7 @@
 //! Caches, decisions and what they must not change.
 
 use crate::support::*;
-use visor_core::{PositionScheme, Schedule};
+use visor_core::{Patches, PositionScheme, Schedule};
 use visor_model::ModelError;
 use visor_model::cache::LayerCache;
 use visor_model::decoder::Pass;
@@ -93,7 +93,7 @@ fn a_full_cache_is_an_error_and_not_a_shift() {
 #[test]
 fn a_schedule_that_contradicts_the_layers_that_have_run_is_an_error() {
     let (model, cancel, ladder) = (model(SCRATCH, 7), Cancel::new(), ladder());
-    let budgeted = Start::Budgeted { ladder: &ladder, routing: None };
+    let budgeted = Start::Budgeted { ladder: &ladder, routing: None, patches: Patches::All };
     for (start, schedule) in [
         (budgeted, Schedule::dense(7)),
         (budgeted, Schedule::blind(7)),
@@ -129,7 +129,7 @@ fn a_cancelled_request_stops_at_the_next_layer() {
     let pictures = [picture(1)];
     let visual = model.encode(&pictures, &cancel).unwrap();
     let ladder = ladder();
-    let start = Start::Budgeted { ladder: &ladder, routing: None };
+    let start = Start::Budgeted { ladder: &ladder, routing: None, patches: Patches::All };
     let prompt = prompt(&[IMAGE, 5, 3]);
     let state = model.prefill_to_decision(&prompt, Some(&visual), start, 9, &cancel).unwrap();
     cancel.cancel();

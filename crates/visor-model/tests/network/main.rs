@@ -10,5 +10,6 @@ mod isolation;
 mod parts;
 mod plain;
 mod routing;
+mod selection;
 mod stock;
 mod support;

@@ -4,7 +4,7 @@ use crate::plain::{self, Sizes};
 use crate::stock::{plain_weights, sizes};
 use crate::support::*;
 use burn::tensor::Tensor;
-use visor_core::PositionScheme;
+use visor_core::{Patches, PositionScheme};
 use visor_model::decoder::Pass;
 use visor_model::layer::{Refinement, Streams};
 use visor_model::{Head, Network, Placement, TextToken, TokenMap, weights};
@@ -28,7 +28,7 @@ fn state(ids: &[u32], seed: u64, pictures: &[visor_processor::ProcessedPicture])
     let (model, cancel, ladder) = (model(SCRATCH, seed), Cancel::new(), ladder());
     let visual = (!pictures.is_empty()).then(|| model.encode(pictures, &cancel).unwrap());
     let routing = routing();
-    let start = Start::Budgeted { ladder: &ladder, routing: Some(&routing) };
+    let start = Start::Budgeted { ladder: &ladder, routing: Some(&routing), patches: Patches::All };
     let state =
         model.prefill_to_decision(&prompt(ids), visual.as_ref(), start, 8, &cancel).unwrap();
     model.routing_state(&state)
@@ -60,7 +60,11 @@ fn a_routing_token_changes_no_logit_and_stays_in_no_cache() {
                 let prompt = prompt(&ids);
                 let capacity = prompt.n_text() + 1;
                 let (mut without, mut other) = prefill(&model, &ids, &pictures, way, capacity);
-                let start = Start::Budgeted { ladder: &ladder, routing: Some(&routing) };
+                let start = Start::Budgeted {
+                    ladder: &ladder,
+                    routing: Some(&routing),
+                    patches: Patches::All,
+                };
                 let state = model
                     .prefill_to_decision(&prompt, visual.as_ref(), start, capacity, &cancel)
                     .unwrap();

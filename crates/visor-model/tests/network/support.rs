@@ -2,9 +2,8 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use visor_core::{
-    ImageMask, Ladder, Layout, PositionScheme, Rotary, RungId, Schedule, cost::Flops,
-};
+use visor_core::cost::{Flops, SelectorShape};
+use visor_core::{ImageMask, Ladder, Layout, Patches, PositionScheme, Rotary, RungId, Schedule};
 use visor_model::config::{ConnectorConfig, Family, ModelConfig, TextConfig, VisionConfig};
 use visor_model::decoder::Pass;
 use visor_model::init::Noise;
@@ -17,7 +16,9 @@ use visor_model::{
 use visor_processor::{
     EncodedPrompt, Filter, ImageProcessor, ImageTokens, Normalization, Picture, ProcessedPicture,
 };
-use visor_runtime::{Backbone, Cancel, DenseMode, DeviceRequest, Dtype, ModelCard, Start, device};
+use visor_runtime::{
+    Backbone, Cancel, DenseMode, DeviceRequest, Dtype, ModelCard, SelectorCard, Start, device,
+};
 
 pub(crate) const IMAGE: u32 = 2;
 pub(crate) const VOCAB: usize = 23;
@@ -74,7 +75,7 @@ pub(crate) fn ladder() -> Ladder {
 
 pub(crate) fn extension() -> Extension {
     let layout = ladder().layout().clone();
-    Extension { layout, cross_kv_heads: 2, cross_bias: Bias::With }
+    Extension { layout, cross_kv_heads: 2, cross_bias: Bias::With, selector: None }
 }
 
 /// Random values of a size at which every part has a say.
@@ -103,11 +104,25 @@ pub(crate) fn network(seed: u64) -> Network {
 
 /// A universal model that may run dense as well.
 pub(crate) fn model(positions: PositionScheme, seed: u64) -> VisorModel {
-    let (config, extension) = (config(), extension());
+    model_of(extension(), network(seed), positions)
+}
+
+/// The same with a patch selector.
+pub(crate) fn selecting_model(seed: u64) -> VisorModel {
+    let shape = SelectorShape { d_model: 32, d_select: 8, n_pools: 2, d_hidden: 8 };
+    let selector = SelectorCard { shape, range: (2, 6), n_reference: GRID * GRID };
+    let extension = Extension { selector: Some(selector), ..extension() };
+    let network = filled(Network::new(&config(), Some(&extension), Head::Tied, &cpu()), seed);
+    model_of(extension, network, SCRATCH)
+}
+
+fn model_of(extension: Extension, network: Network, positions: PositionScheme) -> VisorModel {
+    let config = config();
     let card = ModelCard {
         name: "random".to_owned(),
         ladder: Some(ladder()),
         dense: DenseMode::Available,
+        selector: extension.selector,
         shape: config.shape(Some(extension.cross_kv_heads)),
         context: config.text.max_positions,
         positions,
@@ -121,7 +136,7 @@ pub(crate) fn model(positions: PositionScheme, seed: u64) -> VisorModel {
         sha256: None,
         default_policy: None,
     };
-    VisorModel::new(network(seed), &config, card, &cpu())
+    VisorModel::new(network, &config, card, &cpu())
 }
 
 pub(crate) fn picture(seed: u64) -> ProcessedPicture {
@@ -170,7 +185,7 @@ impl Way {
 
     pub(crate) fn start(self, ladder: &Ladder) -> Start<'_> {
         match self {
-            Self::Rung(_) => Start::Budgeted { ladder, routing: None },
+            Self::Rung(_) => Start::Budgeted { ladder, routing: None, patches: Patches::All },
             Self::Dense => Start::Dense,
         }
     }

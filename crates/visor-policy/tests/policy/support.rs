@@ -31,6 +31,7 @@ pub(crate) fn card() -> ModelCard {
         name: "tiny".to_owned(),
         ladder: Some(ladder(&[&[], &[3], &[3, 5], &[2, 3, 5]])),
         dense: DenseMode::Unavailable,
+        selector: None,
         shape: ModelShape {
             encoder: EncoderShape {
                 n_layers: 1,

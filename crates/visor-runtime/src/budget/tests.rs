@@ -3,7 +3,7 @@
 use super::*;
 use crate::dtype::Dtype;
 use visor_core::cost::{
-    ConnectorShape, CrossShape, DecoderShape, EncoderShape, ModelShape, Prompt,
+    ConnectorShape, CrossShape, DecoderShape, EncoderShape, Keys, ModelShape, Prompt,
 };
 use visor_core::{Layout, PositionScheme};
 use visor_processor::ImageTokens;
@@ -13,6 +13,7 @@ fn card(ladder: Option<Ladder>, dense: DenseMode) -> ModelCard {
         name: "tiny".to_owned(),
         ladder,
         dense,
+        selector: None,
         shape: ModelShape {
             encoder: EncoderShape {
                 n_layers: 0,
@@ -56,7 +57,7 @@ fn universal() -> ModelCard {
     card(Some(ladder), DenseMode::Unavailable)
 }
 
-const PROMPT: Prompt = Prompt { n_text: 5, n_visual: 4, n_tiles: 1, n_keys: 4 };
+const PROMPT: Prompt = Prompt { n_text: 5, n_visual: 4, n_tiles: 1, keys: Keys::All };
 
 fn resolve(
     card: &ModelCard,

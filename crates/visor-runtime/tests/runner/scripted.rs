@@ -10,7 +10,7 @@ use visor_processor::{
 };
 use visor_runtime::{
     Backbone, BackboneError, Cancel, DenseMode, Dtype, Event, Logits, ModelCard, Outcome, Prefill,
-    Remaining, Request, RoutingState, RunError, Runner, Start, Step,
+    Remaining, Request, RoutingState, RunError, Runner, Selection, Start, Step,
 };
 
 pub(crate) const EOS: u32 = 4;
@@ -94,6 +94,10 @@ impl Backbone for Scripted {
         samples.iter().map(prefill).collect()
     }
 
+    fn selection<'a>(&self, _: &'a usize) -> Option<&'a Selection> {
+        None
+    }
+
     fn routing_state(&self, pictures: &usize) -> RoutingState {
         RoutingState { token: Some(vec![*pictures as f32]), visual_mean: None }
     }
@@ -135,6 +139,7 @@ pub(crate) fn card() -> ModelCard {
         name: "scripted".to_owned(),
         ladder: Some(ladder()),
         dense: DenseMode::Available,
+        selector: None,
         shape: ModelShape {
             encoder: EncoderShape {
                 n_layers: 0,

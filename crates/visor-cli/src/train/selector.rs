@@ -1,0 +1,227 @@
+//! `visor train selector`: what chooses patches, on a frozen backbone.
+
+use super::run_folder;
+use crate::files;
+use crate::interrupt::{self, Interrupt};
+use crate::model::{ModelChoice, failed};
+use crate::output;
+use crate::table::aligned;
+use crate::threads::Threads;
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::fs;
+use std::path::PathBuf;
+use std::time::Instant;
+use visor::{DeviceRequest, LoadOptions, Model, PolicyRef};
+use visor_runtime::device;
+use visor_tasks::{Sample, Split, StandardMix, Suite, SuiteName};
+use visor_train::export::SUPERVISION;
+use visor_train::selector::{
+    LevelRecord, SelectorRecord, Settings, Supervision, World, fit, record, with_selector,
+};
+use visor_train::vocabulary::Vocabulary;
+use visor_train::{Recipe, TrainError};
+
+/// What a selector is told.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Told {
+    /// Answers, contrast, and a teacher that has seen whole pictures with captions
+    SelfSupervised,
+    /// That, and which patches hold the evidence of each question
+    Grounded,
+}
+
+impl From<Told> for Supervision {
+    fn from(told: Told) -> Self {
+        match told {
+            Told::SelfSupervised => Self::SelfSupervised,
+            Told::Grounded => Self::Grounded,
+        }
+    }
+}
+
+/// Train the selector by which a question chooses the patches that it reads
+///
+/// The backbone stays as it is; the trained checkpoint has its tensors and the selector's.
+#[derive(Args)]
+pub(crate) struct TrainSelector {
+    #[command(flatten)]
+    model: ModelChoice,
+
+    /// Folder of the run, new or empty: in the end `checkpoint` and `record.json`
+    #[arg(long, value_name = "RUN_DIR")]
+    out: PathBuf,
+
+    /// What the selector is told
+    #[arg(long, value_enum, default_value = "self-supervised")]
+    supervision: Told,
+
+    /// Generated suite of the pictures, the one that the model was trained on
+    #[arg(long, default_value = "nano")]
+    suite: SuiteName,
+
+    /// Steps
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    steps: Option<u64>,
+
+    /// Pictures in a step
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=65_536))]
+    batch: Option<u32>,
+
+    /// Highest learning rate
+    #[arg(long, value_name = "X", value_parser = positive)]
+    lr: Option<f64>,
+
+    /// Share of the patches that a question reads on the mean
+    #[arg(long, value_name = "X", value_parser = share)]
+    target: Option<f64>,
+
+    /// Test pictures of the record
+    #[arg(long, value_name = "N", default_value_t = 4000,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    test_pictures: u32,
+
+    /// Seed of weights, data and every draw
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u64).range(0..1 << 20))]
+    seed: u64,
+
+    /// The device: cpu, wgpu, cuda or cuda:N
+    #[arg(long, default_value = "cpu")]
+    device: DeviceRequest,
+
+    #[command(flatten)]
+    threads: Threads,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let value = text.parse::<f64>().ok().filter(|value| value.is_finite() && *value > 0.0);
+    value.ok_or_else(|| "expected a positive number".to_owned())
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let value = text.parse::<f64>().ok().filter(|value| *value > 0.0 && *value <= 1.0);
+    value.ok_or_else(|| "expected a share above 0, at most 1".to_owned())
+}
+
+const CHECKPOINT: &str = "checkpoint";
+
+impl TrainSelector {
+    pub(crate) fn run(&self) -> Result<()> {
+        self.threads.start()?;
+        self.expect_empty()?;
+        let model_ref = self.model.find()?;
+        let options = LoadOptions::default().device(self.device).policy(PolicyRef::None);
+        let model = Model::load(&model_ref, &options).map_err(failed)?;
+        let checkpoint = model_ref.checkpoint().map_err(failed)?;
+        let world = self.world(&model, checkpoint.manifest())?;
+        let (settings, interrupt) = (self.settings(&model), Interrupt::watch(interrupt::stopping)?);
+
+        let start = Instant::now();
+        let training = device::training(&device::open(self.device)?);
+        let bar = bar(settings.steps);
+        let fitted = fit(&world, settings, &training, interrupt.flag(), &mut |progress| {
+            bar.set_position(progress.step);
+            let (answers, patches) = (progress.answers, progress.patches);
+            bar.set_message(format!("answers {answers:.3}, {patches:.1} patches"));
+        });
+        bar.finish_and_clear();
+        let fitted = fitted?;
+        let minutes = start.elapsed().as_secs_f64() / 60.0;
+
+        fs::create_dir_all(&self.out)
+            .with_context(|| format!("cannot make the folder `{}`", self.out.display()))?;
+        let folder = self.out.join(CHECKPOINT);
+        with_selector(&checkpoint, &fitted.selector, &settings, &folder)?;
+        output::note(&format!("checkpoint: `{}`", folder.display()));
+        let samples = self.samples(world.suite)?;
+        output::note(&format!("testing on {} pictures", samples.len()));
+        let record = record(&world, &fitted.selector, &samples, settings, minutes)?;
+        let json = format!("{}\n", serde_json::to_string_pretty(&record)?);
+        files::write(&self.out.join(run_folder::RECORD), json.as_bytes())?;
+        output::answer(&table(&record))
+    }
+
+    /// A run leaves nothing to go on from, so that a folder is used once.
+    fn expect_empty(&self) -> Result<()> {
+        let Ok(mut entries) = fs::read_dir(&self.out) else { return Ok(()) };
+        if let Some(entry) = entries.next() {
+            let name = entry?.file_name();
+            let name = name.to_string_lossy();
+            bail!("`{}` holds `{name}`: choose a new folder", self.out.display());
+        }
+        Ok(())
+    }
+
+    fn world<'a>(&self, model: &'a Model, manifest: Option<&visor::Manifest>) -> Result<World<'a>> {
+        let suite = Suite::new(self.suite);
+        let vocabulary = Vocabulary::new(&suite);
+        if vocabulary.len() != model.card().vocab {
+            let (has, needs) = (model.card().vocab, vocabulary.len());
+            bail!(
+                "the model has {has} tokens and the suite {} needs {needs}: name the suite that \
+                 the model was trained on with --suite",
+                self.suite
+            );
+        }
+        let notes = manifest.map(|manifest| &manifest.provenance.notes);
+        let said = notes.and_then(|notes| notes.get(SUPERVISION)).cloned();
+        Ok(World {
+            model: model.runner().model(),
+            backbone: said.unwrap_or_else(|| "unknown".to_owned()),
+            suite,
+            vocabulary,
+            mixture: Recipe::nano(self.seed).mixture()?,
+        })
+    }
+
+    fn settings(&self, model: &Model) -> Settings {
+        let card = model.card();
+        let n_visual = card.tile_tokens.rows * card.tile_tokens.cols;
+        let d_model = card.shape.decoder.d_model;
+        let usual = Settings::new(self.supervision.into(), self.seed, d_model, n_visual);
+        Settings {
+            steps: self.steps.unwrap_or(usual.steps),
+            batch: self.batch.map_or(usual.batch, |batch| batch as usize),
+            learning_rate: self.lr.unwrap_or(usual.learning_rate),
+            target: self.target.unwrap_or(usual.target),
+            ..usual
+        }
+    }
+
+    fn samples(&self, suite: Suite) -> Result<Vec<Sample>, TrainError> {
+        let mix = StandardMix::new(suite, &[])?;
+        Ok((0..u64::from(self.test_pictures)).map(|i| mix.sample(Split::Test, i)).collect())
+    }
+}
+
+fn bar(n: u64) -> ProgressBar {
+    let template = "learning {bar:30} {pos} of {len}, {eta} left {msg}";
+    let style =
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(n).with_style(style)
+}
+
+/// Accuracy at the lowest and the highest rung with the chosen patches and what they are held
+/// against.
+fn table(record: &SelectorRecord) -> String {
+    let percent = |share: f64| format!("{:.1}", 100.0 * share);
+    let ends = [record.levels.first(), record.levels.last()];
+    let ends: Vec<&str> = ends.into_iter().flatten().map(|level| level.rung.as_str()).collect();
+    let head = ["rung", "patches", "which", "accuracy", "one look", "refinement", "to all"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    for level in record.levels.iter().filter(|level| ends.contains(&level.rung.as_str())) {
+        let LevelRecord { rung, patches, sighted, accuracy, one_look, refinement, .. } = level;
+        rows.push(vec![
+            rung.clone(),
+            patches.clone(),
+            sighted.word().to_owned(),
+            percent(*accuracy),
+            percent(*one_look),
+            percent(*refinement),
+            percent(level.difference[0]),
+        ]);
+    }
+    aligned(&rows)
+}

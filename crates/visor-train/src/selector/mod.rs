@@ -1,0 +1,24 @@
+//! Training of a patch selector on a frozen backbone (QGSA; method, section 5).
+//!
+//! [`fit`](fn@fit) learns from answers through straight-through selections, from contrast and from a
+//! teacher ([`Teacher`]) that has seen pairs of whole pictures and captions alone. The grounded
+//! supervision adds the program-known evidence of each question, and is reported apart.
+//! [`evaluate`](fn@evaluate) asks test questions with the chosen patches and with what they must be
+//! held against.
+
+mod evaluate;
+mod export;
+mod fit;
+mod loss;
+mod questions;
+mod record;
+mod relax;
+mod teacher;
+mod world;
+
+pub use evaluate::{Level, Pointing, Sighted, evaluate};
+pub use export::with_selector;
+pub use fit::{Fitted, Progress, Settings, Supervision, fit};
+pub use record::{LevelRecord, SCHEMA_VERSION, SelectorRecord, record};
+pub use teacher::Teacher;
+pub use world::World;

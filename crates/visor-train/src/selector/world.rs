@@ -1,0 +1,45 @@
+//! What a selector is trained and tested in.
+
+use super::fit::Supervision;
+use crate::error::TrainError;
+use crate::vocabulary::Vocabulary;
+use visor_core::{Ladder, LayerMode};
+use visor_model::VisorModel;
+use visor_runtime::Backbone;
+use visor_tasks::{Mixture, Suite};
+
+/// A backbone with the generated world that it knows.
+#[derive(Clone, Debug)]
+pub struct World<'a> {
+    /// The backbone, which stays as it is.
+    pub model: &'a VisorModel,
+    /// What it was told of patches, in words.
+    pub backbone: String,
+    /// The world.
+    pub suite: Suite,
+    /// Its words.
+    pub vocabulary: Vocabulary,
+    /// The families that are trained on.
+    pub mixture: Mixture,
+}
+
+impl World<'_> {
+    /// The backbone's ladder.
+    pub(super) fn ladder(&self) -> Result<&Ladder, TrainError> {
+        self.model.card().ladder.as_ref().ok_or(TrainError::NoLadder)
+    }
+
+    /// The layer in front of which patches are chosen: the first that reads.
+    pub(super) fn reading(&self) -> Result<usize, TrainError> {
+        let ladder = self.ladder()?;
+        let schedule = ladder.schedule(ladder.cheapest());
+        let reads = |mode: &LayerMode| *mode == LayerMode::CrossAttention;
+        schedule.modes().iter().position(reads).ok_or(TrainError::NoReader)
+    }
+
+    /// Whether backbone and selector together may carry a claim of self-supervision: neither was
+    /// told anything of single patches.
+    pub fn is_self_supervised(&self, supervision: Supervision) -> bool {
+        supervision == Supervision::SelfSupervised && self.backbone == crate::export::ANSWERS_ALONE
+    }
+}
