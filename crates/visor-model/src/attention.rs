@@ -42,6 +42,27 @@ impl Heads {
 /// query heads; `bias` is `[B or 1, 1, T, S]` and holds 0 where a query may read a key and a large
 /// negative number where it may not.
 pub fn attend(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, bias: Option<&Tensor<4>>) -> Tensor<4> {
+    attend_seen(q, k, v, bias, None)
+}
+
+/// Attention weights of a layer, for whoever looks into it: rows of `S` queries that add up to 1.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// Of self-attention, `[B, H, S, keys]`: picture and text where the layer runs on both, the
+    /// picture first, else the text alone.
+    pub own: Option<Tensor<4>>,
+    /// Of cross-attention, `[B, H, T, 1 + V]`, the null key first.
+    pub cross: Option<Tensor<4>>,
+}
+
+/// [`attend`], which leaves its weights `[B, H, T, S]` where somebody wants to see them.
+pub(crate) fn attend_seen(
+    q: Tensor<4>,
+    k: Tensor<4>,
+    v: Tensor<4>,
+    bias: Option<&Tensor<4>>,
+    seen: Option<&mut Option<Tensor<4>>>,
+) -> Tensor<4> {
     let [b, h, t, d] = q.dims();
     let [_, g, s, _] = k.dims();
     counter::record(matmul(b * t, s, 2 * h * d));
@@ -54,6 +75,9 @@ pub fn attend(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, bias: Option<&Tensor<4>>
         None => scores.reshape([b, h, t, s]),
     };
     let weights = activation::softmax(scores, 3);
+    if let Some(seen) = seen {
+        *seen = Some(weights.clone());
+    }
     let weights = if h == g { weights } else { weights.reshape([b, g, h / g * t, s]) };
     weights.matmul(v).reshape([b, h, t, d])
 }
@@ -65,6 +89,8 @@ pub struct Attending<'a> {
     pub at: &'a Sequence,
     /// Older keys and values, which the new ones join.
     pub cache: Option<&'a mut KvCache>,
+    /// Where its attention weights are left, if somebody looks.
+    pub seen: Option<&'a mut Option<Tensor<4>>>,
 }
 
 /// Self-attention of a Llama- or Qwen2-type layer.
@@ -116,12 +142,12 @@ impl SelfAttention {
         let (k, v) = (unpack(k, &keys, 2), unpack(v, &keys, 2));
         let of_samples = unpack(q, &rows, 2).into_iter().zip(k).zip(v).zip(samples);
         let mut read = Vec::with_capacity(rows.len());
-        for (((q, k), v), Attending { at, cache }) in of_samples {
+        for (((q, k), v), Attending { at, cache, seen }) in of_samples {
             let (k, v) = match cache {
                 Some(cache) => cache.extend(k, v)?,
                 None => (k, v),
             };
-            read.push(attend(q, k, v, at.bias.as_ref()));
+            read.push(attend_seen(q, k, v, at.bias.as_ref(), seen));
         }
         Ok(self.o_proj.forward(self.heads.merge(pack(read, 2)))) // [B, S, E]
     }

@@ -1,6 +1,6 @@
 //! Cross-attention: text reads the picture, the picture stays as it is (VISOR, Eq. 2).
 
-use crate::attention::{Heads, attend};
+use crate::attention::{Heads, attend_seen};
 use crate::linear::{Bias, Linear};
 use crate::norm::RmsNorm;
 use crate::ragged::{lengths, pack, unpack};
@@ -36,7 +36,7 @@ pub struct VisualKeys {
 }
 
 /// A sample that reads its picture.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Reading<'a> {
     /// `[B, T, E]`.
     pub text: Tensor<3>,
@@ -44,6 +44,8 @@ pub struct Reading<'a> {
     pub keys: VisualKeys,
     /// `[B or 1, 1, T, 1 + V]`; `None` where everything may be read.
     pub bias: Option<&'a Tensor<4>>,
+    /// Where its attention weights are left, if somebody looks.
+    pub seen: Option<&'a mut Option<Tensor<4>>>,
 }
 
 impl VisualKeys {
@@ -107,12 +109,15 @@ impl CrossAttention {
     /// What the text of each sample, `[B, T, E]`, reads: `[B, T, E]`, to be added to it. Projections
     /// run on all texts together.
     pub fn read(&self, samples: Vec<Reading<'_>>) -> Vec<Tensor<3>> {
-        let (text, sights): (Vec<_>, Vec<_>) =
-            samples.into_iter().map(|Reading { text, keys, bias }| (text, (keys, bias))).unzip();
+        let (text, sights): (Vec<_>, Vec<_>) = samples
+            .into_iter()
+            .map(|Reading { text, keys, bias, seen }| (text, (keys, bias, seen)))
+            .unzip();
         let lengths = lengths(&text, 1);
         let text = self.text_norm.forward(pack(text, 1)); // [B, all T, E]
         let q = self.heads.split(self.q_proj.forward(text)); // [B, H, all T, D]
-        let read = |(q, (VisualKeys { k, v }, bias))| attend(q, k, v, bias); // [B, H, T, D]
+        // [B, H, T, D]
+        let read = |(q, (VisualKeys { k, v }, bias, seen))| attend_seen(q, k, v, bias, seen);
         let read = unpack(q, &lengths, 2).into_iter().zip(sights).map(read).collect();
         let read = self.o_proj.forward(self.heads.merge(pack(read, 2))); // [B, all T, E]
         let read = match &self.gate {

@@ -97,7 +97,7 @@ fn cross_attention_equals_its_equation() {
     assert_eq!(keys.iter().map(VisualKeys::n_visual).collect::<Vec<_>>(), [n_visual, 0]);
     let read = |cross: &CrossAttention, keys: &VisualKeys| {
         let (text, keys) = (tensor(&text, n_text), keys.clone());
-        values(cross.read(vec![Reading { text, keys, bias: None }]).remove(0))
+        values(cross.read(vec![Reading { text, keys, bias: None, seen: None }]).remove(0))
     };
     let got = read(&cross, &keys[0]);
 
