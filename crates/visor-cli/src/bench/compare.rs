@@ -197,9 +197,12 @@ impl Compare {
         let thrifts = match model.policy() {
             Some(policy) if all || asks_auto => {
                 let own = [None].into_iter();
-                let others = self.thrifts.iter().copied().map(Some);
                 match policy.default_thrift {
-                    Some(_) => own.chain(others).collect(),
+                    // Its own thrift by number would be the same row twice.
+                    Some(known) => {
+                        let others = self.thrifts.iter().copied().filter(|&thrift| thrift != known);
+                        own.chain(others.map(Some)).collect()
+                    }
                     // It does not weigh cost: there is one way to ask it.
                     None => own.collect(),
                 }
