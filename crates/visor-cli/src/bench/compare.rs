@@ -1,5 +1,6 @@
 //! `visor bench compare`: accuracy and cost, one row a budget.
 
+use crate::bench::bar::Bar;
 use crate::ending::Usage;
 use crate::files;
 use crate::interrupt::{self, Interrupt};
@@ -8,7 +9,6 @@ use crate::output;
 use crate::threads::Threads;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use visor::{DeviceRequest, LoadOptions, Model, PolicyRef, Thrift};
@@ -285,26 +285,4 @@ fn write(folder: &Path, record: &CompareRecord) -> Result<()> {
     files::write(&folder.join(REPORT), report(record)?.as_bytes())?;
     output::note(&format!("record, plots and `{REPORT}`: `{}`", folder.display()));
     Ok(())
-}
-
-/// A bar on a terminal.
-struct Bar(ProgressBar);
-
-impl Bar {
-    fn new() -> Self {
-        let template = "{msg} {bar:30} {pos} of {len}, {eta} left";
-        let style =
-            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        Self(ProgressBar::new(1).with_style(style))
-    }
-
-    fn tell(&self, what: &str, done: usize, all: usize) {
-        self.0.set_message(what.to_owned());
-        self.0.set_length(all as u64);
-        self.0.set_position(done as u64);
-    }
-
-    fn end(&self) {
-        self.0.finish_and_clear();
-    }
 }
