@@ -1,6 +1,7 @@
 //! `visor analyze` on the shipped model, from end to end.
 
-use crate::common::{Tiny, contents, visor};
+use crate::common::{Tiny, contents, gradient, png, visor};
+use image::DynamicImage;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -115,4 +116,28 @@ fn another_model_is_analysed_on_questions_of_ones_own_without_a_policy() {
     let record = record(&out);
     assert_eq!((&record["level"], &record["choices"]), (&"sa0".into(), &Value::Null));
     assert_eq!(record["similarity"]["stages"], serde_json::json!(["in"]));
+}
+
+#[test]
+fn a_stock_model_is_analysed_dense_and_has_neither_rungs_nor_choices() {
+    let root = TempDir::new().unwrap();
+    let (model, out) = (root.path().join("stock"), root.path().join("analysis"));
+    visor::fixture::stock(&model, 1).unwrap();
+    fs::write(root.path().join("picture.png"), png(&DynamicImage::ImageRgb8(gradient(32, 32))))
+        .unwrap();
+    let list = root.path().join("list.jsonl");
+    let line =
+        "{\"image\": \"picture.png\", \"question\": \"colour at r2 c3 ?\", \"answer\": \"red\"}\n";
+    fs::write(&list, line.repeat(3)).unwrap();
+    let model = model.to_str().unwrap();
+    let args = ["--model", model, "--data", list.to_str().unwrap()];
+    analyze(&[&args[..], &["--out", out.to_str().unwrap()]].concat()).answer();
+    let record = record(&out);
+    assert_eq!((&record["level"], &record["rungs"]), (&"dense".into(), &Value::Null));
+    assert_eq!(record["similarity"]["stages"].as_array().unwrap().len(), 8);
+    assert_eq!(record["dropping"]["subsets"].as_array().unwrap().len(), 11);
+    for figure in ["rungs", "choices"] {
+        let error = analyze(&[&args[..], &["--figures", figure]].concat()).error(2);
+        assert!(error.contains("this is a stock model"), "{error}");
+    }
 }
