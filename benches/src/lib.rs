@@ -1,5 +1,6 @@
 //! The bench harness of visor: what is measured is written as a record with where it was measured.
 
+pub mod analyze;
 pub mod compare;
 pub mod environment;
 pub mod measure;

@@ -3,7 +3,9 @@
 //! A block stands between `<!-- generated: NAME -->` and `<!-- end -->` in any Markdown file.
 
 mod card;
+mod controls;
 mod nano;
+mod policy;
 
 use crate::markdown::{fill_blocks, has_blocks};
 use crate::repo::Repo;
@@ -35,6 +37,8 @@ fn content(repo: &Repo, name: &str) -> Result<String> {
     match name {
         "nano" => nano::block(repo),
         "nano-card" => card::block(repo),
+        "nano-controls" => controls::block(repo),
+        "nano-policy" => policy::block(repo),
         _ => bail!("nothing generates a block of this name"),
     }
 }

@@ -80,6 +80,16 @@ impl Scope {
     pub const ALL: [Self; 4] =
         [Self::EndToEnd, Self::LmPrefill, Self::VisionSide, Self::DecodeStep];
 
+    /// Its name for people.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::EndToEnd => "end to end",
+            Self::LmPrefill => "LM prefill",
+            Self::VisionSide => "vision-side LM",
+            Self::DecodeStep => "decode step",
+        }
+    }
+
     /// Its name in records.
     pub fn word(self) -> &'static str {
         match self {

@@ -3,16 +3,16 @@
 //! A figure is first a scene of shapes whose places are known, then drawn by the SVG and the bitmap
 //! backend of plotters. Text is measured, and in bitmaps drawn, with the fonts in `benches/assets`.
 
-mod axis;
+pub(crate) mod axis;
 mod difficulty;
-mod draw;
+pub(crate) mod draw;
 mod families;
-pub(super) mod font;
+pub(crate) mod font;
 mod labels;
 mod routing;
 mod scatter;
-mod scene;
-pub(super) mod theme;
+pub(crate) mod scene;
+pub(crate) mod theme;
 
 use super::observation::Scope;
 use super::record::CompareRecord;

@@ -12,6 +12,7 @@ mod pareto;
 mod rounding;
 
 pub use context::{Context, Fitting, RecordError};
+pub(crate) use rounding::rounded;
 
 use super::observation::{Group, Kind, Scope, Stage, Suite};
 use super::statistics::{Difference, Estimate, Spread};
@@ -320,6 +321,6 @@ impl CompareRecord {
             return Err(RecordError::Version { found });
         }
         // The parser can be off by a last digit, which is not among the six that were written.
-        rounding::rounded(&serde_json::from_str(json)?)
+        Ok(rounding::rounded(&serde_json::from_str::<Self>(json)?)?)
     }
 }

@@ -1,13 +1,14 @@
 //! A record for people and programs: Markdown, CSV, JSON.
 
 mod csv;
-pub(super) mod format;
+pub(crate) mod format;
 mod markdown;
-pub(super) mod tables;
+pub(crate) mod tables;
 
 pub use self::csv::csv;
 pub use self::markdown::markdown;
-pub(super) use self::markdown::{aligned, facts, title};
+pub(crate) use self::markdown::{aligned, settings};
+pub(super) use self::markdown::{facts, title};
 
 use super::record::{CompareRecord, RecordError};
 use thiserror::Error;

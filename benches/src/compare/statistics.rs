@@ -200,7 +200,7 @@ fn standard_error(influences: impl Iterator<Item = f64>, clusters: &Clusters) ->
 }
 
 /// Student's deviate of a two-sided interval of 95 %, for a mean over so many clusters.
-fn student(clusters: usize) -> f64 {
+pub(crate) fn student(clusters: usize) -> f64 {
     let freedom = clusters.saturating_sub(1).max(1) as f64;
     StudentsT::new(0.0, 1.0, freedom).map_or(Z, |student| student.inverse_cdf(0.975))
 }

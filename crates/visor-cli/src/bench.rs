@@ -1,5 +1,6 @@
 //! `visor bench`: budgets measured against each other.
 
+pub(crate) mod bar;
 mod compare;
 
 use anyhow::Result;

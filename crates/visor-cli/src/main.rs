@@ -3,6 +3,7 @@
 //! Answers go to standard output, everything else to standard error. Exit codes: 0 done, 1 failed,
 //! 2 wrong usage.
 
+mod analyze;
 mod ask;
 mod bench;
 mod devices;
@@ -33,6 +34,7 @@ struct Visor {
 enum Command {
     Ask(Box<ask::Ask>),
     Inspect(inspect::Inspect),
+    Analyze(Box<analyze::Analyze>),
     #[command(subcommand)]
     Bench(bench::Bench),
     #[command(subcommand)]
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
     ending::of_command(match &visor.command {
         Command::Ask(ask) => ask.run(),
         Command::Inspect(inspect) => inspect.run(),
+        Command::Analyze(analyze) => analyze.run(),
         Command::Bench(bench) => bench.run(),
         Command::Train(train) => train.run(),
         Command::Tasks(tasks) => tasks.run(),

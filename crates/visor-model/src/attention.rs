@@ -42,24 +42,52 @@ impl Heads {
 /// query heads; `bias` is `[B or 1, 1, T, S]` and holds 0 where a query may read a key and a large
 /// negative number where it may not.
 pub fn attend(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, bias: Option<&Tensor<4>>) -> Tensor<4> {
-    weigh(activation::softmax(scores(q, k, bias), 3), v)
+    attend_as(q, k, v, Terms { bias, mask: None, seen: None })
 }
 
-/// `m e^a v / sum m e^a` with `a` as in [`attend`] and `mask`, `[B, 1, T, S]`, as `m`: attention to
-/// the keys whose mask is 1 alone, with gradients for all masks (method, section 5). The maximum
-/// that is taken off is that of the selected keys; there must be one in every row.
-pub fn attend_masked(
-    q: Tensor<4>,
-    k: Tensor<4>,
-    v: Tensor<4>,
-    bias: Option<&Tensor<4>>,
-    mask: &Tensor<4>,
-) -> Tensor<4> {
+/// Attention weights of a layer, for whoever looks into it: rows of `S` queries that add up to 1.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// Of self-attention, `[B, H, S, keys]`: picture and text where the layer runs on both, the
+    /// picture first, else the text alone.
+    pub own: Option<Tensor<4>>,
+    /// Of cross-attention, `[B, H, T, 1 + V]`, the null key first.
+    pub cross: Option<Tensor<4>>,
+}
+
+/// What attention is asked for beside its result.
+#[derive(Debug, Default)]
+pub(crate) struct Terms<'a> {
+    /// As in [`attend`].
+    pub(crate) bias: Option<&'a Tensor<4>>,
+    /// `[B, 1, T, S]`: a selection of keys that is being learned, see [`selective_softmax`].
+    pub(crate) mask: Option<&'a Tensor<4>>,
+    /// Where the weights `[B, H, T, S]` are left, if somebody looks.
+    pub(crate) seen: Option<&'a mut Option<Tensor<4>>>,
+}
+
+/// [`attend`] on terms of its own.
+pub(crate) fn attend_as(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, terms: Terms<'_>) -> Tensor<4> {
+    let Terms { bias, mask, seen } = terms;
     let scores = scores(q, k, bias); // [B, H, T, S]
+    let weights = match mask {
+        Some(mask) => selective_softmax(scores, mask),
+        None => activation::softmax(scores, 3),
+    };
+    if let Some(seen) = seen {
+        *seen = Some(weights.clone());
+    }
+    weigh(weights, v)
+}
+
+/// `m e^a / sum m e^a` over the last axis: the softmax of the scores `a` over the keys whose `m` is
+/// 1 alone, with gradients for all `m` (method, section 5). The maximum that is taken off is that of
+/// the selected keys; there must be one in every row.
+fn selective_softmax(scores: Tensor<4>, mask: &Tensor<4>) -> Tensor<4> {
     let left_out = (mask.clone().detach() - 1.0) * UNSELECTED;
     let top = (scores.clone().detach() + left_out).max_dim(3); // [B, H, T, 1]
     let weights = (scores - top).clamp_max(0.0).exp() * mask.clone();
-    weigh(weights.clone() / weights.sum_dim(3), v)
+    weights.clone() / weights.sum_dim(3)
 }
 
 /// Keeps a key that is not selected from being the largest.
@@ -102,6 +130,8 @@ pub struct Attending<'a> {
     pub at: &'a Sequence,
     /// Older keys and values, which the new ones join.
     pub cache: Option<&'a mut KvCache>,
+    /// Where its attention weights are left, if somebody looks.
+    pub seen: Option<&'a mut Option<Tensor<4>>>,
 }
 
 /// Self-attention of a Llama- or Qwen2-type layer.
@@ -153,12 +183,13 @@ impl SelfAttention {
         let (k, v) = (unpack(k, &keys, 2), unpack(v, &keys, 2));
         let of_samples = unpack(q, &rows, 2).into_iter().zip(k).zip(v).zip(samples);
         let mut read = Vec::with_capacity(rows.len());
-        for (((q, k), v), Attending { at, cache }) in of_samples {
+        for (((q, k), v), Attending { at, cache, seen }) in of_samples {
             let (k, v) = match cache {
                 Some(cache) => cache.extend(k, v)?,
                 None => (k, v),
             };
-            read.push(attend(q, k, v, at.bias.as_ref()));
+            let bias = at.bias.as_ref();
+            read.push(attend_as(q, k, v, Terms { bias, mask: None, seen }));
         }
         Ok(self.o_proj.forward(self.heads.merge(pack(read, 2)))) // [B, S, E]
     }

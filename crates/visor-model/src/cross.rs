@@ -1,6 +1,6 @@
 //! Cross-attention: text reads the picture, the picture stays as it is (VISOR, Eq. 2).
 
-use crate::attention::{Heads, attend, attend_masked};
+use crate::attention::{Heads, Terms, attend_as};
 use crate::linear::{Bias, Linear};
 use crate::norm::RmsNorm;
 use crate::ragged::{lengths, pack, unpack};
@@ -36,7 +36,7 @@ pub struct VisualKeys {
 }
 
 /// A sample that reads its picture.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Reading<'a> {
     /// `[B, T, E]`.
     pub text: Tensor<3>,
@@ -46,6 +46,8 @@ pub struct Reading<'a> {
     pub bias: Option<&'a Tensor<4>>,
     /// `[B, 1, T, 1 + V]`: a selection that is being learned, 1 for what is selected.
     pub mask: Option<&'a Tensor<4>>,
+    /// Where its attention weights are left, if somebody looks.
+    pub seen: Option<&'a mut Option<Tensor<4>>>,
 }
 
 impl VisualKeys {
@@ -111,15 +113,15 @@ impl CrossAttention {
     pub fn read(&self, samples: Vec<Reading<'_>>) -> Vec<Tensor<3>> {
         let (text, sights): (Vec<_>, Vec<_>) = samples
             .into_iter()
-            .map(|Reading { text, keys, bias, mask }| (text, (keys, bias, mask)))
+            .map(|Reading { text, keys, bias, mask, seen }| {
+                (text, (keys, Terms { bias, mask, seen }))
+            })
             .unzip();
         let lengths = lengths(&text, 1);
         let text = self.text_norm.forward(pack(text, 1)); // [B, all T, E]
         let q = self.heads.split(self.q_proj.forward(text)); // [B, H, all T, D]
-        let read = |(q, (VisualKeys { k, v }, bias, mask))| match mask {
-            Some(mask) => attend_masked(q, k, v, bias, mask), // [B, H, T, D]
-            None => attend(q, k, v, bias),                    // [B, H, T, D]
-        };
+        // [B, H, T, D]
+        let read = |(q, (VisualKeys { k, v }, terms))| attend_as(q, k, v, terms);
         let read = unpack(q, &lengths, 2).into_iter().zip(sights).map(read).collect();
         let read = self.o_proj.forward(self.heads.merge(pack(read, 2))); // [B, all T, E]
         let read = match &self.gate {

@@ -1,5 +1,6 @@
 //! The decoder: embeddings, scheduled layers, final norm.
 
+use crate::attention::Seen;
 use crate::cache::LayerCache;
 use crate::config::TextConfig;
 use crate::counter;
@@ -57,6 +58,8 @@ pub struct Sample<'a> {
     pub refinement: Refinement,
     /// One cache a layer, from the first layer of the decoder on.
     pub caches: Option<&'a mut [LayerCache]>,
+    /// Where the attention weights of the layer that ran last are left, if somebody looks.
+    pub seen: Option<&'a mut Seen>,
 }
 
 /// Is told of the streams of all samples after each layer; an error stops the pass.
@@ -70,7 +73,8 @@ impl Sample<'_> {
             Refinement::Discard => streams.visual.clone(),
         };
         let cache = self.caches.as_deref_mut().map(|caches| &mut caches[layer]);
-        (kept, Visit { mode: self.schedule.modes()[layer], streams, at: self.at, cache })
+        let (mode, seen) = (self.schedule.modes()[layer], self.seen.as_deref_mut());
+        (kept, Visit { mode, streams, at: self.at, cache, seen })
     }
 }
 
@@ -130,7 +134,7 @@ impl Decoder {
         observe: Observer<'_>,
     ) -> Result<Streams, ModelError> {
         let &Pass { ref layers, schedule, at, refinement } = pass;
-        let mut sample = [Sample { schedule, at, refinement, caches }];
+        let mut sample = [Sample { schedule, at, refinement, caches, seen: None }];
         let observe = &mut |layer, streams: &[Streams]| {
             streams.iter().try_for_each(|streams| observe(layer, streams))
         };

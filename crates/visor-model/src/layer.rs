@@ -1,6 +1,6 @@
 //! A decoder layer and its three modes.
 
-use crate::attention::{Attending, Heads, SelfAttention};
+use crate::attention::{Attending, Heads, Seen, SelfAttention};
 use crate::cache::LayerCache;
 use crate::cross::{CrossAttention, Reading, VisualKeys};
 use crate::error::ModelError;
@@ -34,6 +34,8 @@ pub struct Visit<'a> {
     pub at: &'a Placement,
     /// What it has cached in this layer.
     pub cache: Option<&'a mut LayerCache>,
+    /// Where its attention weights are left, if somebody looks.
+    pub seen: Option<&'a mut Seen>,
 }
 
 impl Visit<'_> {
@@ -154,7 +156,7 @@ impl DecoderLayer {
     pub fn forward(&self, mut samples: Vec<Visit<'_>>) -> Result<Vec<Streams>, ModelError> {
         let mut reads = self.reads(&mut samples).into_iter();
         let (mut rows, mut attending, mut resting) = (Vec::new(), Vec::new(), Vec::new());
-        for Visit { mode, streams: Streams { text, visual }, at, cache } in samples {
+        for Visit { mode, streams: Streams { text, visual }, at, cache, seen } in samples {
             let (x, at, visual) = match mode {
                 LayerMode::TextOnly => {
                     (text, &at.text, Resting { beside: visual, n_joined: 0 }) // T
@@ -169,7 +171,8 @@ impl DecoderLayer {
                 }
             };
             rows.push(x);
-            attending.push(Attending { at, cache: cache.map(LayerCache::own_mut) });
+            let (cache, seen) = (cache.map(LayerCache::own_mut), seen.map(|seen| &mut seen.own));
+            attending.push(Attending { at, cache, seen });
             resting.push(visual);
         }
         let lengths = lengths(&rows, 1);
@@ -193,9 +196,11 @@ impl DecoderLayer {
                 Some(keys) => keys.clone(),
                 None => sample.keep(new.next().expect("made for every sample without")),
             };
-            let text = sample.streams.text.clone();
-            let Sight { bias, mask, .. } = &sample.at.cross;
-            Reading { text, keys, bias: bias.as_ref(), mask: mask.as_ref() }
+            let Visit { streams, at, seen, .. } = &mut **sample;
+            let Sight { bias, mask, .. } = &at.cross;
+            let seen = seen.as_deref_mut().map(|seen| &mut seen.cross);
+            let (bias, mask) = (bias.as_ref(), mask.as_ref());
+            Reading { text: streams.text.clone(), keys, bias, mask, seen }
         });
         cross.read(reading.collect())
     }
@@ -258,7 +263,8 @@ mod tests {
                 let text = random("text", n_text, &device);
                 let visual = Some(random("visual", n_visual, &device));
                 let streams = Streams { text, visual };
-                let streams = layer.forward(vec![Visit { mode, streams, at, cache: None }]);
+                let streams =
+                    layer.forward(vec![Visit { mode, streams, at, cache: None, seen: None }]);
                 streams.expect("no cache, no error").remove(0).text.into_data()
             };
             let tolerance = burn::tensor::Tolerance::<f32>::absolute(1e-5);

@@ -33,7 +33,8 @@ pub mod weights;
 pub use config::{ConfigError, ModelConfig};
 pub use error::ModelError;
 pub use model::{
-    AtDecision, Blueprint, Decoding, EncodedPictures, LoadReport, VisorModel, parameters,
+    AtDecision, Blueprint, Decoding, Dropped, EncodedPictures, LayerView, LoadReport, Observed,
+    VisorModel, Watch, Way, Witness, parameters,
 };
 pub use network::{Extension, Head, Network};
 pub use placement::{Placement, TextToken, TokenMap, VisualToken};

@@ -4,12 +4,14 @@ mod begin;
 mod blueprint;
 mod choose;
 mod end_tokens;
+mod observed;
 mod pass;
 mod prompt;
 mod stages;
 mod states;
 
 pub use blueprint::{Blueprint, parameters};
+pub use observed::{Dropped, LayerView, Observed, Watch, Way, Witness};
 pub use states::{AtDecision, Decoding, EncodedPictures};
 
 use crate::attention::Heads;

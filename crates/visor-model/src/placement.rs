@@ -220,6 +220,21 @@ impl Placement {
         self
     }
 
+    /// The same with the pictures' `n_visual` tokens hidden from the text where both run together:
+    /// the pictures go on through the layer, unseen.
+    #[must_use]
+    pub fn with_picture_hidden(mut self, n_visual: usize) -> Self {
+        self.joint.bias = self.joint.bias.take().map(|bias| {
+            let [b, _, rows, _] = bias.dims();
+            if n_visual == 0 {
+                return bias;
+            }
+            let hidden = Tensor::full([b, 1, rows - n_visual, n_visual], BLOCKED, &bias.device());
+            bias.slice_assign([0..b, 0..1, n_visual..rows, 0..n_visual], hidden)
+        });
+        self
+    }
+
     /// For one decode step of a sample at each of `positions`, which may read everything that the
     /// sample has cached.
     pub fn steps(positions: &[usize], rotary: RotaryConfig, device: &Device) -> Vec<Self> {

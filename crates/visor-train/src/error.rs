@@ -111,6 +111,9 @@ pub enum TrainError {
         /// Questions done.
         done: usize,
     },
+    /// An analysis that was called off; nothing of it is kept.
+    #[error("stopped; nothing was written")]
+    AnalysisStopped,
     /// A policy that cannot choose.
     #[error("{because}")]
     Choice {

@@ -4,6 +4,7 @@
 //! curriculum and with dense grounding supervision that the generator makes possible: labels of
 //! single patches. The latter two are this project's, not the papers'.
 
+pub mod analysis;
 pub mod batch;
 pub mod data;
 mod error;

@@ -17,7 +17,7 @@ pub(super) fn section(record: &CompareRecord) -> String {
 
 fn conventions(record: &CompareRecord) -> Vec<(&'static str, String)> {
     let full = &record.full;
-    let scope = record.cost_scope.word().replace('_', " ");
+    let scope = record.cost_scope.title();
     let mut texts = vec![
         (
             "FLOPs",

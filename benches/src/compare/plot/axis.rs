@@ -5,7 +5,7 @@ use super::theme::{AXIS, FAINT_INK, GRID, INK};
 
 /// One direction of a chart.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Axis {
+pub(crate) struct Axis {
     low: f64,
     high: f64,
     logarithmic: bool,
@@ -16,17 +16,17 @@ pub(super) struct Axis {
 
 impl Axis {
     /// Even steps from `low` to `high`.
-    pub(super) fn linear((low, high): (f64, f64), ends: (f64, f64), ticks: Vec<f64>) -> Self {
+    pub(crate) fn linear((low, high): (f64, f64), ends: (f64, f64), ticks: Vec<f64>) -> Self {
         Self { low, high, logarithmic: false, ends, ticks }
     }
 
     /// Even ratios from `low` to `high`, both above 0.
-    pub(super) fn logarithmic((low, high): (f64, f64), ends: (f64, f64)) -> Self {
+    pub(crate) fn logarithmic((low, high): (f64, f64), ends: (f64, f64)) -> Self {
         Self { low, high, logarithmic: true, ends, ticks: ratio_ticks(low, high) }
     }
 
     /// Where a value is drawn.
-    pub(super) fn place(&self, value: f64) -> f64 {
+    pub(crate) fn place(&self, value: f64) -> f64 {
         let part = if self.logarithmic {
             (value / self.low).ln() / (self.high / self.low).ln()
         } else {
@@ -37,7 +37,7 @@ impl Axis {
 }
 
 /// Multiples of a round step within a range, about `count` of them.
-pub(super) fn even_ticks(low: f64, high: f64, count: f64) -> Vec<f64> {
+pub(crate) fn even_ticks(low: f64, high: f64, count: f64) -> Vec<f64> {
     let rough = (high - low) / count;
     let magnitude = 10_f64.powf(rough.log10().floor());
     let steps = [1.0, 2.0, 2.5, 5.0, 10.0].map(|step| step * magnitude);
@@ -70,13 +70,13 @@ fn ratio_ticks(low: f64, high: f64) -> Vec<f64> {
 }
 
 /// A tick's value in as few digits as it has.
-pub(super) fn tick_label(value: f64) -> String {
+pub(crate) fn tick_label(value: f64) -> String {
     let label = format!("{value:.4}");
     label.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// Grid, ticks and titles of a chart.
-pub(super) fn frame(scene: &mut Scene, x: &Axis, y: &Axis, x_title: &str, y_title: &str) {
+pub(crate) fn frame(scene: &mut Scene, x: &Axis, y: &Axis, x_title: &str, y_title: &str) {
     const TICK: f64 = 12.0;
     let ((left, right), (bottom, top)) = (x.ends, y.ends);
     for value in &y.ticks {

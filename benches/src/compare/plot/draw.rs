@@ -25,13 +25,13 @@ const SIZE: f64 = 1.24;
 const TOP: f64 = 0.76;
 
 /// With its fonts, so that it looks the same wherever it is shown by itself.
-pub(super) fn svg(scene: &Scene) -> Result<String, PlotError> {
+pub(crate) fn svg(scene: &Scene) -> Result<String, PlotError> {
     let style = format!(">\n<style>\n{}</style>\n", faces());
     Ok(inline_svg(scene)?.replacen(">\n", &style, 1))
 }
 
 /// For a page that has the fonts.
-pub(super) fn inline_svg(scene: &Scene) -> Result<String, PlotError> {
+pub(crate) fn inline_svg(scene: &Scene) -> Result<String, PlotError> {
     let mut text = String::new();
     let (width, height) = size(scene);
     {
@@ -50,7 +50,7 @@ pub(super) fn inline_svg(scene: &Scene) -> Result<String, PlotError> {
     Ok(text.replacen(&fine, &shown, 1))
 }
 
-pub(super) fn png(scene: &Scene) -> Result<Vec<u8>, PlotError> {
+pub(crate) fn png(scene: &Scene) -> Result<Vec<u8>, PlotError> {
     let fonts = Fonts::new()?;
     let (width, height) = size(scene);
     let mut pixels = RgbImage::new(width, height);

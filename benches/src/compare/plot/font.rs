@@ -9,7 +9,7 @@ static REGULAR: &[u8] = include_bytes!("../../../assets/visor-plot-sans-regular.
 static BOLD: &[u8] = include_bytes!("../../../assets/visor-plot-sans-bold.ttf");
 
 /// Names for viewers: all but the last have the same widths.
-pub(super) const FAMILY: &str =
+pub(crate) const FAMILY: &str =
     "Visor Plot Sans, Arial, Helvetica, Liberation Sans, Arimo, sans-serif";
 
 /// Rules of CSS that bring the fonts along, so that names stand where they were placed.
@@ -25,25 +25,25 @@ pub(crate) fn faces() -> String {
 }
 
 /// Both weights.
-pub(super) struct Fonts {
+pub(crate) struct Fonts {
     regular: FontRef<'static>,
     bold: FontRef<'static>,
 }
 
 impl Fonts {
-    pub(super) fn new() -> Result<Self, PlotError> {
+    pub(crate) fn new() -> Result<Self, PlotError> {
         let font = |bytes| FontRef::try_from_slice(bytes).map_err(|_| PlotError::Font);
         Ok(Self { regular: font(REGULAR)?, bold: font(BOLD)? })
     }
 
     /// Width of a text whose em has `size` units.
-    pub(super) fn width(&self, text: &str, size: f64, bold: bool) -> f64 {
+    pub(crate) fn width(&self, text: &str, size: f64, bold: bool) -> f64 {
         self.laid_out(text, size, bold).1
     }
 
     /// Every pixel that a text covers: its place from the start of the baseline, down and to the
     /// right, and how much of it is covered.
-    pub(super) fn pixels(
+    pub(crate) fn pixels(
         &self,
         text: &str,
         size: f64,

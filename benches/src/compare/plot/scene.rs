@@ -4,18 +4,18 @@ use super::theme::{Color, PAGE};
 
 /// A place.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Point {
-    pub(super) x: f64,
-    pub(super) y: f64,
+pub(crate) struct Point {
+    pub(crate) x: f64,
+    pub(crate) y: f64,
 }
 
-pub(super) fn at(x: f64, y: f64) -> Point {
+pub(crate) fn at(x: f64, y: f64) -> Point {
     Point { x, y }
 }
 
 /// What of a text stands at its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Anchor {
+pub(crate) enum Anchor {
     Start,
     Middle,
     End,
@@ -23,37 +23,37 @@ pub(super) enum Anchor {
 
 /// How a text is set.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Style {
+pub(crate) struct Style {
     /// Height of an em.
-    pub(super) size: f64,
-    pub(super) color: Color,
-    pub(super) anchor: Anchor,
-    pub(super) bold: bool,
+    pub(crate) size: f64,
+    pub(crate) color: Color,
+    pub(crate) anchor: Anchor,
+    pub(crate) bold: bool,
     /// A quarter turn to the left: it is read from below.
-    pub(super) upright: bool,
+    pub(crate) upright: bool,
 }
 
 impl Style {
-    pub(super) fn new(size: f64, color: Color) -> Self {
+    pub(crate) fn new(size: f64, color: Color) -> Self {
         Self { size, color, anchor: Anchor::Start, bold: false, upright: false }
     }
 
-    pub(super) fn anchor(self, anchor: Anchor) -> Self {
+    pub(crate) fn anchor(self, anchor: Anchor) -> Self {
         Self { anchor, ..self }
     }
 
-    pub(super) fn bold(self) -> Self {
+    pub(crate) fn bold(self) -> Self {
         Self { bold: true, ..self }
     }
 
-    pub(super) fn upright(self) -> Self {
+    pub(crate) fn upright(self) -> Self {
         Self { upright: true, ..self }
     }
 }
 
 /// Something drawn.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Shape {
+pub(crate) enum Shape {
     /// A line along points.
     Line { points: Vec<Point>, width: f64, color: Color },
     /// A filled polygon.
@@ -66,27 +66,27 @@ pub(super) enum Shape {
 
 /// A figure.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Scene {
-    pub(super) width: f64,
-    pub(super) height: f64,
+pub(crate) struct Scene {
+    pub(crate) width: f64,
+    pub(crate) height: f64,
     /// In the order in which they are drawn.
-    pub(super) shapes: Vec<Shape>,
+    pub(crate) shapes: Vec<Shape>,
 }
 
 impl Scene {
     /// An empty page, of whole units.
-    pub(super) fn new(width: f64, height: f64) -> Self {
+    pub(crate) fn new(width: f64, height: f64) -> Self {
         let (width, height) = (width.ceil(), height.ceil());
         let mut scene = Self { width, height, shapes: Vec::new() };
         scene.rectangle(at(0.0, 0.0), at(width, height), PAGE);
         scene
     }
 
-    pub(super) fn line(&mut self, points: Vec<Point>, width: f64, color: Color) {
+    pub(crate) fn line(&mut self, points: Vec<Point>, width: f64, color: Color) {
         self.shapes.push(Shape::Line { points, width, color });
     }
 
-    pub(super) fn dashed(&mut self, points: &[Point], width: f64, color: Color, dash: f64) {
+    pub(crate) fn dashed(&mut self, points: &[Point], width: f64, color: Color, dash: f64) {
         let (mut drawn, mut left) = (true, dash);
         for pair in points.windows(2) {
             let (from, to) = (pair[0], pair[1]);
@@ -110,23 +110,23 @@ impl Scene {
         }
     }
 
-    pub(super) fn polygon(&mut self, points: Vec<Point>, color: Color) {
+    pub(crate) fn polygon(&mut self, points: Vec<Point>, color: Color) {
         self.shapes.push(Shape::Polygon { points, color });
     }
 
-    pub(super) fn rectangle(&mut self, corner: Point, opposite: Point, color: Color) {
+    pub(crate) fn rectangle(&mut self, corner: Point, opposite: Point, color: Color) {
         let (x0, y0, x1, y1) = (corner.x, corner.y, opposite.x, opposite.y);
         self.polygon(vec![at(x0, y0), at(x1, y0), at(x1, y1), at(x0, y1)], color);
     }
 
-    pub(super) fn disc(&mut self, center: Point, radius: f64, color: Color) {
+    pub(crate) fn disc(&mut self, center: Point, radius: f64, color: Color) {
         self.shapes.push(Shape::Disc { center, radius, color });
     }
 
-    pub(super) fn text(&mut self, at: Point, text: impl Into<String>, style: Style) {
+    pub(crate) fn text(&mut self, at: Point, text: impl Into<String>, style: Style) {
         self.shapes.push(Shape::Text { at, text: text.into(), style });
     }
 }
 
 /// How far below the middle of capital letters and digits the baseline is, in ems.
-pub(super) const MIDDLE: f64 = 0.36;
+pub(crate) const MIDDLE: f64 = 0.36;

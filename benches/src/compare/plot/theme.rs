@@ -6,13 +6,13 @@ use crate::compare::observation::Group;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Color(pub(crate) u8, pub(crate) u8, pub(crate) u8);
 
-pub(super) const PAGE: Color = Color(0xFF, 0xFF, 0xFF);
-pub(super) const INK: Color = Color(0x1F, 0x23, 0x28);
-pub(super) const FAINT_INK: Color = Color(0x59, 0x63, 0x6E);
-pub(super) const GRID: Color = Color(0xE6, 0xE9, 0xED);
-pub(super) const AXIS: Color = Color(0x8C, 0x95, 0x9F);
+pub(crate) const PAGE: Color = Color(0xFF, 0xFF, 0xFF);
+pub(crate) const INK: Color = Color(0x1F, 0x23, 0x28);
+pub(crate) const FAINT_INK: Color = Color(0x59, 0x63, 0x6E);
+pub(crate) const GRID: Color = Color(0xE6, 0xE9, 0xED);
+pub(crate) const AXIS: Color = Color(0x8C, 0x95, 0x9F);
 /// The front and the best mixtures.
-pub(super) const FRONT: Color = Color(0xB4, 0xBB, 0xC4);
+pub(crate) const FRONT: Color = Color(0xB4, 0xBB, 0xC4);
 
 const BLUE: Color = Color(0x00, 0x66, 0xB3);
 const ORANGE: Color = Color(0xD0, 0x4A, 0x02);
@@ -43,7 +43,7 @@ impl Color {
     }
 
     /// Part of the way to another colour, from 0 to 1.
-    pub(super) fn towards(self, other: Self, part: f64) -> Self {
+    pub(crate) fn towards(self, other: Self, part: f64) -> Self {
         let mix =
             |a: u8, b: u8| (f64::from(a) + (f64::from(b) - f64::from(a)) * part).round() as u8;
         Self(mix(self.0, other.0), mix(self.1, other.1), mix(self.2, other.2))
@@ -51,14 +51,14 @@ impl Color {
 
     /// Black or white, whichever is better read on it. Not quite either, so that a dark page
     /// leaves them as they are.
-    pub(super) fn ink_on(self) -> Self {
+    pub(crate) fn ink_on(self) -> Self {
         let Self(red, green, blue) = self;
         let light = 0.299 * f64::from(red) + 0.587 * f64::from(green) + 0.114 * f64::from(blue);
         if light > 140.0 { Self(0x0A, 0x0C, 0x0E) } else { Self(0xFC, 0xFD, 0xFE) }
     }
 }
 
-pub(super) fn of_group(group: Group) -> Color {
+pub(crate) fn of_group(group: Group) -> Color {
     match group {
         Group::Rung => BLUE,
         Group::Auto => ORANGE,
@@ -69,7 +69,7 @@ pub(super) fn of_group(group: Group) -> Color {
 }
 
 /// The colour of a place between the first and the last of an order, from 0 to 1.
-pub(super) fn sequential(part: f64) -> Color {
+pub(crate) fn sequential(part: f64) -> Color {
     const STOPS: [Color; 4] = [
         Color(0xE3, 0xEE, 0xF9),
         Color(0x8F, 0xC1, 0xE3),

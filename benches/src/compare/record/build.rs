@@ -87,7 +87,7 @@ impl CompareRecord {
             ladder,
             rows,
         };
-        rounding::rounded(&record)
+        Ok(rounding::rounded(&record)?)
     }
 }
 

@@ -1,13 +1,14 @@
 //! Floats with six significant digits: more says nothing and differs between machines.
 
-use super::{CompareRecord, RecordError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Number, Value};
 
 /// The record with all floats rounded.
-pub(super) fn rounded(record: &CompareRecord) -> Result<CompareRecord, RecordError> {
+pub(crate) fn rounded<R: Serialize + DeserializeOwned>(record: &R) -> Result<R, serde_json::Error> {
     let mut value = serde_json::to_value(record)?;
     round(&mut value);
-    Ok(serde_json::from_value(value)?)
+    serde_json::from_value(value)
 }
 
 fn round(value: &mut Value) {

@@ -3,6 +3,7 @@
 use super::format;
 use super::tables::{Table, tables};
 use crate::compare::record::CompareRecord;
+use std::collections::BTreeMap;
 
 /// The record as Markdown: what was compared, then all tables, costs end to end first.
 pub fn markdown(record: &CompareRecord) -> String {
@@ -49,8 +50,19 @@ pub(crate) fn facts(record: &CompareRecord) -> Vec<(String, String)> {
     if let Some(policy) = &record.policy {
         facts.insert(1, ("policy".to_owned(), named(&policy.name, &policy.sha256)));
     }
-    facts.extend(record.settings.iter().map(|(name, value)| (name.clone(), value.clone())));
+    facts.extend(settings(&record.settings));
     facts
+}
+
+/// Settings for people: without those that stand among the facts, and with a word where a list is
+/// empty.
+pub(crate) fn settings(all: &BTreeMap<String, String>) -> Vec<(String, String)> {
+    let shown = all.iter().filter(|(name, _)| !name.starts_with("model"));
+    let text = |value: &String| match value.is_empty() {
+        true => format::NONE.to_owned(),
+        false => value.replace(',', ", "),
+    };
+    shown.map(|(name, value)| (name.clone(), text(value))).collect()
 }
 
 /// A table whose columns are aligned, without its title and note.

@@ -67,8 +67,8 @@ fn accuracy_and_cost(record: &CompareRecord) -> Table {
     let mut header = words(["budget", "kind", "accuracy %"]);
     header.push(format!("vs {}, points", record.full));
     header.extend(words(["easy mean %", "hard mean %"]));
-    for scope in ["end to end", "LM prefill", "vision-side LM", "decode step"] {
-        header.push(format!("{scope}, {}{saving}", unit.name));
+    for scope in Scope::ALL {
+        header.push(format!("{}, {}{saving}", scope.title(), unit.name));
     }
     header.extend(words(["SA layers", "dominated by"]));
     let cost = |row: &RowRecord, scope| {
@@ -214,7 +214,7 @@ fn comparisons(record: &CompareRecord) -> Table {
         title: "Paired comparisons".to_owned(),
         note: format!(
             "On the same questions; costs are those of {}, equal within 1 %. No correction for the number of comparisons.",
-            record.cost_scope.word().replace('_', " ")
+            record.cost_scope.title()
         ),
         header: words(header),
         words: 3,

@@ -1,5 +1,6 @@
 //! `visor bench compare`: accuracy and cost, one row a budget.
 
+use crate::bench::bar::Bar;
 use crate::ending::Usage;
 use crate::files;
 use crate::interrupt::{self, Interrupt};
@@ -8,7 +9,6 @@ use crate::output;
 use crate::threads::Threads;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use visor::{DeviceRequest, LoadOptions, Model, PolicyRef, Thrift};
@@ -197,9 +197,12 @@ impl Compare {
         let thrifts = match model.policy() {
             Some(policy) if all || asks_auto => {
                 let own = [None].into_iter();
-                let others = self.thrifts.iter().copied().map(Some);
                 match policy.default_thrift {
-                    Some(_) => own.chain(others).collect(),
+                    // Its own thrift by number would be the same row twice.
+                    Some(known) => {
+                        let others = self.thrifts.iter().copied().filter(|&thrift| thrift != known);
+                        own.chain(others.map(Some)).collect()
+                    }
                     // It does not weigh cost: there is one way to ask it.
                     None => own.collect(),
                 }
@@ -282,26 +285,4 @@ fn write(folder: &Path, record: &CompareRecord) -> Result<()> {
     files::write(&folder.join(REPORT), report(record)?.as_bytes())?;
     output::note(&format!("record, plots and `{REPORT}`: `{}`", folder.display()));
     Ok(())
-}
-
-/// A bar on a terminal.
-struct Bar(ProgressBar);
-
-impl Bar {
-    fn new() -> Self {
-        let template = "{msg} {bar:30} {pos} of {len}, {eta} left";
-        let style =
-            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        Self(ProgressBar::new(1).with_style(style))
-    }
-
-    fn tell(&self, what: &str, done: usize, all: usize) {
-        self.0.set_message(what.to_owned());
-        self.0.set_length(all as u64);
-        self.0.set_position(done as u64);
-    }
-
-    fn end(&self) {
-        self.0.finish_and_clear();
-    }
 }

@@ -6,6 +6,7 @@ use crate::common::visor;
 fn help_says_what_there_is() {
     for (name, args) in [
         ("visor", vec!["--help"]),
+        ("analyze", vec!["analyze", "--help"]),
         ("ask", vec!["ask", "--help"]),
         ("inspect", vec!["inspect", "--help"]),
         ("models", vec!["models", "--help"]),

@@ -58,7 +58,7 @@ impl VisorModel {
 
     /// The visual stream of a prompt, `[1, V, E]`, with the conditional position of every picture
     /// where the start has one.
-    fn visual(
+    pub(super) fn visual(
         &self,
         spans: &[ImageSpan],
         pieces: &[&EncodedPictures],
@@ -111,7 +111,7 @@ impl VisorModel {
         Ok(Tensor::cat(vec![text, Tensor::from_data(data, &self.device)], 1))
     }
 
-    fn placement(&self, map: TokenMap) -> Placement {
+    pub(super) fn placement(&self, map: TokenMap) -> Placement {
         Placement::prefill(&[map], self.rotary, self.image_mask, None, &self.device)
     }
 

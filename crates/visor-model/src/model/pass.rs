@@ -64,7 +64,7 @@ impl VisorModel {
         let cancels: Vec<&Cancel> = part.iter().map(|sample| sample.cancel).collect();
         let sample = |Pending { streams, schedule, at, caches, .. }| {
             let refinement = Refinement::Apply;
-            (streams, Sample { schedule, at, refinement, caches: Some(caches) })
+            (streams, Sample { schedule, at, refinement, caches: Some(caches), seen: None })
         };
         let (streams, mut samples): (Vec<Streams>, Vec<Sample<'_>>) =
             part.into_iter().map(sample).unzip();

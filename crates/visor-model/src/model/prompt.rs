@@ -17,7 +17,7 @@ pub(crate) fn with_routing_token(map: &TokenMap, prompt: &EncodedPrompt) -> Toke
     map
 }
 
-fn at(position: usize) -> TextToken {
+pub(super) fn at(position: usize) -> TextToken {
     TextToken { position, segment: 0 }
 }
 

@@ -97,7 +97,8 @@ fn cross_attention_equals_its_equation() {
     assert_eq!(keys.iter().map(VisualKeys::n_visual).collect::<Vec<_>>(), [n_visual, 0]);
     let read = |cross: &CrossAttention, keys: &VisualKeys| {
         let (text, keys) = (tensor(&text, n_text), keys.clone());
-        values(cross.read(vec![Reading { text, keys, bias: None, mask: None }]).remove(0))
+        let reading = Reading { text, keys, bias: None, mask: None, seen: None };
+        values(cross.read(vec![reading]).remove(0))
     };
     let got = read(&cross, &keys[0]);
 
