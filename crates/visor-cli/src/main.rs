@@ -17,6 +17,7 @@ mod table;
 mod tasks;
 mod threads;
 mod train;
+mod verify;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -33,6 +34,7 @@ struct Visor {
 enum Command {
     Ask(Box<ask::Ask>),
     Inspect(inspect::Inspect),
+    Verify(verify::Verify),
     #[command(subcommand)]
     Bench(bench::Bench),
     #[command(subcommand)]
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
     ending::of_command(match &visor.command {
         Command::Ask(ask) => ask.run(),
         Command::Inspect(inspect) => inspect.run(),
+        Command::Verify(verify) => verify.run(),
         Command::Bench(bench) => bench.run(),
         Command::Train(train) => train.run(),
         Command::Tasks(tasks) => tasks.run(),

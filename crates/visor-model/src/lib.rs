@@ -15,6 +15,7 @@ pub mod counter;
 pub mod cross;
 pub mod decoder;
 mod error;
+mod feature_map;
 pub mod init;
 pub mod keys;
 pub mod layer;
@@ -32,7 +33,8 @@ pub mod weights;
 pub use config::{ConfigError, ModelConfig};
 pub use error::ModelError;
 pub use model::{
-    AtDecision, Blueprint, Decoding, EncodedPictures, LoadReport, VisorModel, parameters,
+    Activation, AtDecision, Blueprint, Decoding, EncodedPictures, LoadReport, VisorModel,
+    parameters,
 };
 pub use network::{Extension, Head, Network};
 pub use placement::{Placement, TextToken, TokenMap, VisualToken};
