@@ -59,19 +59,19 @@ SMALL_VISION = dict(hidden_size=24, intermediate_size=40, num_hidden_layers=2, n
 SPLIT = [("split", ["photo"], {}, "full"), ("whole", ["photo"], {"do_image_splitting": False}, "full"),
          ("tall", ["tall"], {}, "brief"), ("dot", ["dot"], {}, "brief"),
          ("two", ["wide", "gray"], {}, "brief"), ("text", [], {}, "brief")]
-ANYRES = [("alone", ["photo"], {}, "full"), ("shrunk", ["square"], {}, "full"),
+ANYRES = [("alone", ["photo"], {}, "full"), ("shrunk", ["square"], {}, "brief"),
           ("tall", ["tall"], {}, "brief"), ("dot", ["dot"], {}, "brief"),
           ("two", ["photo", "wide"], {}, "brief"), ("text", [], {}, "brief")]
 CHECKPOINTS = {
     "idefics3": dict(kind="Idefics3", side=32, patch=8, scale=2, layout="hub", dtype="bfloat16",
                      cases=SPLIT),
-    # 19 patches a side: one of the sizes at which a patch falls into its neighbour's bucket.
-    "smolvlm": dict(kind="SmolVLM", side=38, patch=2, scale=19, layout="v5", dtype="float32",
+    # 25 patches a side: one of the sizes at which patches fall into their neighbours' buckets.
+    "smolvlm": dict(kind="SmolVLM", side=50, patch=2, scale=5, layout="v5", dtype="float32",
                     shard="40KB", cases=[SPLIT[1], SPLIT[4]]),
     "llava-onevision": dict(kind="LlavaOnevision", side=26, patch=6, layout="hub", dtype="float16",
                             cases=ANYRES),
     "llava-onevision-v5": dict(kind="LlavaOnevision", side=26, patch=6, layout="v5",
-                               dtype="float32", cases=[ANYRES[1], ANYRES[4]]),
+                               dtype="float32", cases=[(*ANYRES[1][:3], "full"), ANYRES[4]]),
 }
 SIZES = {"photo": ("RGB", 83, 60), "square": ("RGB", 97, 101), "tall": ("RGB", 9, 120),
          "wide": ("RGBA", 140, 21), "gray": ("L", 31, 47), "dot": ("RGB", 1, 1)}
@@ -95,7 +95,7 @@ def picture(name):
     rgb = np.clip(np.stack(planes, -1), 0, 255).astype(np.uint8)
     if mode == "RGBA":
         slope = np.broadcast_to((x * 255 // max(width - 1, 1)).astype(np.uint8)[..., None], (height, width, 1))
-        return Image.fromarray(np.concatenate([rgb, slope], -1), "RGBA")
+        return Image.fromarray(np.concatenate([rgb, slope], -1))
     return Image.fromarray(rgb).convert(mode)
 
 
