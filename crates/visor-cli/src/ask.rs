@@ -21,6 +21,7 @@ use generation::GenerationArgs;
 use policy::PolicyArgs;
 pub(crate) use policy::thrift;
 use std::io::{IsTerminal, stdout};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use visor::{
     Answer, BudgetRequest, Cancel, DeviceRequest, Dtype, Event, Flops, LoadOptions, Model, Patches,
@@ -51,6 +52,11 @@ pub(crate) struct Ask {
     #[arg(long, value_name = "X", value_parser = ceiling)]
     max_gflops: Option<Flops>,
 
+    /// Most tiles that a picture is cut into, where the model cuts pictures; 1 is not at all
+    /// [default: as many as the checkpoint makes]
+    #[arg(long, value_name = "N")]
+    max_tiles: Option<NonZeroUsize>,
+
     #[command(flatten)]
     policy: PolicyArgs,
 
@@ -77,7 +83,7 @@ pub(crate) struct Ask {
     #[command(flatten)]
     threads: Threads,
 
-    /// A JSON file with the question as a chat message, in place of PROMPT and --image
+    /// A JSON file with a conversation as chat messages, in place of PROMPT and --image
     #[arg(long, value_name = "FILE", conflicts_with_all = ["prompt", "raw_prompt"])]
     messages: Option<PathBuf>,
 
@@ -107,6 +113,9 @@ impl Ask {
         }
         if let Some(ceiling) = self.max_gflops {
             question = question.ceiling(ceiling);
+        }
+        if let Some(max_tiles) = self.max_tiles {
+            question = question.max_tiles(max_tiles);
         }
         if let Some(thrift) = self.policy.thrift() {
             question = question.thrift(thrift);

@@ -92,8 +92,8 @@ impl Seen<'_> {
     }
 
     fn visual_tokens(&self) -> usize {
-        let tokens = self.info.card().tile_tokens;
-        tokens.rows * tokens.cols
+        let (_, tokens) = self.info.visual(&[self.picture]);
+        tokens
     }
 
     fn text(&self) -> String {
@@ -113,7 +113,12 @@ impl Seen<'_> {
             ("policy", self.policy.map_or_else(|| "none".to_owned(), SeenPolicy::text)),
             ("context", format!("{} tokens", card.context)),
         ];
-        let facts = facts.map(|(name, fact)| format!("{name:<15}  {fact}\n")).concat();
+        let unknown = self.info.unknown_fields();
+        let unknown = (!unknown.is_empty()).then(|| ("not understood", unknown.join(", ")));
+        let facts: Vec<(&str, String)> = facts.into_iter().chain(unknown).collect();
+        let facts: Vec<String> =
+            facts.into_iter().map(|(name, fact)| format!("{name:<15}  {fact}\n")).collect();
+        let facts = facts.concat();
         let (PictureSize { width, height }, visual) = (self.picture, self.visual_tokens());
         let (text, table) = (self.text_tokens, self.table());
         format!(

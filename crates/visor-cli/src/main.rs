@@ -18,6 +18,7 @@ mod table;
 mod tasks;
 mod threads;
 mod train;
+mod verify;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -35,6 +36,7 @@ enum Command {
     Ask(Box<ask::Ask>),
     Inspect(inspect::Inspect),
     Analyze(Box<analyze::Analyze>),
+    Verify(verify::Verify),
     #[command(subcommand)]
     Bench(bench::Bench),
     #[command(subcommand)]
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         Command::Ask(ask) => ask.run(),
         Command::Inspect(inspect) => inspect.run(),
         Command::Analyze(analyze) => analyze.run(),
+        Command::Verify(verify) => verify.run(),
         Command::Bench(bench) => bench.run(),
         Command::Train(train) => train.run(),
         Command::Tasks(tasks) => tasks.run(),

@@ -6,7 +6,7 @@
 mod wire;
 
 use crate::attention::Heads;
-use crate::keys::KeyMap;
+use crate::keys::{self, KeyMap};
 use crate::linear::Bias;
 use crate::rotary::RotaryConfig;
 use thiserror::Error;
@@ -76,6 +76,10 @@ pub enum ConfigError {
 pub enum Family {
     /// LLaVA: one tile a picture, no new-line tokens.
     Llava,
+    /// LLaVA-OneVision: a resolution that fits the picture, new-line tokens behind its rows.
+    LlavaOnevision,
+    /// Idefics3, SmolVLM and SmolVLM2: tiles with places of their own.
+    Idefics3,
 }
 
 impl Family {
@@ -83,8 +87,44 @@ impl Family {
     pub fn key_map(self) -> KeyMap {
         match self {
             Self::Llava => KeyMap::LLAVA,
+            Self::LlavaOnevision => KeyMap::LLAVA_ONEVISION,
+            Self::Idefics3 => KeyMap::IDEFICS3,
         }
     }
+
+    /// Tensors that its checkpoints hold and its network does not use, and why.
+    pub fn ignored(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Llava | Self::Idefics3 => &[],
+            Self::LlavaOnevision => keys::UNUSED_OF_LLAVA_ONEVISION,
+        }
+    }
+}
+
+/// How pictures become tiles, as far as the network must know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tiling {
+    /// One tile.
+    Whole,
+    /// A grid and the whole, each tile by itself.
+    Split,
+    /// A grid and the whole; the grid is put together again.
+    AnyRes {
+        /// Height and width of the resolutions that pictures are fitted to, in pixels.
+        resolutions: Vec<[u32; 2]>,
+        /// Grids with more tokens than this many tiles have are shrunk.
+        max_tiles: usize,
+    },
+}
+
+/// Which learned position a patch gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PatchPositions {
+    /// That of its place.
+    InOrder,
+    /// That of the bucket which its place falls into, counted in single precision: not always its
+    /// own (Idefics3).
+    Bucketed,
 }
 
 /// Sizes of the vision encoder.
@@ -106,6 +146,8 @@ pub struct VisionConfig {
     pub layer_norm_eps: f64,
     /// Whether a norm follows the last layer.
     pub post_norm: bool,
+    /// Which learned position a patch gets.
+    pub positions: PatchPositions,
 }
 
 impl VisionConfig {
@@ -186,6 +228,8 @@ pub struct ModelConfig {
     pub vision: VisionConfig,
     /// The connector.
     pub connector: ConnectorConfig,
+    /// How pictures become tiles.
+    pub tiling: Tiling,
     /// The decoder.
     pub text: TextConfig,
     /// The id that marks a picture in a prompt.
@@ -200,6 +244,15 @@ impl ModelConfig {
     /// # Errors
     /// See [`ConfigError`].
     pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
+        Self::parse_reporting(json).map(|(config, _)| config)
+    }
+
+    /// Parses a `config.json`, and names the fields of it that nothing here knows: they may ask for
+    /// what is not done.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn parse_reporting(json: &[u8]) -> Result<(Self, Vec<String>), ConfigError> {
         wire::parse(json)
     }
 

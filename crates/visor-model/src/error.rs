@@ -42,9 +42,11 @@ pub enum ModelError {
         /// Size of the vocabulary.
         vocab: usize,
     },
-    /// A picture that was cut into tiles, for a family that takes it whole.
-    #[error("this model takes a picture as one tile, got one cut into {got} tiles")]
+    /// A picture whose tiles are not those of its arrangement.
+    #[error("the picture is arranged as {expected} tiles and has {got}: it was not prepared whole")]
     Tiles {
+        /// Tiles of the arrangement.
+        expected: usize,
         /// Tiles of the picture.
         got: usize,
     },

@@ -1,41 +1,95 @@
 //! What the parameters of this network are called in the checkpoints of a family.
 
-/// Renames prefixes, longest match first; whatever follows keeps its name.
+use visor_checkpoint::Weights;
+
+/// Renames prefixes, first match first; whatever follows keeps its name. A prefix has several names
+/// where versions of `transformers` write different ones: the first is the one that is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeyMap(&'static [(&'static str, &'static str)]);
+pub struct KeyMap(&'static [(&'static str, &'static [&'static str])]);
+
+/// VISOR's own, in every family.
+const CONDITIONAL: (&str, &[&str]) = ("conditional.", &["visor.conditional_position."]);
+const SELECTOR: (&str, &[&str]) = ("selector.", &["visor.selector."]);
 
 impl KeyMap {
     /// LLaVA checkpoints as they stand on the Hub.
     pub const LLAVA: Self = Self(&[
-        ("vision.", "vision_tower.vision_model."),
-        ("connector.mlp.", "multi_modal_projector."),
-        ("decoder.", "language_model.model."),
-        ("head.", "language_model.lm_head."),
-        ("conditional.", "visor.conditional_position."),
-        ("selector.", "visor.selector."),
+        ("vision.", &["vision_tower.vision_model."]),
+        ("connector.mlp.", &["multi_modal_projector."]),
+        ("decoder.", &["language_model.model."]),
+        ("head.", &["language_model.lm_head."]),
+        CONDITIONAL,
+        SELECTOR,
+    ]);
+
+    /// LLaVA-OneVision checkpoints: as they stand on the Hub, as version 5 saves them, and as that
+    /// saves them where it is told to leave names alone.
+    pub const LLAVA_ONEVISION: Self = Self(&[
+        (
+            "vision.",
+            &[
+                "vision_tower.vision_model.",
+                "vision_tower.",
+                "model.vision_tower.vision_model.",
+                "model.vision_tower.",
+            ],
+        ),
+        ("connector.mlp.", &["multi_modal_projector.", "model.multi_modal_projector."]),
+        ("connector.newline", &["image_newline", "model.image_newline"]),
+        ("decoder.", &["language_model.model.", "model.language_model."]),
+        ("head.", &["language_model.lm_head.", "lm_head."]),
+        CONDITIONAL,
+        SELECTOR,
     ]);
 
     /// Idefics3 and SmolVLM checkpoints.
     pub const IDEFICS3: Self = Self(&[
-        ("vision.", "model.vision_model."),
-        ("connector.shuffle.", "model.connector."),
-        ("decoder.", "model.text_model."),
-        ("head.", "lm_head."),
-        ("conditional.", "visor.conditional_position."),
-        ("selector.", "visor.selector."),
+        ("vision.", &["model.vision_model."]),
+        ("connector.shuffle.", &["model.connector."]),
+        ("decoder.", &["model.text_model."]),
+        ("head.", &["lm_head."]),
+        CONDITIONAL,
+        SELECTOR,
     ]);
 
-    /// The name on disk of a parameter.
+    /// The name on disk of a parameter, as it is written.
     pub fn on_disk(&self, name: &str) -> String {
-        if let Some(own) = cross_attention(name) {
-            return own;
-        }
-        let renamed = self.0.iter().find_map(|(ours, theirs)| {
-            name.strip_prefix(ours).map(|rest| format!("{theirs}{rest}"))
+        self.names(name).next().unwrap_or_else(|| name.to_owned())
+    }
+
+    /// The name of a parameter in these files, or the one that is written if they have none of it.
+    pub fn in_files(&self, name: &str, weights: &Weights) -> String {
+        let there = self.names(name).find(|name| weights.contains(name));
+        there.unwrap_or_else(|| self.on_disk(name))
+    }
+
+    /// All names of a parameter.
+    fn names(&self, name: &str) -> impl Iterator<Item = String> {
+        let own = cross_attention(name);
+        let renamed = self.0.iter().find_map(|&(ours, theirs)| {
+            name.strip_prefix(ours).map(|rest| (rest.to_owned(), theirs))
         });
-        renamed.unwrap_or_else(|| name.to_owned())
+        let renamed = renamed.filter(|_| own.is_none());
+        let renamed = renamed
+            .into_iter()
+            .flat_map(|(rest, theirs)| theirs.iter().map(move |prefix| format!("{prefix}{rest}")));
+        own.into_iter().chain(renamed)
     }
 }
+
+/// Tensors of LLaVA-OneVision checkpoints that nothing reads, by prefix, and why.
+pub(crate) const UNUSED_OF_LLAVA_ONEVISION: &[(&str, &str)] = &[
+    ("vision_tower.vision_model.post_layernorm.*", BEFORE_NORM),
+    ("vision_tower.post_layernorm.*", BEFORE_NORM),
+    ("model.vision_tower.vision_model.post_layernorm.*", BEFORE_NORM),
+    ("model.vision_tower.post_layernorm.*", BEFORE_NORM),
+    ("vision_tower.vision_model.head.*", NO_POOLING),
+    ("vision_tower.head.*", NO_POOLING),
+    ("model.vision_tower.vision_model.head.*", NO_POOLING),
+    ("model.vision_tower.head.*", NO_POOLING),
+];
+const BEFORE_NORM: &str = "LLaVA-OneVision takes features before the norm behind the last layer";
+const NO_POOLING: &str = "LLaVA-OneVision takes features of patches and pools none";
 
 /// `decoder.layers.3.cross.q_proj.weight` is VISOR's own: `visor.layers.3.cross.q_proj.weight`.
 fn cross_attention(name: &str) -> Option<String> {
@@ -62,6 +116,7 @@ mod tests {
             KeyMap::IDEFICS3.on_disk("connector.shuffle.modality_projection.proj.weight"),
             "model.connector.modality_projection.proj.weight"
         );
+        assert_eq!(KeyMap::LLAVA_ONEVISION.on_disk("connector.newline"), "image_newline");
         assert_eq!(
             KeyMap::IDEFICS3.on_disk("vision.encoder.layers.0.mlp.fc1.weight"),
             "model.vision_model.encoder.layers.0.mlp.fc1.weight"

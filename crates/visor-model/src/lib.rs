@@ -15,6 +15,7 @@ pub mod counter;
 pub mod cross;
 pub mod decoder;
 mod error;
+mod feature_map;
 pub mod init;
 pub mod keys;
 pub mod layer;
@@ -33,8 +34,8 @@ pub mod weights;
 pub use config::{ConfigError, ModelConfig};
 pub use error::ModelError;
 pub use model::{
-    AtDecision, Blueprint, Decoding, Dropped, EncodedPictures, LayerView, LoadReport, Observed,
-    VisorModel, Watch, Way, Witness, parameters,
+    Activation, AtDecision, Blueprint, Decoding, Dropped, EncodedPictures, LayerView, LoadReport,
+    Observed, VisorModel, Watch, Way, Witness, parameters,
 };
 pub use network::{Extension, Head, Network};
 pub use placement::{Placement, TextToken, TokenMap, VisualToken};

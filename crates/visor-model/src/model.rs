@@ -3,15 +3,18 @@
 mod begin;
 mod blueprint;
 mod choose;
+mod encode;
 mod end_tokens;
 mod observed;
 mod pass;
 mod prompt;
+mod seams;
 mod stages;
 mod states;
 
 pub use blueprint::{Blueprint, parameters};
 pub use observed::{Dropped, LayerView, Observed, Watch, Way, Witness};
+pub use seams::Activation;
 pub use states::{AtDecision, Decoding, EncodedPictures};
 
 use crate::attention::Heads;
@@ -57,10 +60,13 @@ impl VisorModel {
         checkpoint: &Checkpoint,
         device: &Device,
     ) -> Result<(Self, LoadReport), ModelError> {
-        let Blueprint { config, extension, mut card } = Blueprint::read(checkpoint)?;
+        let Blueprint { config, extension, mut card, .. } = Blueprint::read(checkpoint)?;
         let (verified, mut weights) = checkpoint.verified_weights()?;
         let keys = config.family.key_map();
-        let head = match weights.contains(&keys.on_disk("head.weight")) {
+        for (pattern, because) in config.family.ignored() {
+            weights.ignore(pattern, because);
+        }
+        let head = match weights.contains(&keys.in_files("head.weight", &weights)) {
             true => Head::Own,
             false => blueprint::head(&config),
         };

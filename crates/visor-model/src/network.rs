@@ -66,7 +66,7 @@ impl Network {
         let own = || Linear::new(text.d_model, text.vocab, Bias::Without, device);
         Self {
             vision: VisionEncoder::new(vision, device),
-            connector: Connector::new(&config.connector, vision, text, device),
+            connector: Connector::new(&config.connector, &config.tiling, vision, text, device),
             conditional: reads.then(|| ConditionalPosition::new(text.d_model, device)),
             decoder: Decoder::new(text, layout, cross, device),
             head: (head == Head::Own).then(own),
@@ -87,6 +87,16 @@ impl Network {
         interrupt: &dyn Fn() -> Result<(), ModelError>,
     ) -> Result<Tensor<3>, ModelError> {
         Ok(self.connector.forward(self.vision.forward(pixels, interrupt)?))
+    }
+
+    /// The vision encoder.
+    pub fn vision(&self) -> &VisionEncoder {
+        &self.vision
+    }
+
+    /// The connector.
+    pub fn connector(&self) -> &Connector {
+        &self.connector
     }
 
     /// Adds the conditional position to whole pictures `[pictures, N, E]`.

@@ -1,7 +1,7 @@
 //! A SigLIP-type vision encoder of any depth, possibly none.
 
 use crate::attention::{Heads, attend};
-use crate::config::VisionConfig;
+use crate::config::{PatchPositions, VisionConfig};
 use crate::counter;
 use crate::error::ModelError;
 use crate::linear::{Bias, Linear};
@@ -9,7 +9,7 @@ use crate::mlp::VisionMlp;
 use crate::norm::LayerNorm;
 use crate::weights::zeros;
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use visor_core::cost::matmul;
 
 /// Patches to tokens.
@@ -67,7 +67,25 @@ pub struct VisionEncoder {
     image_size: usize,
     #[module(skip)]
     patch_size: usize,
+    #[module(skip)]
+    positions: PatchPositions,
 }
+
+/// A place in the encoder whose values can be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seam {
+    /// Patches with their positions.
+    Embeddings,
+    /// Behind this layer.
+    Layer(usize),
+    /// Behind the last norm, where there is one.
+    PostNorm,
+    /// Behind the connector, which is no part of the encoder.
+    Connector,
+}
+
+/// Is told of the patch tokens at every seam; an error stops the pass.
+pub type Observer<'a> = &'a mut dyn FnMut(Seam, &Tensor<3>) -> Result<(), ModelError>;
 
 impl VisionEncoder {
     /// An encoder to be filled.
@@ -106,6 +124,7 @@ impl VisionEncoder {
             post_layernorm: config.post_norm.then(norm),
             image_size,
             patch_size,
+            positions: config.positions,
         }
     }
 
@@ -119,19 +138,33 @@ impl VisionEncoder {
         pixels: Tensor<4>,
         interrupt: &dyn Fn() -> Result<(), ModelError>,
     ) -> Result<Tensor<3>, ModelError> {
+        self.observed(pixels, &mut |_, _| interrupt())
+    }
+
+    /// The same, telling `observe` of the tokens at every seam.
+    ///
+    /// # Errors
+    /// [`ModelError::TileSize`], or what `observe` returns.
+    pub fn observed(
+        &self,
+        pixels: Tensor<4>,
+        observe: Observer<'_>,
+    ) -> Result<Tensor<3>, ModelError> {
         let [_, _, height, width] = pixels.dims();
         if height != self.image_size || width != self.image_size {
             return Err(ModelError::TileSize { expected: self.image_size, height, width });
         }
         let mut x = self.embed(pixels); // [tiles, P, E]
-        for layer in &self.encoder.layers {
-            interrupt()?;
+        observe(Seam::Embeddings, &x)?;
+        for (index, layer) in self.encoder.layers.iter().enumerate() {
             x = layer.forward(x);
+            observe(Seam::Layer(index), &x)?;
         }
-        Ok(match &self.post_layernorm {
-            Some(norm) => norm.forward(x),
-            None => x,
-        })
+        if let Some(norm) = &self.post_layernorm {
+            x = norm.forward(x);
+            observe(Seam::PostNorm, &x)?;
+        }
+        Ok(x)
     }
 
     /// A convolution whose stride is its kernel, as one matrix product over flattened patches.
@@ -151,8 +184,55 @@ impl VisionEncoder {
             .reshape([tiles * grid * grid, values]);
         let x = patches.matmul(weight.val().reshape([e, values]).transpose()); // [tiles * P, E]
         let x = (x + bias.val().unsqueeze()).reshape([tiles, grid * grid, e]);
-        x + self.embeddings.position_embedding.weight.val().unsqueeze()
+        x + self.position_table(grid).unsqueeze()
     }
+
+    /// The position of every patch of a tile, `[P, E]`.
+    fn position_table(&self, grid: usize) -> Tensor<2> {
+        let table = self.embeddings.position_embedding.weight.val();
+        match self.positions {
+            PatchPositions::InOrder => table,
+            PatchPositions::Bucketed => {
+                let places = buckets(grid);
+                let place = |row: &i64| {
+                    let row = *row * grid as i64;
+                    places.iter().map(move |column| row + column)
+                };
+                let ids: Vec<i64> = places.iter().flat_map(place).collect();
+                let ids = TensorData::new(ids, [grid * grid]);
+                let ids: Tensor<1, Int> = Tensor::from_data(ids, &table.device());
+                table.select(0, ids)
+            }
+        }
+    }
+}
+
+/// The bucket of every place along a side of `n` patches (`Idefics3VisionEmbeddings`): boundaries
+/// are the multiples of `1 / n`, and single precision puts some places a bucket too low.
+fn buckets(n: usize) -> Vec<i64> {
+    let boundaries = boundaries(n);
+    let step = 1.0 / n as f32;
+    let place = |i: usize| (i as f32 * step).min(1.0 - 1e-6);
+    let bucket = |i: usize| boundaries.iter().filter(|&&boundary| boundary <= place(i)).count();
+    (0..n).map(|i| bucket(i) as i64).collect()
+}
+
+/// `torch.arange(1 / n, 1, 1 / n)` to the bit: as long as they fill two registers of eight numbers,
+/// numbers are counted from the first of their register, which is rounded; the rest each for itself.
+fn boundaries(n: usize) -> Vec<f32> {
+    const LANES: usize = 8;
+    let step = 1.0 / n as f64;
+    let count = ((1.0 - step) / step).ceil() as usize;
+    let exact = |i: usize| step + i as f64 * step;
+    let in_registers = count / (2 * LANES) * (2 * LANES);
+    let boundary = |i: usize| match i < in_registers {
+        true => {
+            let first = exact(i / LANES * LANES) as f32;
+            (f64::from(first) + (i % LANES) as f64 * step) as f32
+        }
+        false => exact(i) as f32,
+    };
+    (0..count).map(boundary).collect()
 }
 
 impl VisionLayer {
@@ -167,5 +247,31 @@ impl VisionAttention {
         let split = |linear: &Linear| self.heads.split(linear.forward(x.clone()));
         let (q, k, v) = (split(&self.q_proj), split(&self.k_proj), split(&self.v_proj));
         self.out_proj.forward(self.heads.merge(attend(q, k, v, None)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_fall_into_their_own_buckets_at_the_sizes_of_real_models() {
+        for n in [1, 2, 8, 27, 32] {
+            assert_eq!(buckets(n), (0..n as i64).collect::<Vec<_>>(), "{n}");
+        }
+    }
+
+    #[test]
+    fn some_sizes_put_places_a_bucket_too_low_as_pytorch_does() {
+        let low = |n: usize| -> Vec<i64> {
+            let places = (0..n as i64).zip(buckets(n));
+            places.filter(|(place, bucket)| place != bucket).map(|(place, _)| place).collect()
+        };
+        assert_eq!(low(19), [12]);
+        assert_eq!(low(25), [5, 9, 10, 11, 12, 13, 15, 18, 20, 23]);
+        assert_eq!(low(29), [3, 6, 24]);
+        assert_eq!(low(31), [17, 21, 25, 29]);
+        assert_eq!(low(40), [19]);
+        assert_eq!(low(54), [44, 45]);
     }
 }

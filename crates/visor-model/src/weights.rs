@@ -39,7 +39,10 @@ pub fn load<M: Module>(
     keys: &KeyMap,
     device: &Device,
 ) -> Result<M, ModelError> {
-    fill(module, device, &mut |name, shape| Ok(weights.take(&keys.on_disk(name), shape)?))
+    fill(module, device, &mut |name, shape| {
+        let name = keys.in_files(name, weights);
+        Ok(weights.take(&name, shape)?)
+    })
 }
 
 /// All parameters of a module under the names that checkpoints use.

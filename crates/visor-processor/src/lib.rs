@@ -3,14 +3,15 @@
 //! What a model reads is made here, and nothing here knows a tensor, a file or a network:
 //!
 //! * bytes -> [`Picture`] (limits first, then pixels) -> [`ImageProcessor`] -> [`Pixels`];
-//! * text -> [`PromptTemplate`] -> [`Tokenizer`] -> [`EncodedPrompt`]: the ids of the text, the
+//! * text -> [`PromptTemplate`] or [`ChatTemplate`] -> [`Tokenizer`] -> [`EncodedPrompt`]: the ids of the text, the
 //!   place that each one has in the dense prompt, and where the pictures stand in it.
 //!
 //! Pictures and text come from strangers, so every entrance returns a typed error and none panics.
 //!
 //! ```
 //! use visor_processor::{
-//!     Filter, ImageProcessor, Normalization, Picture, PromptTemplate, Tokenizer, word_level,
+//!     Filter, ImageProcessor, ImageTokens, Normalization, Picture, PromptTemplate, Tokenizer,
+//!     word_level,
 //! };
 //!
 //! let picture = Picture::from_rgb(2, 1, vec![255, 0, 0, 0, 0, 255])?;
@@ -23,16 +24,19 @@
 //! assert_eq!(processed.pixels.shape(), [1, 3, 64, 64]);
 //!
 //! // With patches of 8 pixels, 8 x 8 visual tokens.
-//! let tokens = processed.grid.tokens(8, 8);
+//! let tile = ImageTokens { rows: 8, cols: 8 };
+//! let places = processed.arrangement.places(tile);
 //! let vocabulary = word_level(&["what", "colour", "?"], &["<unk>", "<image>", "<a>"])?;
 //! let tokenizer = Tokenizer::from_bytes(&vocabulary)?;
 //! let template = PromptTemplate::parse("{image}{question}<a>")?;
-//! let prompt = template.encode(&tokenizer, 1, "What colour?", &[tokens])?;
+//! let prompt = template.encode(&tokenizer, 1, "What colour?", &places)?;
 //! assert_eq!(prompt.text_ids(), [3, 4, 5, 2]);
 //! assert_eq!(prompt.text_positions(), [64, 65, 66, 67]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod chat;
+mod chat_template;
 mod image_processor;
 mod normalize;
 mod picture;
@@ -41,11 +45,16 @@ mod prompt;
 mod resize;
 mod shield;
 mod template;
+mod tiles;
 mod tokenizer;
 mod word_level;
+mod writing;
 
+pub use chat::{Message, Part, Role};
+pub use chat_template::{ChatTemplate, ChatTemplateError};
 pub use image_processor::{
-    ImageProcessor, ImageProcessorError, MAX_TILE_SIDE, ProcessedPicture, TileGrid,
+    ImageProcessor, ImageProcessorError, MAX_TILE_SIDE, MAX_TILES, ProcessedPicture, Setting,
+    Splitting,
 };
 pub use normalize::Normalization;
 pub use picture::{Picture, PictureError, PictureFormat, PictureLimits};
@@ -53,5 +62,7 @@ pub use pixels::{Pixels, PixelsError};
 pub use prompt::{EncodedPrompt, ImageSpan, ImageTokens, PromptError};
 pub use resize::{Filter, resize};
 pub use template::{Chunk, PromptTemplate, TemplateError, encode_raw};
+pub use tiles::{Arrangement, FeatureMap, PixelSize, Resolution, TileGrid};
 pub use tokenizer::{TextStream, Tokenizer, TokenizerError};
 pub use word_level::{UNKNOWN_TOKEN, VocabularyError, word_level};
+pub use writing::{Scribe, Template};

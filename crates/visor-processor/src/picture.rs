@@ -5,6 +5,7 @@ mod decode;
 mod error;
 mod format;
 mod jpeg;
+mod place;
 mod webp;
 
 pub use error::PictureError;

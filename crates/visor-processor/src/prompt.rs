@@ -6,6 +6,7 @@
 //! which see text alone, text and pictures, or both joined (VISOR, arXiv 2603.23495, equations 1 to
 //! 3) agree on where everything stands.
 
+use crate::chat::Role;
 use crate::tokenizer::TokenizerError;
 use std::ops::Range;
 
@@ -35,6 +36,11 @@ impl ImageSpan {
     /// The position behind the last visual token.
     pub fn end(&self) -> usize {
         self.start + self.len
+    }
+
+    /// Its visual tokens.
+    pub fn tokens(&self) -> ImageTokens {
+        ImageTokens { rows: self.rows, cols: self.cols }
     }
 
     /// Row and column of the picture's `index`-th visual token, counted from 0.
@@ -105,6 +111,33 @@ pub enum PromptError {
         /// Pictures given.
         pictures: usize,
     },
+    /// The tokenizer lacks the token that stands for a picture.
+    #[error(
+        "the tokenizer has no token with the id {id}, which config.json says stands for a picture: \
+         they are from different checkpoints"
+    )]
+    NoImageToken {
+        /// The id.
+        id: u32,
+    },
+    /// A conversation for a model that is asked single questions.
+    #[error(
+        "this model is asked one question at a time: expected one message of the user, its \
+         pictures before its words"
+    )]
+    NoConversation,
+    /// Nobody asked anything last.
+    #[error(
+        "the last message is {}: expected one of the user, which is then answered",
+        role.map_or_else(|| "missing".to_owned(), |role| format!("of the {role}"))
+    )]
+    LastMessage {
+        /// Whose it is; `None` without any message.
+        role: Option<Role>,
+    },
+    /// The checkpoint's chat template fails, or refuses the conversation.
+    #[error("the chat template of this model fails: {0}")]
+    ChatTemplate(#[source] Box<minijinja::Error>),
     /// The tokenizer failed.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
@@ -189,6 +222,15 @@ impl EncodedPrompt {
             return Err(PromptError::ImageCount { markers, pictures: images.len() });
         }
         prompt.finish()
+    }
+
+    /// The same prompt with the ids of an answer behind it. Whatever they are, they are text: a
+    /// marker that a model writes is no picture.
+    #[must_use]
+    pub fn continued(&self, ids: &[u32]) -> Self {
+        let mut prompt = self.clone();
+        ids.iter().for_each(|&id| prompt.push_text(id));
+        prompt
     }
 
     fn empty() -> Self {

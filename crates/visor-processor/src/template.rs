@@ -241,7 +241,7 @@ fn encode_chunks(
 }
 
 /// The first id of `ids` that occurs in it more often than in `allowed`, or is missing from it.
-fn first_surplus(ids: &[u32], allowed: &[u32]) -> Option<u32> {
+pub(crate) fn first_surplus(ids: &[u32], allowed: &[u32]) -> Option<u32> {
     let mut left = allowed.to_vec();
     for &id in ids {
         match left.iter().position(|own| *own == id) {

@@ -5,7 +5,7 @@ use crate::request::Prepared;
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use visor_core::cost::{Flops, ModelShape};
-use visor_processor::{Pixels, ProcessedPicture};
+use visor_processor::ProcessedPicture;
 
 /// Values of a picture that go into its hash; equality looks at all of them.
 const HASHED: usize = 256;
@@ -29,11 +29,11 @@ struct Place {
 impl<V> Encoded<V> {
     /// Encodes the pictures of all samples.
     pub(crate) fn new<'p, M: Backbone<Visual = V>>(model: &M, samples: &[&'p Prepared]) -> Self {
-        let mut known: HashMap<ByPixels<'_>, usize> = HashMap::new();
+        let mut known: HashMap<ByContent<'_>, usize> = HashMap::new();
         let mut distinct: Vec<Distinct<'_>> = Vec::new();
         let mut place = |sample, picture: &'p ProcessedPicture| {
             let new = distinct.len();
-            let at = *known.entry(ByPixels(&picture.pixels)).or_insert(new);
+            let at = *known.entry(ByContent(picture)).or_insert(new);
             let shared = at < new;
             match distinct.get_mut(at) {
                 Some(known) => known.owners.push(sample),
@@ -57,9 +57,9 @@ impl<V> Encoded<V> {
 
     /// What a sample need not spend, because its pictures are encoded for earlier ones.
     pub(crate) fn spared(&self, sample: usize, prepared: &Prepared, shape: &ModelShape) -> Flops {
-        let pictures = prepared.pictures.iter().zip(prepared.prompt.images());
-        let shared = pictures.zip(&self.samples[sample]).filter(|(_, place)| place.shared);
-        shared.map(|((picture, span), _)| shape.vision(picture.pixels.tiles(), span.len)).sum()
+        let pictures = prepared.pictures.iter().zip(&self.samples[sample]);
+        let shared = pictures.filter(|(_, place)| place.shared);
+        shared.map(|(picture, _)| shape.vision(picture.pixels.tiles())).sum()
     }
 }
 
@@ -80,27 +80,31 @@ impl Distinct<'_> {
     }
 }
 
-/// Pixels that are the same in every bit are the same picture.
-struct ByPixels<'a>(&'a Pixels);
+/// Pixels that are the same in every bit, and lie the same way, are the same picture.
+struct ByContent<'a>(&'a ProcessedPicture);
 
-impl ByPixels<'_> {
+impl ByContent<'_> {
     fn bits(&self) -> impl Iterator<Item = u32> {
-        self.0.data().iter().map(|value| value.to_bits())
+        self.0.pixels.data().iter().map(|value| value.to_bits())
     }
 }
 
-impl PartialEq for ByPixels<'_> {
+impl PartialEq for ByContent<'_> {
     fn eq(&self, other: &Self) -> bool {
-        self.0.shape() == other.0.shape() && self.bits().eq(other.bits())
+        let (ours, theirs) = (self.0, other.0);
+        ours.arrangement == theirs.arrangement
+            && ours.pixels.shape() == theirs.pixels.shape()
+            && self.bits().eq(other.bits())
     }
 }
 
-impl Eq for ByPixels<'_> {}
+impl Eq for ByContent<'_> {}
 
-impl Hash for ByPixels<'_> {
+impl Hash for ByContent<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.shape().hash(state);
-        let step = self.0.data().len().div_ceil(HASHED);
+        self.0.pixels.shape().hash(state);
+        self.0.arrangement.hash(state);
+        let step = self.0.pixels.data().len().div_ceil(HASHED);
         self.bits().step_by(step).for_each(|bits| bits.hash(state));
     }
 }

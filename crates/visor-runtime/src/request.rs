@@ -4,17 +4,20 @@ use crate::budget::{Decided, Level, Resolved};
 use crate::cancel::Cancel;
 use crate::costs::CostTable;
 use crate::settings::GenerationSettings;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 use visor_core::cost::{Flops, Prompt};
 use visor_core::{BudgetRequest, Patches, Thrift};
-use visor_processor::{EncodedPrompt, Picture, ProcessedPicture};
+use visor_processor::{EncodedPrompt, Message, Picture, ProcessedPicture};
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wording {
     /// A question, put into the model's prompt template. Special tokens in it are refused.
     Question(String),
+    /// A conversation, put into the model's chat template. Special tokens in it are refused.
+    Conversation(Vec<Message>),
     /// A prompt that is rendered already, with one image token a picture; nothing is added.
     Rendered(String),
 }
@@ -35,6 +38,8 @@ pub struct Request {
     pub wording: Wording,
     /// The pictures, in the order in which the prompt refers to them.
     pub pictures: Vec<PictureInput>,
+    /// Most tiles that a picture is cut into; `None` is as many as the checkpoint makes.
+    pub max_tiles: Option<NonZeroUsize>,
     /// The budget; `None` is the policy's choice, or the largest rung where there is no policy.
     pub budget: Option<BudgetRequest>,
     /// Most FLOPs of end-to-end cold prefill.
@@ -55,6 +60,7 @@ impl Request {
         Self {
             wording: Wording::Question(question.into()),
             pictures: Vec::new(),
+            max_tiles: None,
             budget: None,
             ceiling: None,
             thrift: None,

@@ -19,8 +19,8 @@ use std::time::Duration;
 use visor_core::cost::{Flops, Prompt};
 use visor_core::{BudgetRequest, Patches};
 use visor_processor::{
-    EncodedPrompt, ImageProcessor, ImageTokens, Picture, PictureLimits, ProcessedPicture,
-    PromptTemplate, Tokenizer, encode_raw,
+    Arrangement, EncodedPrompt, ImageProcessor, Message, Picture, PictureLimits, ProcessedPicture,
+    Scribe, Setting, Template, Tokenizer,
 };
 
 /// A policy that a runner can own.
@@ -34,7 +34,7 @@ pub struct Runner<M> {
     pub(crate) tokenizer: Tokenizer,
     pub(crate) policy: Option<OwnedPolicy>,
     image_processor: ImageProcessor,
-    template: PromptTemplate,
+    template: Template,
     limits: PictureLimits,
 }
 
@@ -44,9 +44,9 @@ impl<M: Backbone> Runner<M> {
         model: M,
         tokenizer: Tokenizer,
         image_processor: ImageProcessor,
-        template: PromptTemplate,
+        template: impl Into<Template>,
     ) -> Self {
-        let limits = PictureLimits::default();
+        let (template, limits) = (template.into(), PictureLimits::default());
         Self { model, tokenizer, policy: None, image_processor, template, limits }
     }
 
@@ -64,6 +64,11 @@ impl<M: Backbone> Runner<M> {
     /// The model.
     pub fn model(&self) -> &M {
         &self.model
+    }
+
+    /// How pictures are prepared.
+    pub fn image_processor(&self) -> &ImageProcessor {
+        &self.image_processor
     }
 
     /// The tokenizer.
@@ -144,10 +149,20 @@ impl<M: Backbone> Runner<M> {
     }
 
     fn prepare_untimed(&self, request: Request) -> Result<Prepared, RunError> {
-        let Request { wording, pictures, budget, ceiling, thrift, patches, settings, cancel } =
-            request;
+        let Request {
+            wording,
+            pictures,
+            max_tiles,
+            budget,
+            ceiling,
+            thrift,
+            patches,
+            settings,
+            cancel,
+        } = request;
         let card = self.card();
-        let pictures = self.pictures(&pictures, &cancel)?;
+        let setting = Setting { pictures: pictures.len(), max_tiles };
+        let pictures = self.pictures(&pictures, setting, &cancel)?;
         let (prompt, unknown_words) = self.encode(&wording, &pictures)?;
         let max_new_tokens = room(card, &prompt, settings.max_new_tokens)?;
         let sizes = Prompt {
@@ -207,6 +222,7 @@ impl<M: Backbone> Runner<M> {
     fn pictures(
         &self,
         inputs: &[PictureInput],
+        setting: Setting,
         cancel: &Cancel,
     ) -> Result<Vec<ProcessedPicture>, RunError> {
         let prepare = |(index, input): (usize, &PictureInput)| {
@@ -218,7 +234,7 @@ impl<M: Backbone> Runner<M> {
                         .map_err(|source| RunError::Picture { index, source })?,
                 ),
             };
-            Ok(self.image_processor.process(&picture)?)
+            Ok(self.image_processor.process_in(&picture, setting)?)
         };
         inputs.iter().enumerate().map(prepare).collect()
     }
@@ -229,19 +245,28 @@ impl<M: Backbone> Runner<M> {
         wording: &Wording,
         pictures: &[ProcessedPicture],
     ) -> Result<(EncodedPrompt, Vec<String>), RunError> {
-        let ImageTokens { rows, cols } = self.card().tile_tokens;
-        let images: Vec<ImageTokens> =
-            pictures.iter().map(|picture| picture.grid.tokens(rows, cols)).collect();
-        let image_token = self.card().image_token;
+        let card = self.card();
+        let scribe = Scribe {
+            tokenizer: &self.tokenizer,
+            image_token: card.image_token,
+            tile: card.tile_tokens,
+        };
+        let pictures: Vec<Arrangement> =
+            pictures.iter().map(|picture| picture.arrangement).collect();
         let (prompt, words) = match wording {
-            Wording::Question(question) => {
-                (self.template.encode(&self.tokenizer, image_token, question, &images)?, question)
+            Wording::Question(question) => (
+                scribe.question(&self.template, question, &pictures)?,
+                Cow::Borrowed(question.as_str()),
+            ),
+            Wording::Conversation(messages) => {
+                let words: Vec<&str> = messages.iter().flat_map(Message::texts).collect();
+                (scribe.conversation(&self.template, messages, &pictures)?, words.join(" ").into())
             }
             Wording::Rendered(prompt) => {
-                (encode_raw(&self.tokenizer, image_token, prompt, &images)?, prompt)
+                (scribe.rendered(prompt, &pictures)?, Cow::Borrowed(prompt.as_str()))
             }
         };
-        Ok((prompt, self.tokenizer.unknown_words(words)?))
+        Ok((prompt, self.tokenizer.unknown_words(&words)?))
     }
 }
 

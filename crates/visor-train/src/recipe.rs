@@ -3,7 +3,9 @@
 use crate::error::TrainError;
 use serde::{Deserialize, Serialize};
 use visor_core::{ImageMask, Layout, PositionScheme, Rotary};
-use visor_model::config::{ConnectorConfig, Family, ModelConfig, TextConfig, VisionConfig};
+use visor_model::config::{
+    ConnectorConfig, Family, ModelConfig, PatchPositions, TextConfig, Tiling, VisionConfig,
+};
 use visor_model::linear::Bias;
 use visor_tasks::{Mixture, Suite, SuiteName};
 
@@ -326,8 +328,10 @@ impl Recipe {
                 patch_size: suite.patch(),
                 layer_norm_eps: 1e-6,
                 post_norm: false,
+                positions: PatchPositions::InOrder,
             },
             connector: ConnectorConfig::Mlp { d_hidden: sizes.d_connector, bias: Bias::With },
+            tiling: Tiling::Whole,
             text: TextConfig {
                 d_model: sizes.d_model,
                 d_ffn: sizes.d_ffn,

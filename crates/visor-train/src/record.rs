@@ -244,10 +244,7 @@ pub(crate) fn prompts(trainer: &Trainer, samples: &[Sample]) -> Result<Vec<Promp
 pub(crate) fn scopes(shape: &ModelShape, budget: &Budget, prompt: Prompt) -> Scopes {
     let left = prompt.n_visual / budget.pool.factor();
     let reduced = Prompt { n_visual: left, ..prompt };
-    let mut scopes = shape.scopes(&budget.schedule, reduced, None);
-    let spared = shape.connector.tokens(prompt.n_visual) - shape.connector.tokens(left);
-    scopes.end_to_end += spared;
-    scopes
+    shape.scopes(&budget.schedule, reduced, None)
 }
 
 fn gflops(shape: &ModelShape, budget: &Budget, prompts: &[Prompt]) -> Gflops {

@@ -3,13 +3,14 @@
 use crate::model_ref::ModelRefError;
 use crate::policy_ref::PolicyRefError;
 use crate::preprocessor::PreprocessorError;
+use crate::verify::ReferenceError;
 use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
 use visor_checkpoint::CheckpointError;
 use visor_model::ModelError;
 use visor_policy::PolicyFileError;
-use visor_processor::{PictureError, TemplateError, TokenizerError};
+use visor_processor::{ChatTemplateError, PictureError, TemplateError, TokenizerError};
 use visor_runtime::{DeviceError, RunError};
 
 /// Why a model cannot be loaded or a question not be answered.
@@ -85,9 +86,29 @@ pub enum Error {
     /// The prompt template cannot be used.
     #[error("`prompt_template.txt` cannot be used: {0}")]
     Template(#[from] TemplateError),
-    /// The prompt template is no text.
-    #[error("`prompt_template.txt` is not UTF-8 text")]
-    TemplateText(#[from] std::str::Utf8Error),
+    /// The prompt template or chat template is no text.
+    #[error("`{file}` is not UTF-8 text")]
+    TemplateText {
+        /// The file.
+        file: &'static str,
+        /// Where it is not.
+        #[source]
+        source: std::str::Utf8Error,
+    },
+    /// The chat template cannot be used.
+    #[error(transparent)]
+    ChatTemplate(#[from] ChatTemplateError),
+    /// The tokenizer does not know the token that stands for a picture.
+    #[error(
+        "config.json says that token {expected} stands for a picture, and the tokenizer reads \
+         `<image>` as {got:?}: they are from different checkpoints"
+    )]
+    ImageToken {
+        /// The id by `config.json`.
+        expected: u32,
+        /// What the tokenizer makes of the mark.
+        got: Vec<u32>,
+    },
     /// A picture file cannot be opened or read.
     #[error("cannot read the picture `{}`: {source}", path.display())]
     PictureFile {
@@ -114,6 +135,9 @@ pub enum Error {
         #[source]
         source: PictureError,
     },
+    /// There is nothing to compare with.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
     /// The request failed.
     #[error(transparent)]
     Run(#[from] RunError),

@@ -2,9 +2,9 @@
 
 use crate::error::Error;
 use crate::info::ModelInfo;
-use crate::model::PROMPT_TEMPLATE;
 use crate::model_ref::ModelRef;
 use crate::preprocessor;
+use crate::prompting::PROMPT_TEMPLATE;
 use std::path::Path;
 use visor_checkpoint::{
     Checkpoint, CheckpointError, CrossAttentionManifest, DEFAULT_MAX_SHARD_BYTES, DenseMode, Dtype,

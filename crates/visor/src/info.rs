@@ -4,10 +4,12 @@ use crate::error::Error;
 use crate::model_ref::ModelRef;
 use crate::policy::{self, PolicyInfo};
 use crate::policy_ref::PolicyRef;
+use crate::preprocessor;
 use visor_checkpoint::{Checkpoint, Manifest};
 use visor_core::cost::{Flops, Keys, PolicyShape, Prompt};
 use visor_core::{Ladder, Layout};
 use visor_model::Blueprint;
+use visor_processor::{Arrangement, ImageProcessor, PixelSize, Setting};
 use visor_runtime::{CostTable, ModelCard};
 
 /// The size of a picture in pixels.
@@ -25,6 +27,8 @@ pub struct ModelInfo {
     model: ModelRef,
     card: ModelCard,
     manifest: Option<Manifest>,
+    image_processor: ImageProcessor,
+    unknown_fields: Vec<String>,
 }
 
 impl ModelInfo {
@@ -34,12 +38,13 @@ impl ModelInfo {
     /// If there is no such model or its small files cannot be used.
     pub fn open(model: &ModelRef) -> Result<Self, Error> {
         let checkpoint = Checkpoint::open(model.source()?)?;
-        let mut card = Blueprint::read(&checkpoint)?.card;
+        let Blueprint { config, mut card, unknown_fields, .. } = Blueprint::read(&checkpoint)?;
+        let image_processor = preprocessor::read(&checkpoint, &model.to_string(), &config)?;
         if let ModelRef::Shipped(name) = model {
             card.name = (*name).to_owned();
         }
         let (model, manifest) = (model.clone(), checkpoint.manifest().cloned());
-        Ok(Self { model, card, manifest })
+        Ok(Self { model, card, manifest, image_processor, unknown_fields })
     }
 
     /// Sizes, budgets, names.
@@ -60,7 +65,19 @@ impl ModelInfo {
 
     /// What every budget costs for a prompt of so many text tokens about pictures of these sizes.
     pub fn costs(&self, text_tokens: usize, pictures: &[PictureSize]) -> CostTable {
-        costs(&self.card, text_tokens, pictures, None)
+        costs(&self.card, &self.image_processor, text_tokens, pictures, None)
+    }
+
+    /// Fields of `config.json` that nothing here knows: they may ask for what is not done.
+    pub fn unknown_fields(&self) -> &[String] {
+        &self.unknown_fields
+    }
+
+    /// How many tiles and visual tokens pictures of these sizes give together.
+    pub fn visual(&self, pictures: &[PictureSize]) -> (usize, usize) {
+        let Prompt { n_tiles, n_visual, .. } =
+            prompt(&self.card, &self.image_processor, 0, pictures);
+        (n_tiles, n_visual)
     }
 
     /// What is known about a policy for this model, usually [`PolicyRef::Default`], without its
@@ -83,7 +100,7 @@ impl ModelInfo {
         pictures: &[PictureSize],
     ) -> Flops {
         let cheapest = |shape| {
-            let costs = costs(&self.card, text_tokens, pictures, shape);
+            let costs = costs(&self.card, &self.image_processor, text_tokens, pictures, shape);
             costs.rungs.first().map_or(Flops(0), |rung| rung.scopes.end_to_end)
         };
         cheapest(Some(policy.shape)) - cheapest(None)
@@ -93,12 +110,32 @@ impl ModelInfo {
 /// What every budget of a model costs for a prompt, with a policy's cost where one is asked.
 pub(crate) fn costs(
     card: &ModelCard,
+    image_processor: &ImageProcessor,
     n_text: usize,
     pictures: &[PictureSize],
     policy: Option<PolicyShape>,
 ) -> CostTable {
-    // Every family so far takes a picture whole, whatever its size: one tile each.
-    let n_tiles = pictures.len();
-    let n_visual = n_tiles * card.tile_tokens.rows * card.tile_tokens.cols;
-    CostTable::new(card, Prompt { n_text, n_visual, n_tiles, keys: Keys::All }, policy)
+    CostTable::new(card, prompt(card, image_processor, n_text, pictures), policy)
+}
+
+/// The sizes of a prompt about pictures of these sizes; words that stand around tiles are added to
+/// the text.
+fn prompt(
+    card: &ModelCard,
+    image_processor: &ImageProcessor,
+    n_text: usize,
+    pictures: &[PictureSize],
+) -> Prompt {
+    let setting = Setting { pictures: pictures.len(), max_tiles: None };
+    let arranged: Vec<Arrangement> = pictures
+        .iter()
+        .map(|&PictureSize { width, height }| {
+            image_processor.arrange(PixelSize { width, height }, setting)
+        })
+        .collect();
+    let places = arranged.iter().flat_map(|picture| picture.places(card.tile_tokens));
+    let n_visual = places.map(|place| place.rows * place.cols).sum();
+    let words: usize = arranged.iter().map(|picture| picture.word_tokens()).sum();
+    let n_tiles = arranged.iter().map(|picture| picture.tiles()).sum();
+    Prompt { n_text: n_text + words, n_visual, n_tiles, keys: Keys::All }
 }

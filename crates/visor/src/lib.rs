@@ -36,8 +36,10 @@ mod model_ref;
 mod policy;
 mod policy_ref;
 mod preprocessor;
+mod prompting;
 mod question;
 mod shipped;
+mod verify;
 
 pub use error::Error;
 pub use info::{ModelInfo, PictureSize};
@@ -48,6 +50,7 @@ pub use policy_ref::{PolicyRef, PolicyRefError};
 pub use preprocessor::PreprocessorError;
 pub use question::{MAX_PICTURE_BYTES, Question};
 pub use shipped::{shipped_models, shipped_policies};
+pub use verify::{Difference as SeamDifference, Parity, ReferenceError, SeamParity};
 
 #[doc(inline)]
 pub use visor_checkpoint::{CheckpointError, Manifest, Provenance, Sha256Sum, Trust};
@@ -62,6 +65,8 @@ pub use visor_core::{
 pub use visor_model::{LoadReport, ModelError, VisorModel};
 #[doc(inline)]
 pub use visor_policy::{Difference, Objective, PolicyFileError, PolicyProvenance};
+#[doc(inline)]
+pub use visor_processor::{ChatTemplateError, Message, Part, Role};
 #[doc(inline)]
 pub use visor_processor::{Picture, PictureError, PictureFormat, PictureLimits, PromptError};
 #[doc(inline)]

@@ -6,17 +6,14 @@ use crate::model_ref::ModelRef;
 use crate::policy::{self, PolicyInfo};
 use crate::policy_ref::PolicyRef;
 use crate::preprocessor;
+use crate::prompting;
 use crate::question::Question;
-use visor_checkpoint::Checkpoint;
-use visor_model::{LoadReport, VisorModel};
+use visor_model::{Blueprint, LoadReport, VisorModel};
 use visor_policy::Policy;
-use visor_processor::{ImageProcessor, PromptTemplate, Tokenizer};
+use visor_processor::Tokenizer;
 use visor_runtime::{
     CostTable, DeviceRequest, Dtype, Generation, ModelCard, Outcome, Prepared, Runner, device,
 };
-
-/// The file with the words around a question.
-pub(crate) const PROMPT_TEMPLATE: &str = "prompt_template.txt";
 
 /// Where and how a model is loaded, and with which policy. The default is the processor, in single
 /// precision, with the model's own policy.
@@ -69,7 +66,14 @@ impl Model {
         let checkpoint = model.checkpoint()?;
         let name = model.to_string();
         let tokenizer = Tokenizer::from_bytes(&checkpoint.tokenizer_json()?)?;
-        let template = template(&checkpoint, &name)?;
+        let template = prompting::read(&checkpoint, &name)?;
+        let blueprint = Blueprint::read(&checkpoint)?;
+        let image_processor = preprocessor::read(&checkpoint, &name, &blueprint.config)?;
+        prompting::check_image_token(&tokenizer, blueprint.config.image_token)?;
+        if tokenizer.vocab_size() > blueprint.card.vocab {
+            let (tokenizer, model) = (tokenizer.vocab_size(), blueprint.card.vocab);
+            return Err(Error::Vocabulary { tokenizer, model });
+        }
         let device = device::open(options.device)?;
         // Before the large files: what is wrong with a policy is said at once.
         let default = checkpoint.manifest().and_then(|manifest| manifest.default_policy.as_deref());
@@ -81,11 +85,6 @@ impl Model {
             ModelRef::Folder(_) => network,
         };
         let card = visor_runtime::Backbone::card(&network);
-        if tokenizer.vocab_size() > card.vocab {
-            let (tokenizer, model) = (tokenizer.vocab_size(), card.vocab);
-            return Err(Error::Vocabulary { tokenizer, model });
-        }
-        let image_processor = image_processor(&checkpoint, &name, card)?;
         let policy =
             policy.map(|policy| policy.bind(card, &report.verified.digests)).transpose()?;
         let runner = Runner::new(network, tokenizer, image_processor, template);
@@ -134,7 +133,7 @@ impl Model {
 
     /// What every budget costs for a prompt of so many text tokens about pictures of these sizes.
     pub fn costs(&self, text_tokens: usize, pictures: &[PictureSize]) -> CostTable {
-        info::costs(self.card(), text_tokens, pictures, None)
+        info::costs(self.card(), self.runner.image_processor(), text_tokens, pictures, None)
     }
 
     /// What answers: the network behind its traits, for those who run its stages themselves.
@@ -161,30 +160,4 @@ impl Model {
     pub fn options(&self) -> (DeviceRequest, Dtype) {
         (self.options.device, self.options.dtype)
     }
-}
-
-fn template(checkpoint: &Checkpoint, model: &str) -> Result<PromptTemplate, Error> {
-    let missing = || Error::MissingFile {
-        model: model.to_owned(),
-        file: PROMPT_TEMPLATE,
-        says: "how a question is put, for instance `{image}{question}<a>`",
-    };
-    let bytes = checkpoint.file(PROMPT_TEMPLATE)?.ok_or_else(missing)?;
-    let text = std::str::from_utf8(&bytes)?;
-    // Editors end a file with a new line that belongs to no prompt.
-    Ok(PromptTemplate::parse(text.strip_suffix('\n').unwrap_or(text))?)
-}
-
-fn image_processor(
-    checkpoint: &Checkpoint,
-    model: &str,
-    card: &ModelCard,
-) -> Result<ImageProcessor, Error> {
-    let missing = || Error::MissingFile {
-        model: model.to_owned(),
-        file: preprocessor::FILE,
-        says: "how pictures are resized and scaled",
-    };
-    let json = checkpoint.file(preprocessor::FILE)?.ok_or_else(missing)?;
-    Ok(preprocessor::parse(&json, card.tile_side)?)
 }

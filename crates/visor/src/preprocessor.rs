@@ -1,22 +1,41 @@
-//! `preprocessor_config.json`: how a checkpoint wants its pictures, in Hugging Face's fields.
+//! How a checkpoint wants its pictures, in Hugging Face's fields: `preprocessor_config.json`, or the
+//! section `image_processor` of `processor_config.json` where version 5 of `transformers` wrote it.
+//!
+//! Fields that are left out are the class defaults of the family's image processor.
 
+mod families;
+
+use crate::error::Error;
 use serde::Deserialize;
+use serde_json::Value;
 use thiserror::Error;
+use visor_checkpoint::Checkpoint;
+use visor_model::config::{ModelConfig, Tiling};
 use visor_processor::{Filter, ImageProcessor, ImageProcessorError, Normalization};
 
 /// The name of the file.
 pub(crate) const FILE: &str = "preprocessor_config.json";
+/// The file that may hold it as a section, and says what prompts are made of.
+const PROCESSOR_FILE: &str = "processor_config.json";
 
 /// Why pictures cannot be prepared as the file says.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum PreprocessorError {
     /// The file is damaged or something else.
-    #[error("`preprocessor_config.json` is not as expected")]
-    Json(#[from] serde_json::Error),
+    #[error("`{file}` is not as expected")]
+    Json {
+        /// The file.
+        file: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
     /// Something in it is not supported.
-    #[error("`preprocessor_config.json` has {field} = {got}, supported is {expected}")]
+    #[error("`{file}` has {field} = {got}, supported is {expected}")]
     Unsupported {
+        /// The file.
+        file: &'static str,
         /// The field.
         field: &'static str,
         /// Its value.
@@ -24,151 +43,202 @@ pub enum PreprocessorError {
         /// What would do.
         expected: &'static str,
     },
+    /// It contradicts `config.json`.
+    #[error("`{file}` has {field} = {got}, and by `config.json` it is {expected}")]
+    Contradiction {
+        /// The file.
+        file: &'static str,
+        /// The field.
+        field: &'static str,
+        /// By the file.
+        got: String,
+        /// By `config.json`.
+        expected: String,
+    },
     /// Its tiles are not the vision encoder's.
     #[error(
-        "`preprocessor_config.json` makes tiles of {got} pixels a side, the vision encoder of \
-         `config.json` takes {expected}"
+        "`{file}` makes tiles of {got} pixels a side, the vision encoder of `config.json` takes \
+         {expected}"
     )]
     Size {
+        /// The file.
+        file: &'static str,
         /// By the file.
         got: u32,
         /// By `config.json`.
         expected: usize,
     },
     /// Its numbers are out of range.
-    #[error("`preprocessor_config.json` cannot be followed: {0}")]
-    Processor(#[from] ImageProcessorError),
+    #[error("`{file}` cannot be followed: {source}")]
+    Processor {
+        /// The file.
+        file: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: ImageProcessorError,
+    },
 }
 
-#[derive(Deserialize)]
+/// The fields of all families.
+#[derive(Deserialize, Default)]
+#[serde(default)]
 struct RawPreprocessor {
-    #[serde(default = "yes")]
-    do_resize: bool,
-    size: RawSize,
-    #[serde(default = "bicubic")]
-    resample: u32,
-    #[serde(default = "yes")]
-    do_rescale: bool,
-    #[serde(default = "one_255th")]
-    rescale_factor: f64,
-    #[serde(default = "yes")]
-    do_normalize: bool,
-    image_mean: [f32; 3],
-    image_std: [f32; 3],
-    #[serde(default)]
+    do_resize: Option<bool>,
+    size: Option<RawSize>,
+    max_image_size: Option<RawSize>,
+    resample: Option<u32>,
+    do_rescale: Option<bool>,
+    rescale_factor: Option<f64>,
+    do_normalize: Option<bool>,
+    image_mean: Option<[f32; 3]>,
+    image_std: Option<[f32; 3]>,
     do_center_crop: Option<bool>,
-    #[serde(default)]
     do_image_splitting: Option<bool>,
-    #[serde(default)]
     do_pad: Option<bool>,
+    image_grid_pinpoints: Option<Vec<[u32; 2]>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default, Clone, Copy)]
+#[serde(default)]
 struct RawSize {
     height: Option<u32>,
     width: Option<u32>,
+    longest_edge: Option<u32>,
 }
 
-fn yes() -> bool {
-    true
+/// What `processor_config.json` says of prompts.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RawProcessor {
+    image_seq_len: Option<usize>,
+    num_image_tokens: Option<usize>,
+    vision_aspect_ratio: Option<String>,
 }
 
-/// Pillow's code.
-fn bicubic() -> u32 {
-    3
+/// A section with the name of its file, for messages.
+struct Section {
+    file: &'static str,
+    raw: RawPreprocessor,
 }
 
-fn one_255th() -> f64 {
-    1.0 / 255.0
+/// Reads how pictures are prepared for the network of `config`.
+pub(crate) fn read(
+    checkpoint: &Checkpoint,
+    model: &str,
+    config: &ModelConfig,
+) -> Result<ImageProcessor, Error> {
+    let processor = checkpoint.file(PROCESSOR_FILE)?;
+    if let Some(json) = checkpoint.file(FILE)? {
+        let image_processor = parse(FILE, &json, config)?;
+        processor.map(|json| agree(&json, config)).transpose()?;
+        return Ok(image_processor);
+    }
+    let missing = || Error::MissingFile {
+        model: model.to_owned(),
+        file: FILE,
+        says: "how pictures are resized and scaled",
+    };
+    let json = processor.ok_or_else(missing)?;
+    agree(&json, config)?;
+    let mut value: Value = serde_json::from_slice(&json).map_err(json_error(PROCESSOR_FILE))?;
+    let section = value.get_mut("image_processor").map(Value::take).ok_or_else(missing)?;
+    Ok(parse(PROCESSOR_FILE, section.to_string().as_bytes(), config)?)
 }
 
-/// Reads the file for a vision encoder that takes tiles of `tile_side` pixels.
-pub(crate) fn parse(json: &[u8], tile_side: usize) -> Result<ImageProcessor, PreprocessorError> {
-    let raw: RawPreprocessor = serde_json::from_slice(json)?;
-    let unsupported =
-        |field, got: String, expected| Err(PreprocessorError::Unsupported { field, got, expected });
-    for (field, value) in [
-        ("do_center_crop", raw.do_center_crop),
-        ("do_image_splitting", raw.do_image_splitting),
-        ("do_pad", raw.do_pad),
-    ] {
-        if value == Some(true) {
-            return unsupported(field, "true".to_owned(), "false: the whole picture in one tile");
+/// Whether the numbers of tokens that prompts were made of are those of the network.
+fn agree(json: &[u8], config: &ModelConfig) -> Result<(), PreprocessorError> {
+    let raw: RawProcessor = serde_json::from_slice(json).map_err(json_error(PROCESSOR_FILE))?;
+    let contradiction = |field, got: String, expected: String| {
+        Err(PreprocessorError::Contradiction { file: PROCESSOR_FILE, field, got, expected })
+    };
+    let tokens = config.token_grid().pow(2);
+    let stated = [("image_seq_len", raw.image_seq_len), ("num_image_tokens", raw.num_image_tokens)];
+    for (field, stated) in stated {
+        if let Some(got) = stated.filter(|got| *got != tokens) {
+            return contradiction(field, got.to_string(), tokens.to_string());
         }
     }
-    if !raw.do_resize {
-        return unsupported("do_resize", "false".to_owned(), "true");
+    if let (Tiling::AnyRes { max_tiles, .. }, Some(got)) = (&config.tiling, raw.vision_aspect_ratio)
+    {
+        let expected = format!("anyres_max_{max_tiles}");
+        if got != expected {
+            return contradiction("vision_aspect_ratio", got, expected);
+        }
     }
-    let size = match raw.size {
-        RawSize { height: Some(height), width: Some(width) } if height == width => height,
-        RawSize { height, width } => {
-            let got = format!("{{height: {height:?}, width: {width:?}}}");
-            return unsupported("size", got, "an equal height and width");
+    Ok(())
+}
+
+/// Reads a section.
+fn parse(
+    file: &'static str,
+    json: &[u8],
+    config: &ModelConfig,
+) -> Result<ImageProcessor, PreprocessorError> {
+    let raw = serde_json::from_slice(json).map_err(json_error(file))?;
+    let section = Section { file, raw };
+    let processor = match &config.tiling {
+        Tiling::Whole => section.whole(config.vision.image_size)?,
+        Tiling::Split => section.split(config.vision.image_size)?,
+        Tiling::AnyRes { resolutions, max_tiles } => {
+            section.any_res(config.vision.image_size, resolutions, *max_tiles)?
         }
     };
-    if size as usize != tile_side {
-        return Err(PreprocessorError::Size { got: size, expected: tile_side });
-    }
-    let filter = match raw.resample {
-        1 => Filter::Lanczos,
-        2 => Filter::Bilinear,
-        3 => Filter::Bicubic,
-        other => {
-            let expected = "1 (lanczos), 2 (bilinear) or 3 (bicubic)";
-            return unsupported("resample", other.to_string(), expected);
-        }
-    };
-    let (mean, std) = match raw.do_normalize {
-        true => (raw.image_mean, raw.image_std),
-        false => ([0.0; 3], [1.0; 3]),
-    };
-    let rescale = if raw.do_rescale { raw.rescale_factor } else { 1.0 };
-    let normalization = Normalization { mean, std, rescale };
-    let processor = ImageProcessor::Whole { size, filter, normalization };
-    processor.check()?;
+    processor.check().map_err(|source| PreprocessorError::Processor { file, source })?;
     Ok(processor)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn json_error(file: &'static str) -> impl Fn(serde_json::Error) -> PreprocessorError {
+    move |source| PreprocessorError::Json { file, source }
+}
 
-    const GOOD: &str = r#"{
-        "do_resize": true, "size": {"height": 48, "width": 48}, "resample": 2,
-        "do_rescale": true, "rescale_factor": 0.00392156862745098,
-        "do_normalize": true, "image_mean": [0.25, 0.25, 0.25], "image_std": [0.25, 0.25, 0.25],
-        "image_processor_type": "SiglipImageProcessor", "do_convert_rgb": true
-    }"#;
-
-    #[test]
-    fn the_fields_of_hugging_face_make_a_processor() {
-        let expected = ImageProcessor::Whole {
-            size: 48,
-            filter: Filter::Bilinear,
-            normalization: Normalization { mean: [0.25; 3], std: [0.25; 3], rescale: 1.0 / 255.0 },
-        };
-        assert_eq!(parse(GOOD.as_bytes(), 48).expect("read"), expected);
+impl Section {
+    fn unsupported<T>(
+        &self,
+        field: &'static str,
+        got: impl ToString,
+        expected: &'static str,
+    ) -> Result<T, PreprocessorError> {
+        let (file, got) = (self.file, got.to_string());
+        Err(PreprocessorError::Unsupported { file, field, got, expected })
     }
 
-    #[test]
-    fn what_cannot_be_followed_is_an_error_that_names_the_field() {
-        for (from, to, named) in [
-            ("\"width\": 48", "\"width\": 32", "size"),
-            ("\"resample\": 2", "\"resample\": 0", "resample"),
-            ("\"do_resize\": true", "\"do_resize\": false", "do_resize"),
-            ("\"do_rescale\": true", "\"do_center_crop\": true", "do_center_crop"),
-            ("0.25, 0.25]}", "0.25]}", ""),
-            ("\"image_std\": [0.25, 0.25, 0.25]", "\"image_std\": [0, 1, 1]", "finite"),
-        ] {
-            if let Ok(processor) = parse(GOOD.replace(from, to).as_bytes(), 48) {
-                assert_eq!(GOOD.replace(from, to), GOOD, "{from} gave {processor:?}");
-            } else {
-                let error = parse(GOOD.replace(from, to).as_bytes(), 48).expect_err("refused");
-                assert!(error.to_string().contains(named), "{error}");
+    /// Pillow's codes.
+    fn filter(&self, default: u32) -> Result<Filter, PreprocessorError> {
+        match self.raw.resample.unwrap_or(default) {
+            1 => Ok(Filter::Lanczos),
+            2 => Ok(Filter::Bilinear),
+            3 => Ok(Filter::Bicubic),
+            other => {
+                self.unsupported("resample", other, "1 (lanczos), 2 (bilinear) or 3 (bicubic)")
             }
         }
-        let error = parse(GOOD.as_bytes(), 64).expect_err("another encoder").to_string();
-        assert!(error.contains("48") && error.contains("64"), "{error}");
-        assert!(parse(b"[]", 48).is_err());
+    }
+
+    fn normalization(&self, mean: [f32; 3], std: [f32; 3]) -> Normalization {
+        let raw = &self.raw;
+        let (mean, std) = match raw.do_normalize.unwrap_or(true) {
+            true => (raw.image_mean.unwrap_or(mean), raw.image_std.unwrap_or(std)),
+            false => ([0.0; 3], [1.0; 3]),
+        };
+        let rescale = match raw.do_rescale.unwrap_or(true) {
+            true => raw.rescale_factor.unwrap_or(1.0 / 255.0),
+            false => 1.0,
+        };
+        Normalization { mean, std, rescale }
+    }
+
+    fn expect_resize(&self) -> Result<(), PreprocessorError> {
+        match self.raw.do_resize {
+            None | Some(true) => Ok(()),
+            Some(false) => self.unsupported("do_resize", false, "true"),
+        }
+    }
+
+    /// The side of a tile, which must be the encoder's.
+    fn side(&self, got: u32, expected: usize) -> Result<u32, PreprocessorError> {
+        match got as usize == expected {
+            true => Ok(got),
+            false => Err(PreprocessorError::Size { file: self.file, got, expected }),
+        }
     }
 }

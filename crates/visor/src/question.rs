@@ -4,10 +4,11 @@ use crate::error::Error;
 use crate::policy::PolicyInfo;
 use std::fs::File;
 use std::io::Read;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use visor_core::cost::Flops;
 use visor_core::{BudgetRequest, Patches, Thrift};
-use visor_processor::Picture;
+use visor_processor::{Message, Picture};
 use visor_runtime::{
     Cancel, GenerationSettings, PictureInput, PolicyError, Request, RunError, Wording,
 };
@@ -39,6 +40,20 @@ impl Question {
     pub fn rendered(prompt: impl Into<String>) -> Self {
         let request = Request { wording: Wording::Rendered(prompt.into()), ..Request::new("") };
         Self { request, sources: Vec::new() }
+    }
+
+    /// A conversation that ends with what the user asks. Its pictures are those that are added, in
+    /// the order in which its messages show them.
+    pub fn conversation(messages: Vec<Message>) -> Self {
+        let request = Request { wording: Wording::Conversation(messages), ..Request::new("") };
+        Self { request, sources: Vec::new() }
+    }
+
+    /// Bounds how many tiles a picture is cut into where the model cuts pictures; 1 is not at all.
+    #[must_use]
+    pub fn max_tiles(mut self, max_tiles: NonZeroUsize) -> Self {
+        self.request.max_tiles = Some(max_tiles);
+        self
     }
 
     /// Adds a decoded picture behind those that are there.

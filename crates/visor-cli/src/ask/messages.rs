@@ -1,20 +1,20 @@
-//! A question as a chat message in a JSON file.
+//! A conversation in a JSON file.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use serde::Deserialize;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use visor::Question;
+use visor::{Message, Part, Question, Role};
 
 /// Larger files are not read.
 const MAX_BYTES: u64 = 1 << 20;
 
-const EXPECTED: &str = r#"expected [{"role": "user", "content": [{"type": "image", "path": "PIC"}, {"type": "text", "text": "QUESTION"}]}]"#;
+const EXPECTED: &str = r#"expected [{"role": "user", "content": [{"type": "image", "path": "PIC"}, {"type": "text", "text": "QUESTION"}]}], perhaps with messages of the roles system, user and assistant before it"#;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Message {
+struct RawMessage {
     role: String,
     content: Content,
 }
@@ -23,27 +23,26 @@ struct Message {
 #[serde(untagged)]
 enum Content {
     Text(String),
-    Parts(Vec<Part>),
+    Parts(Vec<RawPart>),
 }
 
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
-enum Part {
+enum RawPart {
     Text { text: String },
     Image { path: PathBuf },
 }
 
-/// Reads the question. Pictures are looked for from the folder of the file.
+/// Reads the conversation. Pictures are looked for from the folder of the file.
 ///
 /// # Errors
-/// If the file cannot be read, or holds anything but one message of the user with its pictures
-/// before its words.
+/// If the file cannot be read, or holds anything but messages of which the last is the user's.
 pub(crate) fn question(file: &Path) -> Result<Question> {
     let about = || format!("`{}`", file.display());
-    let (words, pictures) = parse(&read(file).with_context(about)?).with_context(about)?;
+    let (messages, pictures) = parse(&read(file).with_context(about)?).with_context(about)?;
     let folder = file.parent().unwrap_or(Path::new("."));
     let add = |question: Question, picture| question.picture_file(folder.join(picture));
-    Ok(pictures.into_iter().fold(Question::new(words), add))
+    Ok(pictures.into_iter().fold(Question::conversation(messages), add))
 }
 
 fn read(file: &Path) -> Result<String> {
@@ -55,32 +54,42 @@ fn read(file: &Path) -> Result<String> {
     Ok(text)
 }
 
-/// The words and the pictures before them.
-fn parse(json: &str) -> Result<(String, Vec<PathBuf>)> {
-    let messages: Vec<Message> = serde_json::from_str(json).context(EXPECTED)?;
-    let count = messages.len();
-    let Ok([Message { role, content }]) = <[Message; 1]>::try_from(messages) else {
-        bail!("it has {count} messages: expected one, conversations of several are not supported");
+/// The messages, and the pictures in the order in which they are shown.
+fn parse(json: &str) -> Result<(Vec<Message>, Vec<PathBuf>)> {
+    let raw: Vec<RawMessage> = serde_json::from_str(json).context(EXPECTED)?;
+    let mut pictures = Vec::new();
+    let mut message = |(number, RawMessage { role, content }): (usize, RawMessage)| {
+        let unknown = || {
+            anyhow!("message {number} is of the role `{role}`: expected system, user or assistant")
+        };
+        let role = Role::from_name(&role).ok_or_else(unknown)?;
+        let parts = match content {
+            Content::Text(text) => vec![Part::Text(text)],
+            Content::Parts(parts) => {
+                parts.into_iter().map(|part| taken(part, &mut pictures)).collect()
+            }
+        };
+        Ok(Message { role, parts })
     };
-    if role != "user" {
-        bail!("its message is of the role `{role}`: expected `user`");
+    let messages = (1..).zip(raw).map(&mut message).collect::<Result<Vec<_>>>()?;
+    match messages.last() {
+        Some(Message { role: Role::User, .. }) => Ok((messages, pictures)),
+        Some(Message { role, .. }) => {
+            bail!("its last message is of the role `{role}`: expected `user`, who is answered")
+        }
+        None => bail!("it has no messages: {EXPECTED}"),
     }
-    let parts = match content {
-        Content::Text(text) => vec![Part::Text { text }],
-        Content::Parts(parts) => parts,
-    };
-    let (mut words, mut pictures) = (Vec::new(), Vec::new());
-    for part in parts {
-        match part {
-            Part::Text { text } => words.push(text),
-            Part::Image { path } if words.is_empty() => pictures.push(path),
-            Part::Image { path } => bail!(
-                "its picture `{}` stands behind words: expected pictures first",
-                path.display()
-            ),
+}
+
+/// The part, with its picture put aside.
+fn taken(part: RawPart, pictures: &mut Vec<PathBuf>) -> Part {
+    match part {
+        RawPart::Text { text } => Part::Text(text),
+        RawPart::Image { path } => {
+            pictures.push(path);
+            Part::Image
         }
     }
-    Ok((words.join(" "), pictures))
 }
 
 #[cfg(test)]
@@ -88,29 +97,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_message_of_the_user_is_a_question() {
-        let plain = r#"[{"role": "user", "content": "count red ?"}]"#;
-        assert_eq!(parse(plain).expect("a question"), ("count red ?".to_owned(), Vec::new()));
-        let parts = r#"[{"role": "user", "content": [
-            {"type": "image", "path": "a.png"}, {"type": "text", "text": "count"},
-            {"type": "text", "text": "red ?"}]}]"#;
-        let pictures = vec![PathBuf::from("a.png")];
-        assert_eq!(parse(parts).expect("a question"), ("count red ?".to_owned(), pictures));
+    fn pictures_are_put_aside_in_the_order_in_which_they_are_shown() {
+        let json = r#"[{"role": "user", "content": [
+            {"type": "image", "path": "a.png"}, {"type": "text", "text": "what ?"},
+            {"type": "image", "path": "b.png"}]},
+            {"role": "assistant", "content": "a cat"}, {"role": "user", "content": "sure ?"}]"#;
+        let (messages, pictures) = parse(json).expect("a conversation");
+        assert_eq!(pictures, [PathBuf::from("a.png"), PathBuf::from("b.png")]);
+        let text = |text: &str| Part::Text(text.to_owned());
+        assert_eq!(messages[0].parts, [Part::Image, text("what ?"), Part::Image]);
+        assert_eq!(
+            (messages[1].role, messages[2].parts[0].clone()),
+            (Role::Assistant, text("sure ?"))
+        );
     }
 
     #[test]
     fn what_cannot_be_asked_as_it_stands_is_refused() {
         for (json, says) in [
-            ("[]", "0 messages"),
-            (r#"[{"role":"user","content":"a"},{"role":"user","content":"b"}]"#, "2 messages"),
+            ("[]", "no messages"),
             (r#"[{"role":"system","content":"a"}]"#, "role `system`"),
+            (r#"[{"role":"judge","content":"a"}]"#, "role `judge`"),
             (r#"[{"role":"user","content":[{"type":"audio"}]}]"#, "expected ["),
             (r#"{"role":"user","content":"a"}"#, "expected ["),
-            (
-                r#"[{"role":"user","content":[{"type":"text","text":"a"},
-                    {"type":"image","path":"b.png"}]}]"#,
-                "`b.png` stands behind words",
-            ),
         ] {
             let error = parse(json).expect_err(json).to_string();
             assert!(error.contains(says), "{error}");

@@ -18,6 +18,8 @@ pub(super) struct Report<'a> {
     dense: Dense<'a>,
     /// Null where the model names none.
     policy: Option<Policy<'a>>,
+    /// They may ask for what is not done.
+    unknown_config_fields: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -97,6 +99,7 @@ impl<'a> Report<'a> {
                 level: Level::new(&costs.dense, costs),
             },
             policy: seen.policy.map(Policy::new),
+            unknown_config_fields: seen.info.unknown_fields(),
         }
     }
 }

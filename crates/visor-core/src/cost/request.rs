@@ -83,9 +83,10 @@ pub struct Scopes {
 pub type Kv = u64;
 
 impl ModelShape {
-    /// Encoder and connector on pictures of so many tiles and visual tokens together.
-    pub fn vision(&self, n_tiles: usize, n_visual: usize) -> Flops {
-        self.encoder.tile() * n_tiles + self.connector.tokens(n_visual)
+    /// Encoder and connector on pictures of so many tiles together. How many visual tokens become
+    /// of them does not matter: what is padding, and what is shrunk, has been encoded before.
+    pub fn vision(&self, n_tiles: usize) -> Flops {
+        (self.encoder.tile() + self.connector.tile(self.encoder.n_patches)) * n_tiles
     }
 
     /// Counts a request on `schedule`; `policy` where one is asked at `decision_layer`.
@@ -120,7 +121,7 @@ impl ModelShape {
         Scopes {
             vision_side: layers - blind,
             lm_prefill,
-            end_to_end: self.vision(n_tiles, n_visual) + lm_prefill + selection + routing,
+            end_to_end: self.vision(n_tiles) + lm_prefill + selection + routing,
             decode_step: decoder.decode_step(schedule, at),
         }
     }

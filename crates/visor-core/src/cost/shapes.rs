@@ -150,8 +150,17 @@ pub enum ConnectorShape {
 }
 
 impl ConnectorShape {
-    /// `n_visual` visual tokens.
-    pub fn tokens(&self, n_visual: usize) -> Flops {
+    /// Visual tokens of one tile of `n_patches` patches.
+    pub fn tokens(&self, n_patches: usize) -> usize {
+        match *self {
+            Self::PixelShuffle { scale, .. } => n_patches / (scale * scale),
+            Self::Mlp { .. } => n_patches,
+        }
+    }
+
+    /// One tile of `n_patches` patches.
+    pub fn tile(&self, n_patches: usize) -> Flops {
+        let n_visual = self.tokens(n_patches);
         match *self {
             Self::PixelShuffle { d_vision, scale, d_model } => {
                 matmul(n_visual, d_vision * scale * scale, d_model)

@@ -1,254 +1,241 @@
 //! `config.json` as it stands on disk, with the defaults of `transformers`, and its checks.
 
-use super::{ConfigError, ConnectorConfig, Family, ModelConfig, TextConfig, VisionConfig};
+mod fields;
+mod text;
+mod vision;
+
+use super::{ConfigError, ConnectorConfig, Family, ModelConfig, Tiling};
 use crate::linear::Bias;
+use fields::{divides, only, positive};
 use serde::Deserialize;
+use serde_json::Value;
 
-const SUPPORTED: &str = "llava";
-/// No size in any known model comes near; what is beyond is damage, not a model.
-const LARGEST: usize = 1 << 24;
+const SUPPORTED: &str = "idefics3, smolvlm, llava_onevision, llava";
 
+/// The sections and the fields that count; all optional, as published files leave out what equals
+/// the class default.
 #[derive(Deserialize)]
 struct RawConfig {
     model_type: String,
-    #[serde(default)]
-    text_config: RawText,
-    #[serde(default)]
-    vision_config: RawVision,
+    text_config: Option<text::RawText>,
+    vision_config: Option<vision::RawVision>,
     image_token_index: Option<u32>,
     image_token_id: Option<u32>,
     tie_word_embeddings: Option<bool>,
-    #[serde(default = "gelu")]
-    projector_hidden_act: String,
+    projector_hidden_act: Option<String>,
     projector_hidden_size: Option<usize>,
-    #[serde(default = "yes")]
-    multimodal_projector_bias: bool,
-    #[serde(default = "last_but_one")]
-    vision_feature_layer: i64,
+    multimodal_projector_bias: Option<bool>,
+    vision_feature_layer: Option<Value>,
+    vision_feature_select_strategy: Option<String>,
+    vision_aspect_ratio: Option<String>,
+    image_grid_pinpoints: Option<Vec<[u32; 2]>>,
+    scale_factor: Option<usize>,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct RawRope {
-    rope_theta: Option<f64>,
+pub(super) fn parse(json: &[u8]) -> Result<(ModelConfig, Vec<String>), ConfigError> {
+    let value: Value = serde_json::from_slice(json)?;
+    let raw = RawConfig::deserialize(&value)?;
+    let family = match raw.model_type.as_str() {
+        "llava" => Family::Llava,
+        "llava_onevision" => Family::LlavaOnevision,
+        "idefics3" | "smolvlm" => Family::Idefics3,
+        _ => return Err(ConfigError::Family { got: raw.model_type, supported: SUPPORTED }),
+    };
+    let text = raw.text_config.as_ref();
+    let tied = raw.tie_word_embeddings == Some(true)
+        || text.is_some_and(|text| text.tie_word_embeddings == Some(true));
+    let text = text::parse(text.unwrap_or(&text::RawText::default()), family)?;
+    let vision = raw.vision_config.as_ref();
+    let vision = vision::parse(vision.unwrap_or(&vision::RawVision::default()), family)?;
+    let connector = match family {
+        Family::Idefics3 => pixel_shuffle(&raw, vision.grid())?,
+        Family::Llava | Family::LlavaOnevision => mlp(&raw, text.d_model)?,
+    };
+    let config = ModelConfig {
+        family,
+        connector,
+        tiling: tiling(&raw, family, vision.image_size)?,
+        vision,
+        image_token: raw.image_token_id.or(raw.image_token_index).unwrap_or(match family {
+            Family::Llava => 32000,
+            Family::LlavaOnevision => 151_646,
+            Family::Idefics3 => 128_257,
+        }),
+        text,
+        tied,
+    };
+    Ok((config, fields::unknown(&value)))
 }
 
-#[derive(Deserialize)]
-#[serde(default)]
-struct RawText {
-    model_type: String,
-    vocab_size: usize,
-    hidden_size: usize,
-    intermediate_size: usize,
-    num_hidden_layers: usize,
-    num_attention_heads: usize,
-    num_key_value_heads: Option<usize>,
-    head_dim: Option<usize>,
-    rms_norm_eps: f64,
-    rope_theta: Option<f64>,
-    rope_parameters: RawRope,
-    hidden_act: String,
-    max_position_embeddings: usize,
-    tie_word_embeddings: Option<bool>,
+fn pixel_shuffle(raw: &RawConfig, grid: usize) -> Result<ConnectorConfig, ConfigError> {
+    let scale = raw.scale_factor.unwrap_or(2);
+    positive("scale_factor", scale)?;
+    divides("scale_factor", scale, "the patches along a side of a tile", grid)?;
+    Ok(ConnectorConfig::PixelShuffle { scale })
 }
 
-#[derive(Deserialize)]
-#[serde(default)]
-struct RawVision {
-    hidden_size: usize,
-    intermediate_size: usize,
-    num_hidden_layers: usize,
-    num_attention_heads: usize,
-    num_channels: usize,
-    image_size: usize,
-    patch_size: usize,
-    hidden_act: String,
-    layer_norm_eps: f64,
-}
-
-fn gelu() -> String {
-    "gelu".to_owned()
-}
-
-fn yes() -> bool {
-    true
-}
-
-fn last_but_one() -> i64 {
-    -2
-}
-
-impl Default for RawText {
-    fn default() -> Self {
-        Self {
-            model_type: "llama".to_owned(),
-            vocab_size: 32000,
-            hidden_size: 4096,
-            intermediate_size: 11008,
-            num_hidden_layers: 32,
-            num_attention_heads: 32,
-            num_key_value_heads: None,
-            head_dim: None,
-            rms_norm_eps: 1e-6,
-            rope_theta: None,
-            rope_parameters: RawRope::default(),
-            hidden_act: "silu".to_owned(),
-            max_position_embeddings: 2048,
-            tie_word_embeddings: None,
-        }
+fn mlp(raw: &RawConfig, d_model: usize) -> Result<ConnectorConfig, ConfigError> {
+    let act = raw.projector_hidden_act.as_deref().unwrap_or("gelu");
+    only("projector_hidden_act", act, "gelu")?;
+    let select = raw.vision_feature_select_strategy.as_deref();
+    if let Some(select) = select {
+        only("vision_feature_select_strategy", select, "full")?;
     }
-}
-
-impl Default for RawVision {
-    fn default() -> Self {
-        Self {
-            hidden_size: 768,
-            intermediate_size: 3072,
-            num_hidden_layers: 12,
-            num_attention_heads: 12,
-            num_channels: 3,
-            image_size: 224,
-            patch_size: 16,
-            hidden_act: "gelu_pytorch_tanh".to_owned(),
-            layer_norm_eps: 1e-6,
-        }
-    }
-}
-
-pub(super) fn parse(json: &[u8]) -> Result<ModelConfig, ConfigError> {
-    let raw: RawConfig = serde_json::from_slice(json)?;
-    if raw.model_type != "llava" {
-        return Err(ConfigError::Family { got: raw.model_type, supported: SUPPORTED });
-    }
-    only("projector_hidden_act", &raw.projector_hidden_act, "gelu")?;
-    if raw.vision_feature_layer != -1 {
+    let family_default = if raw.model_type == "llava" { -2 } else { -1 };
+    let layer = raw.vision_feature_layer.clone().unwrap_or(Value::from(family_default));
+    if layer != Value::from(-1) {
         return Err(ConfigError::Unsupported {
             field: "vision_feature_layer",
-            got: raw.vision_feature_layer.to_string(),
+            got: layer.to_string(),
             expected: "-1 (the last layer)",
         });
     }
-    let tied = raw.text_config.tie_word_embeddings.or(raw.tie_word_embeddings).unwrap_or(false);
-    let text = text(&raw.text_config)?;
-    let vision = vision(&raw.vision_config)?;
-    let d_hidden = raw.projector_hidden_size.unwrap_or(text.d_model);
+    let d_hidden = raw.projector_hidden_size.unwrap_or(d_model);
     positive("projector_hidden_size", d_hidden)?;
-    Ok(ModelConfig {
-        family: Family::Llava,
-        vision,
-        connector: ConnectorConfig::Mlp {
-            d_hidden,
-            bias: Bias::from(raw.multimodal_projector_bias),
-        },
-        text,
-        image_token: raw.image_token_id.or(raw.image_token_index).unwrap_or(32000),
-        tied,
-    })
+    let bias = Bias::from(raw.multimodal_projector_bias.unwrap_or(true));
+    Ok(ConnectorConfig::Mlp { d_hidden, bias })
 }
 
-fn text(raw: &RawText) -> Result<TextConfig, ConfigError> {
-    let qkv_bias = match raw.model_type.as_str() {
-        "llama" => Bias::Without,
-        "qwen2" => Bias::With,
-        other => {
-            return Err(ConfigError::Unsupported {
-                field: "text_config.model_type",
-                got: other.to_owned(),
-                expected: "llama or qwen2",
-            });
+fn tiling(raw: &RawConfig, family: Family, tile: usize) -> Result<Tiling, ConfigError> {
+    match family {
+        Family::Llava => Ok(Tiling::Whole),
+        Family::Idefics3 => Ok(Tiling::Split),
+        Family::LlavaOnevision => {
+            let aspect = raw.vision_aspect_ratio.as_deref().unwrap_or("anyres_max_9");
+            let most = aspect.strip_prefix("anyres_max_").and_then(|n| n.parse().ok());
+            let Some(max_tiles) = most.filter(|n| (1..=1024).contains(n)) else {
+                return Err(ConfigError::Unsupported {
+                    field: "vision_aspect_ratio",
+                    got: aspect.to_owned(),
+                    expected: "anyres_max_N with N from 1 to 1024",
+                });
+            };
+            let resolutions = raw.image_grid_pinpoints.clone().unwrap_or_else(default_resolutions);
+            let sides = || resolutions.iter().flatten().map(|&side| side as usize);
+            if resolutions.is_empty() || resolutions.len() > 1024 {
+                let (field, got) = ("the number of image_grid_pinpoints", resolutions.len());
+                return Err(ConfigError::Range { field, got, expected: "1 to 1024" });
+            }
+            for side in sides() {
+                positive("a side in image_grid_pinpoints", side)?;
+                divides("vision_config.image_size", tile, "a side in image_grid_pinpoints", side)?;
+            }
+            Ok(Tiling::AnyRes { resolutions, max_tiles })
         }
-    };
-    only("text_config.hidden_act", &raw.hidden_act, "silu")?;
-    positive("text_config.hidden_size", raw.hidden_size)?;
-    positive("text_config.intermediate_size", raw.intermediate_size)?;
-    positive("text_config.num_hidden_layers", raw.num_hidden_layers)?;
-    positive("text_config.num_attention_heads", raw.num_attention_heads)?;
-    positive("text_config.vocab_size", raw.vocab_size)?;
-    positive("text_config.max_position_embeddings", raw.max_position_embeddings)?;
-    let n_heads = raw.num_attention_heads;
-    let n_kv_heads = raw.num_key_value_heads.unwrap_or(n_heads);
-    positive("text_config.num_key_value_heads", n_kv_heads)?;
-    divides("num_key_value_heads", n_kv_heads, "num_attention_heads", n_heads)?;
-    let head_dim = match raw.head_dim {
-        Some(head_dim) => head_dim,
-        None => {
-            divides("num_attention_heads", n_heads, "hidden_size", raw.hidden_size)?;
-            raw.hidden_size / n_heads
+    }
+}
+
+/// The class default: one to six tiles of 384 pixels along each side.
+fn default_resolutions() -> Vec<[u32; 2]> {
+    let sides = || (1..=6).map(|tiles| 384 * tiles);
+    sides().flat_map(|height| sides().map(move |width| [height, width])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::PatchPositions;
+
+    fn config(json: &str) -> ModelConfig {
+        ModelConfig::parse(json.as_bytes()).expect("a config")
+    }
+
+    fn refused(json: &str) -> String {
+        ModelConfig::parse(json.as_bytes()).expect_err("refused").to_string()
+    }
+
+    /// What `SmolVLM-500M-Instruct` publishes, but for what has no bearing.
+    const SMOLVLM: &str = r#"{
+        "model_type": "idefics3", "image_token_id": 49190, "scale_factor": 4,
+        "text_config": {"model_type": "llama", "hidden_size": 960, "intermediate_size": 2560,
+            "num_attention_heads": 15, "num_key_value_heads": 5, "head_dim": 64,
+            "rms_norm_eps": 1e-05, "rope_theta": 100000, "vocab_size": 49280,
+            "max_position_embeddings": 8192, "pad_token_id": 128002, "qk_layer_norms": false},
+        "vision_config": {"hidden_size": 768, "num_attention_heads": 12, "image_size": 512,
+            "patch_size": 16, "size": {"longest_edge": 2048}, "use_base_siglip": true},
+        "perceiver_config": {"depth": 3}, "tie_word_embeddings": false
+    }"#;
+
+    #[test]
+    fn a_sparse_config_is_filled_with_the_defaults_of_its_classes() {
+        let config = config(SMOLVLM);
+        assert_eq!((config.text.n_layers, config.vision.n_layers), (32, 12));
+        assert_eq!((config.vision.d_ffn, config.token_grid()), (3072, 8));
+        assert_eq!(config.vision.positions, PatchPositions::Bucketed);
+        assert!(config.vision.post_norm && !config.tied);
+    }
+
+    #[test]
+    fn llava_onevision_has_biases_resolutions_and_a_tie_within() {
+        let config = config(
+            r#"{"model_type": "llava_onevision",
+                "text_config": {"model_type": "qwen2", "tie_word_embeddings": true,
+                    "hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 24,
+                    "num_attention_heads": 14, "num_key_value_heads": 2, "vocab_size": 152000,
+                    "rope_parameters": {"rope_theta": 1000000.0, "rope_type": "default"}},
+                "vision_config": {"hidden_size": 1152, "intermediate_size": 4304,
+                    "num_hidden_layers": 26, "num_attention_heads": 16, "image_size": 384,
+                    "patch_size": 14, "vision_use_head": false}}"#,
+        );
+        assert_eq!((config.text.qkv_bias, config.text.rope_theta), (Bias::With, 1e6));
+        assert_eq!((config.image_token, config.vision.grid()), (151_646, 27));
+        assert!(config.tied && !config.vision.post_norm);
+        let Tiling::AnyRes { resolutions, max_tiles: 9 } = config.tiling else { panic!() };
+        assert_eq!((resolutions.len(), resolutions[7]), (36, [768, 768]));
+    }
+
+    #[test]
+    fn fields_that_nobody_knows_are_named_and_the_inert_ones_are_not() {
+        let (_, unknown) = ModelConfig::parse_reporting(SMOLVLM.as_bytes()).expect("a config");
+        assert_eq!(unknown, [""; 0]);
+        let odd = SMOLVLM.replace("\"scale_factor\"", "\"moon\": 1, \"scale_factor\"");
+        let odd = odd.replace("\"patch_size\"", "\"tide\": 2, \"patch_size\"");
+        let (_, unknown) = ModelConfig::parse_reporting(odd.as_bytes()).expect("a config");
+        assert_eq!(unknown, ["moon", "vision_config.tide"]);
+    }
+
+    #[test]
+    fn what_is_not_supported_is_refused_by_name() {
+        let with = |section: &str, field: &str| {
+            SMOLVLM.replace(&format!("\"{section}\": {{"), &format!("\"{section}\": {{{field}, "))
+        };
+        for (json, says) in [
+            (r#"{"model_type": "paligemma"}"#.to_owned(), "model_type `paligemma`"),
+            (with("text_config", r#""attention_bias": true"#), "text_config.attention_bias"),
+            (with("text_config", r#""mlp_bias": true"#), "text_config.mlp_bias"),
+            (
+                with("text_config", r#""rope_scaling": {"type": "yarn"}"#),
+                "text_config.rope_scaling",
+            ),
+            (with("text_config", r#""use_sliding_window": true"#), "use_sliding_window"),
+            (with("text_config", r#""hidden_act": "gelu""#), "text_config.hidden_act"),
+            (
+                with("text_config", r#""rope_parameters": {"rope_type": "yarn"}"#),
+                "text_config.rope_parameters.rope_type",
+            ),
+            (with("vision_config", r#""hidden_act": "relu""#), "vision_config.hidden_act"),
+            (with("vision_config", r#""num_channels": 1"#), "vision_config.num_channels"),
+            (SMOLVLM.replace("\"scale_factor\": 4", "\"scale_factor\": 5"), "scale_factor = 5"),
+            (SMOLVLM.replace("\"model_type\": \"llama\"", "\"model_type\": \"mamba\""), "mamba"),
+        ] {
+            let error = refused(&json);
+            assert!(error.contains(says), "{error}");
         }
-    };
-    positive("text_config.head_dim", head_dim)?;
-    divides("2 (rotary halves)", 2, "text_config.head_dim", head_dim)?;
-    Ok(TextConfig {
-        d_model: raw.hidden_size,
-        d_ffn: raw.intermediate_size,
-        n_layers: raw.num_hidden_layers,
-        n_heads,
-        n_kv_heads,
-        head_dim,
-        vocab: raw.vocab_size,
-        rms_norm_eps: raw.rms_norm_eps,
-        rope_theta: raw.rope_theta.or(raw.rope_parameters.rope_theta).unwrap_or(10000.0),
-        qkv_bias,
-        max_positions: raw.max_position_embeddings,
-    })
-}
-
-fn vision(raw: &RawVision) -> Result<VisionConfig, ConfigError> {
-    only("vision_config.hidden_act", &raw.hidden_act, "gelu_pytorch_tanh")?;
-    positive("vision_config.hidden_size", raw.hidden_size)?;
-    positive("vision_config.intermediate_size", raw.intermediate_size)?;
-    positive("vision_config.num_attention_heads", raw.num_attention_heads)?;
-    positive("vision_config.image_size", raw.image_size)?;
-    positive("vision_config.patch_size", raw.patch_size)?;
-    divides("num_attention_heads", raw.num_attention_heads, "hidden_size", raw.hidden_size)?;
-    if raw.num_channels != 3 {
-        return Err(ConfigError::Range {
-            field: "vision_config.num_channels",
-            got: raw.num_channels,
-            expected: "3",
-        });
+        let onevision = |rest: &str| {
+            refused(&format!(
+                r#"{{"model_type": "llava_onevision", {rest}, "text_config": {{"hidden_size": 64}},
+                    "vision_config": {{"image_size": 30, "patch_size": 7}}}}"#
+            ))
+        };
+        for (field, says) in [
+            (r#""vision_feature_layer": [-1, 4]"#, "vision_feature_layer = [-1,4]"),
+            (r#""vision_feature_select_strategy": "default""#, "vision_feature_select_strategy"),
+            (r#""vision_aspect_ratio": "anyres""#, "vision_aspect_ratio = anyres"),
+            (r#""image_grid_pinpoints": [[31, 30]]"#, "image_grid_pinpoints = 31"),
+            (r#""image_grid_pinpoints": []"#, "the number of image_grid_pinpoints = 0"),
+        ] {
+            let error = onevision(field);
+            assert!(error.contains(says), "{error}");
+        }
     }
-    if raw.num_hidden_layers > LARGEST || raw.patch_size > raw.image_size {
-        return Err(ConfigError::Range {
-            field: "vision_config.patch_size",
-            got: raw.patch_size,
-            expected: "at most image_size",
-        });
-    }
-    Ok(VisionConfig {
-        d_model: raw.hidden_size,
-        d_ffn: raw.intermediate_size,
-        n_layers: raw.num_hidden_layers,
-        n_heads: raw.num_attention_heads,
-        image_size: raw.image_size,
-        patch_size: raw.patch_size,
-        layer_norm_eps: raw.layer_norm_eps,
-        post_norm: false,
-    })
-}
-
-fn only(field: &'static str, got: &str, expected: &'static str) -> Result<(), ConfigError> {
-    if got == expected {
-        return Ok(());
-    }
-    Err(ConfigError::Unsupported { field, got: got.to_owned(), expected })
-}
-
-fn positive(field: &'static str, got: usize) -> Result<(), ConfigError> {
-    if (1..=LARGEST).contains(&got) {
-        return Ok(());
-    }
-    Err(ConfigError::Range { field, got, expected: "a positive number of at most 16777216" })
-}
-
-fn divides(
-    first: &'static str,
-    first_value: usize,
-    second: &'static str,
-    second_value: usize,
-) -> Result<(), ConfigError> {
-    if second_value.is_multiple_of(first_value) {
-        return Ok(());
-    }
-    Err(ConfigError::NotDivisible { first, first_value, second, second_value })
 }

@@ -64,9 +64,10 @@ impl VisorModel {
         pieces: &[&EncodedPictures],
         start: Start<'_>,
     ) -> Result<Option<Tensor<3>>, ModelError> {
-        let lengths = pieces.iter().flat_map(|EncodedPictures(piece)| {
-            let [pictures, tokens, _] = piece.dims();
-            std::iter::repeat_n(tokens, pictures)
+        let pictures = || pieces.iter().flat_map(|pieces| pieces.pictures());
+        let lengths = pictures().flat_map(|picture| {
+            let [places, tokens, _] = picture.dims();
+            std::iter::repeat_n(tokens, places)
         });
         if !spans.iter().map(|span| span.len).eq(lengths.clone()) {
             let expected = spans.iter().map(|span| span.len).sum();
@@ -75,15 +76,15 @@ impl VisorModel {
         if pieces.is_empty() {
             return Ok(None);
         }
-        let stream = |EncodedPictures(piece): &EncodedPictures| {
-            let [pictures, tokens, e] = piece.dims();
-            let piece = match start {
-                Start::Budgeted { .. } => self.network.condition(piece.clone()),
-                Start::Dense => piece.clone(),
+        let stream = |picture: &Tensor<3>| {
+            let [places, tokens, e] = picture.dims();
+            let picture = match start {
+                Start::Budgeted { .. } => self.network.condition(picture.clone()),
+                Start::Dense => picture.clone(),
             };
-            piece.reshape([1, pictures * tokens, e])
+            picture.reshape([1, places * tokens, e])
         };
-        Ok(Some(pack(pieces.iter().copied().map(stream).collect(), 1)))
+        Ok(Some(pack(pictures().map(stream).collect(), 1)))
     }
 
     /// Whether the vocabulary has a token.

@@ -1,7 +1,7 @@
 //! What a checkpoint's small files say together: all there is to know before a weight is read.
 
 use super::end_tokens::end_tokens;
-use crate::config::{ConfigError, ConnectorConfig, ModelConfig};
+use crate::config::{ConfigError, ConnectorConfig, ModelConfig, Tiling};
 use crate::error::ModelError;
 use crate::linear::Bias;
 use crate::network::{Extension, Head};
@@ -20,6 +20,8 @@ pub struct Blueprint {
     pub extension: Option<Extension>,
     /// What reports say about the model, as far as it is known without its weights.
     pub card: ModelCard,
+    /// Fields of `config.json` that nothing here knows.
+    pub unknown_fields: Vec<String>,
 }
 
 impl Blueprint {
@@ -28,7 +30,7 @@ impl Blueprint {
     /// # Errors
     /// A configuration that cannot be built, or a manifest that contradicts it.
     pub fn read(checkpoint: &Checkpoint) -> Result<Self, ModelError> {
-        let config = ModelConfig::parse(checkpoint.config_json())?;
+        let (config, unknown_fields) = ModelConfig::parse_reporting(checkpoint.config_json())?;
         check_sizes(&config)?;
         let manifest = checkpoint.manifest();
         let extension = manifest.map(|manifest| extension(&config, manifest)).transpose()?;
@@ -50,7 +52,7 @@ impl Blueprint {
             sha256: None,
             default_policy: manifest.and_then(|manifest| manifest.default_policy.clone()),
         };
-        Ok(Self { config, extension, card })
+        Ok(Self { config, extension, card, unknown_fields })
     }
 }
 
@@ -168,6 +170,11 @@ fn count(config: &ModelConfig, extension: Option<&Extension>, head: Head) -> u12
         }
     };
 
+    let newline = match config.tiling {
+        Tiling::Whole | Tiling::Split => 0,
+        Tiling::AnyRes { .. } => d,
+    };
+
     let projections = 2 * d * d_q + 2 * d * d_kv + biases(text.qkv_bias, d_q + 2 * d_kv);
     let layer = 2 * d + projections + 3 * d * d_ffn;
     let embedding = wide(text.vocab) * d;
@@ -186,7 +193,7 @@ fn count(config: &ModelConfig, extension: Option<&Extension>, head: Head) -> u12
     });
 
     let head = if head == Head::Own { embedding } else { 0 };
-    encoder + connector + decoder + own + head
+    encoder + connector + newline + decoder + own + head
 }
 
 fn selector_weights(shape: SelectorShape) -> u128 {

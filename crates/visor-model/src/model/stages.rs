@@ -8,8 +8,8 @@ use super::states::{AtDecision, Begun, Decoding, EncodedPictures, Resumed};
 use crate::error::ModelError;
 use crate::layer::Streams;
 use crate::placement::Placement;
-use crate::ragged::{pack, unpack};
-use burn::tensor::{Tensor, TensorData};
+use crate::ragged::unpack;
+use burn::tensor::Tensor;
 use std::sync::Arc;
 use visor_processor::ProcessedPicture;
 use visor_runtime::{
@@ -31,21 +31,12 @@ impl Backbone for VisorModel {
         pictures: &[ProcessedPicture],
         cancel: &Cancel,
     ) -> Result<EncodedPictures, BackboneError> {
-        let interrupt = || Ok(cancel.check()?);
-        let encode = |picture: &ProcessedPicture| {
-            interrupt()?;
-            let shape @ [tiles, _, _, _] = picture.pixels.shape();
-            if tiles != 1 {
-                return Err(ModelError::Tiles { got: tiles });
-            }
-            let data = TensorData::new(picture.pixels.data().to_vec(), shape);
-            self.network.encode(Tensor::from_data(data, &self.device), &interrupt) // [1, N, E]
-        };
+        let interrupt = &mut |_, _: &Tensor<3>| Ok(cancel.check()?);
+        let encode = |picture: &ProcessedPicture| self.encode_picture(picture, interrupt);
         let encoded = pictures.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
         if encoded.is_empty() {
             return Err(ModelError::VisualTokens { expected: 0, got: 0 }.into());
         }
-        let encoded = pack(encoded, 0); // [pictures, N, E]
         // Whoever measures this stage wants it done and not queued.
         self.device.sync().map_err(|error| BackboneError::Failed(Arc::new(error)))?;
         Ok(EncodedPictures(encoded))

@@ -10,15 +10,15 @@ use std::ops::Range;
 use visor_core::Schedule;
 use visor_runtime::{BackboneError, Cancel, Selection};
 
-/// Encoded pictures: `[pictures, N, E]`, without conditional position.
+/// Encoded pictures: of each `[places, N, E]`, without conditional position.
 #[derive(Clone, Debug)]
-pub struct EncodedPictures(pub(super) Tensor<3>);
+pub struct EncodedPictures(pub(super) Vec<Tensor<3>>);
 
 impl EncodedPictures {
-    /// The visual tokens, `[pictures, N, E]`.
-    pub fn tokens(&self) -> &Tensor<3> {
-        let Self(tokens) = self;
-        tokens
+    /// The visual tokens of each picture, `[places, N, E]`: a place is a run of tokens in the prompt.
+    pub fn pictures(&self) -> &[Tensor<3>] {
+        let Self(pictures) = self;
+        pictures
     }
 }
 

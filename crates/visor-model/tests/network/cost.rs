@@ -103,7 +103,7 @@ fn encoder_and_connector_execute_what_the_formula_says() {
             let [_, tokens, _] = encoded.dims();
             assert_eq!(tokens, config.token_grid().pow(2));
             let shape = config.shape(None);
-            let formula = shape.encoder.tile() * tiles + shape.connector.tokens(tiles * tokens);
+            let formula = shape.vision(tiles);
             assert_flops(flops, formula, "encoder and connector");
         }
     };

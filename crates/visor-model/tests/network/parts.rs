@@ -6,7 +6,7 @@ use burn::tensor::{Tensor, TensorData};
 use visor_core::Rotary;
 use visor_model::attention::attend;
 use visor_model::conditional::ConditionalPosition;
-use visor_model::config::{ConnectorConfig, VisionConfig};
+use visor_model::config::{ConnectorConfig, PatchPositions, Tiling, VisionConfig};
 use visor_model::connector::Connector;
 use visor_model::mlp::gelu_tanh;
 use visor_model::rotary::{Position, RotaryConfig};
@@ -87,7 +87,8 @@ fn pixel_shuffle_takes_the_patches_of_a_square_row_by_row() {
     config.vision = VisionConfig { d_model: e, ..config.vision };
     config.text.d_model = width;
     let connector = ConnectorConfig::PixelShuffle { scale };
-    let connector = Connector::new(&connector, &config.vision, &config.text, &cpu());
+    let connector =
+        Connector::new(&connector, &Tiling::Whole, &config.vision, &config.text, &cpu());
     // The identity shows the order of the values that go into the projection.
     let connector = weights::fill(connector, &cpu(), &mut |_, shape| {
         let n = shape[0];
@@ -123,6 +124,7 @@ fn the_patch_embedding_equals_a_naive_convolution_and_drops_the_remainder() {
         patch_size: patch,
         layer_norm_eps: 1e-6,
         post_norm: false,
+        positions: PatchPositions::InOrder,
     };
     let encoder = filled(VisionEncoder::new(&config, &cpu()), 5);
     let pixels = value(5, "pixels", &[tiles * 3 * side, side]);

@@ -4,7 +4,9 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use visor_core::cost::{Flops, SelectorShape};
 use visor_core::{ImageMask, Ladder, Layout, Patches, PositionScheme, Rotary, RungId, Schedule};
-use visor_model::config::{ConnectorConfig, Family, ModelConfig, TextConfig, VisionConfig};
+use visor_model::config::{
+    ConnectorConfig, Family, ModelConfig, PatchPositions, TextConfig, Tiling, VisionConfig,
+};
 use visor_model::decoder::Pass;
 use visor_model::init::Noise;
 use visor_model::layer::{Refinement, Streams};
@@ -46,8 +48,10 @@ pub(crate) fn config() -> ModelConfig {
             patch_size: SIDE as usize / GRID,
             layer_norm_eps: 1e-6,
             post_norm: false,
+            positions: PatchPositions::InOrder,
         },
         connector: ConnectorConfig::Mlp { d_hidden: 36, bias: Bias::With },
+        tiling: Tiling::Whole,
         text: TextConfig {
             d_model: 32,
             d_ffn: 48,

@@ -75,7 +75,7 @@ fn a_picture_of_a_batch_is_encoded_once_and_paid_by_the_first_who_shows_it() {
     let batch = [request(&[7], 2), request(&[7, 9], 2), request(&[9, 9, 8], 2), request(&[], 2)];
     let answers = runner.answer_batch(prepared(&runner, batch));
     assert_eq!(count(&runner, "encode"), 3);
-    let picture = card().shape.vision(1, 4);
+    let picture = card().shape.vision(1);
     for (answer, shared) in answers.iter().zip([0, 1, 2, 0]) {
         let cost = answer.as_ref().unwrap().cost;
         assert_eq!(cost.spent + picture * shared, cost.cold.end_to_end);

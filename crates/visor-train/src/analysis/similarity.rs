@@ -109,11 +109,18 @@ impl Study<'_> {
         let (way, nothing) = (self.way()?, Dropped::new());
         let entry = |ready: &Ready| {
             let network = self.runner.model().network();
-            let tokens = ready.visual.iter().map(|encoded| match way {
-                Way::Rung(..) => network.condition(encoded.tokens().clone()),
-                Way::Dense => encoded.tokens().clone(),
+            let pictures = ready.visual.iter().flat_map(|encoded| encoded.pictures());
+            let tokens = pictures.map(|picture| match way {
+                Way::Rung(..) => network.condition(picture.clone()),
+                Way::Dense => picture.clone(),
             });
-            tokens.map(|tokens| rows(&tokens)).collect::<Vec<_>>()
+            // All pictures of a question are one stream.
+            let joined =
+                tokens.map(|tokens| rows(&tokens)).reduce(|(mut all, width), (more, _)| {
+                    all.extend(more);
+                    (all, width)
+                });
+            joined.into_iter().collect::<Vec<_>>()
         };
         let mut streams: Vec<Vec<Rows>> = ready.iter().map(entry).collect();
         let samples: Vec<_> = ready.iter().map(|one| one.observed(&[], way, &nothing)).collect();

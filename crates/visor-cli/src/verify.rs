@@ -1,0 +1,87 @@
+//! `visor verify`: what a model computes, held against recordings of another program.
+
+use crate::model::ModelChoice;
+use crate::output;
+use crate::table::aligned;
+use crate::threads::Threads;
+use anyhow::{Result, bail};
+use clap::Args;
+use std::path::PathBuf;
+use visor::{LoadOptions, Model, Parity, PolicyRef, SeamDifference, SeamParity};
+
+/// Compare a model with recorded tiles, ids and activations, seam by seam
+#[derive(Args)]
+pub(crate) struct Verify {
+    #[command(flatten)]
+    model: ModelChoice,
+
+    /// The folder with cases.json and a recording a case
+    #[arg(long, value_name = "DIR")]
+    reference: PathBuf,
+
+    /// The folder with the pictures of the cases [default: images, beside the reference or above]
+    #[arg(long, value_name = "DIR")]
+    images: Option<PathBuf>,
+
+    /// Largest error that passes, as a share of the largest value of a seam; levels and ids must be
+    /// the same
+    #[arg(long, value_name = "X", default_value_t = 2e-5)]
+    tolerance: f64,
+
+    #[command(flatten)]
+    threads: Threads,
+
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+impl Verify {
+    pub(crate) fn run(&self) -> Result<()> {
+        let model = self.model.find()?;
+        self.threads.start()?;
+        let model = Model::load(&model, &LoadOptions::default().policy(PolicyRef::None))?;
+        let parity = model.verify(&self.reference, self.images.as_deref())?;
+        let failures = parity.failures(self.tolerance);
+        output::answer(&match self.json {
+            true => serde_json::to_string_pretty(&parity)?,
+            false => text(&parity, self.tolerance, &failures),
+        })?;
+        match failures.len() {
+            0 if parity.seams.is_empty() => bail!("the reference recorded nothing to compare with"),
+            0 => Ok(()),
+            n => bail!(
+                "{n} of {} seams differ by more than {:e} of their largest value",
+                parity.seams.len(),
+                self.tolerance
+            ),
+        }
+    }
+}
+
+fn text(parity: &Parity, tolerance: f64, failures: &[&SeamParity]) -> String {
+    let header = ["seam", "cases", "values", "largest error", "of the largest", "where", ""];
+    let row = |seam: &SeamParity| {
+        let verdict = if failures.contains(&seam) { "differs" } else { "ok" };
+        let (values, error, share) = match seam.worst {
+            SeamDifference::Exact { values, differing: 0 } => {
+                (values, "equal".to_owned(), String::new())
+            }
+            SeamDifference::Exact { values, differing } => {
+                (values, format!("{differing} differ"), String::new())
+            }
+            SeamDifference::Close { values, error, .. } => {
+                (values, format!("{error:.1e}"), format!("{:.1e}", seam.worst.relative()))
+            }
+        };
+        let (cases, values) = (seam.cases.to_string(), values.to_string());
+        let (name, place) = (seam.seam.clone(), seam.worst_case.clone());
+        vec![name, cases, values, error, share, place, verdict.to_owned()]
+    };
+    let rows = [header.map(str::to_owned).to_vec()].into_iter();
+    let table = aligned(&rows.chain(parity.seams.iter().map(row)).collect::<Vec<_>>());
+    format!(
+        "{} against {}, {} cases, tolerance {tolerance:e} of the largest value\n\n{table}",
+        parity.model, parity.reference, parity.cases
+    )
+}

@@ -1,0 +1,169 @@
+//! The chat template that a checkpoint brings: Jinja, as `transformers` renders it.
+//!
+//! Templates are written by strangers and executed, so that work is counted and limited. Of what
+//! `transformers` adds to Jinja, the marks `{% generation %}` of a trainer are left out, and
+//! `raise_exception` fails with the template's own words. Blocks trim the white space around them.
+
+use crate::chat::{Message, Part};
+use crate::prompt::PromptError;
+use minijinja::value::Value;
+use minijinja::{Environment, Error, ErrorKind, context};
+use std::collections::BTreeMap;
+
+/// Steps that rendering may take: a conversation of a thousand messages takes a tenth of it.
+const FUEL: u64 = 2_000_000;
+/// Longest template that is read, in bytes.
+const MAX_TEMPLATE: usize = 1 << 20;
+const NAME: &str = "chat_template";
+
+/// A template that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChatTemplateError {
+    /// It is no Jinja, or uses what is not supported.
+    #[error("the chat template cannot be read: {0}")]
+    Syntax(#[source] Error),
+    /// It is longer than any real one.
+    #[error("the chat template has {bytes} bytes: expected at most {MAX_TEMPLATE}")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+    },
+}
+
+/// A chat template, ready to render conversations.
+#[derive(Clone, Debug)]
+pub struct ChatTemplate {
+    environment: Environment<'static>,
+    /// Names that templates know special tokens by, such as `bos_token`.
+    tokens: BTreeMap<String, String>,
+}
+
+impl ChatTemplate {
+    /// Reads a template. `tokens` are the special tokens that it may name, such as `bos_token`.
+    ///
+    /// # Errors
+    ///
+    /// [`ChatTemplateError`].
+    pub fn parse(
+        template: &str,
+        tokens: BTreeMap<String, String>,
+    ) -> Result<Self, ChatTemplateError> {
+        if template.len() > MAX_TEMPLATE {
+            return Err(ChatTemplateError::TooLong { bytes: template.len() });
+        }
+        let mut environment = Environment::new();
+        environment.set_trim_blocks(true);
+        environment.set_lstrip_blocks(true);
+        environment.set_fuel(Some(FUEL));
+        environment
+            .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
+            Err(Error::new(ErrorKind::InvalidOperation, message))
+        });
+        environment
+            .add_template_owned(NAME, without_generation_marks(template))
+            .map_err(ChatTemplateError::Syntax)?;
+        Ok(Self { environment, tokens })
+    }
+
+    /// The conversation as one text that ends where the answer begins.
+    ///
+    /// # Errors
+    ///
+    /// [`PromptError::ChatTemplate`] where the template fails or raises, with what it says.
+    pub fn render(&self, messages: &[Message]) -> Result<String, PromptError> {
+        let failed = |error| PromptError::ChatTemplate(Box::new(error));
+        let template = self.environment.get_template(NAME).map_err(failed)?;
+        let messages: Vec<Value> = messages.iter().map(value).collect();
+        let tokens = Value::from_iter(self.tokens.iter().map(|(k, v)| (k.clone(), v.clone())));
+        let context = context! { messages, add_generation_prompt => true, ..tokens };
+        template.render(context).map_err(failed)
+    }
+}
+
+fn value(message: &Message) -> Value {
+    let part = |part: &Part| match part {
+        Part::Text(text) => context! { type => "text", text },
+        Part::Image => context! { type => "image" },
+    };
+    let content: Vec<Value> = message.parts.iter().map(part).collect();
+    context! { role => message.role.name(), content }
+}
+
+/// The template without `{% generation %}` and `{% endgeneration %}`, which mark an answer's tokens
+/// for training and render nothing.
+fn without_generation_marks(template: &str) -> String {
+    let mut out = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some((before, from)) = rest.split_once("{%") {
+        out.push_str(before);
+        let Some((tag, after)) = from.split_once("%}") else {
+            out.push_str("{%");
+            rest = from;
+            continue;
+        };
+        let word = tag.trim_matches(|c: char| c.is_whitespace() || c == '-' || c == '+');
+        if matches!(word, "generation" | "endgeneration") {
+            // An empty comment trims what the mark would have trimmed.
+            let side = |text: Option<char>| text.filter(|c| "-+".contains(*c));
+            out.push_str("{#");
+            out.extend(side(tag.chars().next()));
+            out.push(' ');
+            out.extend(side(tag.chars().next_back()));
+            out.push_str("#}");
+        } else {
+            out.push_str(&format!("{{%{tag}%}}"));
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::Role;
+
+    fn template(text: &str) -> ChatTemplate {
+        let tokens = BTreeMap::from([("bos_token".to_owned(), "<s>".to_owned())]);
+        ChatTemplate::parse(text, tokens).expect("a template")
+    }
+
+    fn conversation() -> [Message; 3] {
+        let said = |role, text: &str| Message { role, parts: vec![Part::Text(text.to_owned())] };
+        [Message::question("What?", 1), said(Role::Assistant, "A cat."), said(Role::User, "Sure?")]
+    }
+
+    #[test]
+    fn what_templates_of_transformers_use_is_there() {
+        let text = "{{ bos_token }}\n{% for m in messages %}\n  {% if loop.first %}\n1{% endif %}\
+                    {{ m.role | capitalize }}:{% for c in m['content'] \
+                    | selectattr('type', 'equalto', 'text') %}{%- generation -%} {{ c.text.strip() \
+                    }}{% endgeneration %}{% endfor %};{% endfor %}\
+                    {% if add_generation_prompt %}A:{% endif %}\n";
+        let rendered = template(text).render(&conversation()).expect("rendered");
+        assert_eq!(rendered, "<s>\n1User:What?;Assistant:A cat.;User:Sure?;A:");
+    }
+
+    #[test]
+    fn a_template_that_raises_fails_with_its_own_words() {
+        let raising = template("{{ raise_exception('roles must alternate') }}");
+        let error = raising.render(&conversation()).expect_err("raised");
+        assert!(error.to_string().contains("roles must alternate"), "{error}");
+        let endless = template(
+            "{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}\
+                                {% endfor %}",
+        );
+        let error = endless.render(&conversation()).expect_err("stopped");
+        assert!(error.to_string().contains("fuel"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_template_is_refused_where_it_is_read() {
+        let error = ChatTemplate::parse("{% for %}", BTreeMap::new()).expect_err("refused");
+        assert!(error.to_string().starts_with("the chat template cannot be read: "), "{error}");
+        assert!(ChatTemplate::parse(&" ".repeat(MAX_TEMPLATE + 1), BTreeMap::new()).is_err());
+    }
+}

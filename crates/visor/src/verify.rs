@@ -1,0 +1,160 @@
+//! Parity: what a model computes, held against what another program recorded, seam by seam.
+//!
+//! A reference is a folder with `cases.json`, which says what was asked, and a safetensors file a
+//! case with what came of it: tiles, token ids, activations, greedy answers.
+
+mod measure;
+mod reference;
+mod report;
+
+pub use reference::ReferenceError;
+pub use report::{Difference, Parity, SeamParity};
+
+use crate::error::Error;
+use crate::model::Model;
+use measure::{close, exact};
+use reference::{Case, Reference};
+use report::Found;
+use std::path::Path;
+use visor_model::Activation;
+use visor_processor::{EncodedPrompt, Picture, Setting};
+use visor_runtime::{Backbone, Cancel, Logits, Prepared, Start};
+
+impl Model {
+    /// Runs every case of a reference and compares every seam that was recorded. `images` is the
+    /// folder with the pictures; without it they are looked for beside the reference.
+    ///
+    /// # Errors
+    /// If the reference or a picture cannot be read, or a case cannot be run. Differences are no
+    /// error: they are in the report.
+    pub fn verify(&self, reference: &Path, images: Option<&Path>) -> Result<Parity, Error> {
+        let reference = Reference::open(reference, images)?;
+        let mut found = Vec::new();
+        for case in reference.cases() {
+            let seams = self.verify_case(&reference.read(case)?)?;
+            found.extend(seams.into_iter().map(|(seam, difference)| Found {
+                case: case.to_owned(),
+                seam,
+                difference,
+            }));
+        }
+        Ok(Parity::new(self.card(), &reference.origin, found))
+    }
+
+    fn verify_case(&self, case: &Case) -> Result<Vec<(String, Difference)>, Error> {
+        let prepared = self.prepare(case.question())?;
+        let network = self.runner().model();
+        let mut found = Vec::new();
+        let tiles = self.tiles(&case.pictures, case.setting());
+        let pixels = || prepared.pictures().iter().flat_map(|picture| picture.pixels.data());
+        let ids = dense_ids(prepared.prompt(), self.card().image_token);
+        let mut compare = |seam: &str, difference: Option<Difference>| {
+            found.extend(difference.map(|difference| (seam.to_owned(), difference)));
+        };
+        compare("tiles_u8", case.bytes("tiles_u8").map(|recorded| exact(&tiles, recorded)));
+        compare(
+            "pixel_values",
+            case.floats("pixel_values").map(|all| close(pixels().copied(), all)),
+        );
+        compare("input_ids", case.ids("input_ids").map(|recorded| exact(&ids, recorded)));
+        let seams = network.seams(prepared.pictures(), prepared.prompt())?;
+        for Activation { name, values, .. } in &seams {
+            let recorded = case.floats(name).or_else(|| case.under_another_name(name, &seams));
+            compare(name, recorded.map(|all| close(values.iter().copied(), all)));
+        }
+        if let Some(recorded) = case.ids("generated_ids") {
+            let (cached, steps) = self.greedy(&prepared, recorded.len())?;
+            if let (Some(all), Some(first)) = (case.floats("first_logits"), steps.first()) {
+                compare("first_logits", Some(close(first.iter().copied(), all)));
+            }
+            if let Some(all) = case.floats("step_logits") {
+                compare("step_logits", Some(close(steps.concat(), all)));
+            }
+            compare("generated_ids", Some(exact(&cached, recorded)));
+            let again = self.greedy_without_cache(&prepared, recorded.len())?;
+            compare("generated_ids, no cache", Some(exact(&again, recorded)));
+        }
+        Ok(found)
+    }
+
+    /// The levels of all tiles, `[tiles, 3, side, side]`.
+    fn tiles(&self, pictures: &[Picture], setting: Setting) -> Vec<u8> {
+        let tiles = |picture| self.runner().image_processor().tiles(picture, setting).0;
+        let planes = |tile: Picture| {
+            let plane = |channel: usize| tile.rgb().iter().skip(channel).step_by(3);
+            (0..3).flat_map(plane).copied().collect::<Vec<u8>>()
+        };
+        pictures.iter().flat_map(tiles).flat_map(planes).collect()
+    }
+
+    /// The likeliest tokens, one step at a time over caches, and the scores of each step. An end
+    /// token does not end them.
+    fn greedy(&self, prepared: &Prepared, n: usize) -> Result<(Vec<u32>, Vec<Vec<f32>>), Error> {
+        let network = self.runner().model();
+        let capacity = prepared.prompt().n_text() + n;
+        let (logits, mut state) = self.prefill(prepared, prepared.prompt(), capacity)?;
+        let (mut ids, mut steps) = (Vec::new(), vec![logits.0]);
+        while let Some(scores) = steps.last() {
+            let id = likeliest(scores);
+            ids.push(id);
+            if ids.len() == n {
+                break;
+            }
+            steps.push(network.decode_step(&mut state, id).map_err(run_error)?.0);
+        }
+        Ok((ids, steps))
+    }
+
+    /// The same with every step as a prefill of all tokens before it.
+    fn greedy_without_cache(&self, prepared: &Prepared, n: usize) -> Result<Vec<u32>, Error> {
+        let mut answer = Vec::new();
+        for _ in 0..n {
+            let prompt = prepared.prompt().continued(&answer);
+            let (logits, _) = self.prefill(prepared, &prompt, prompt.n_text())?;
+            answer.push(likeliest(&logits.0));
+        }
+        Ok(answer)
+    }
+
+    fn prefill(
+        &self,
+        prepared: &Prepared,
+        prompt: &EncodedPrompt,
+        capacity: usize,
+    ) -> Result<(Logits, <visor_model::VisorModel as Backbone>::Decoding), Error> {
+        let (network, cancel) = (self.runner().model(), Cancel::new());
+        let visual = match prepared.pictures() {
+            [] => None,
+            pictures => Some(network.encode(pictures, &cancel).map_err(run_error)?),
+        };
+        let schedule = visor_core::Schedule::dense(self.card().shape.decoder.n_layers);
+        let state = network
+            .prefill_to_decision(prompt, visual.as_ref(), Start::Dense, capacity, &cancel)
+            .map_err(run_error)?;
+        network.prefill_rest(state, &schedule, &cancel).map_err(run_error)
+    }
+}
+
+fn run_error(error: visor_runtime::BackboneError) -> Error {
+    visor_runtime::RunError::from(error).into()
+}
+
+/// The first of the largest scores.
+fn likeliest(scores: &[f32]) -> u32 {
+    let mut best = 0;
+    for (id, score) in scores.iter().enumerate() {
+        if *score > scores[best] {
+            best = id;
+        }
+    }
+    best as u32
+}
+
+/// Ids of the dense prompt, every visual token as the id that stands for a picture.
+fn dense_ids(prompt: &EncodedPrompt, image_token: u32) -> Vec<u32> {
+    let mut ids = vec![image_token; prompt.len()];
+    for (&position, &id) in prompt.text_positions().iter().zip(prompt.text_ids()) {
+        ids[position] = id;
+    }
+    ids
+}

@@ -1,0 +1,109 @@
+//! Every seam against recordings of `transformers`.
+
+use crate::support::*;
+use serde_json::Value;
+use visor::{ModelInfo, ModelRef, Parity, PictureSize, SeamDifference};
+
+/// Largest error that single precision excuses, as a share of the largest value of a seam.
+const TOLERANCE: f64 = 2e-5;
+
+fn parity(name: &str) -> Parity {
+    model(name).verify(&golden(name), None).unwrap()
+}
+
+#[test]
+fn every_recorded_seam_of_every_family_is_reproduced() {
+    for name in ALL {
+        let parity = parity(name);
+        let failures = parity.failures(TOLERANCE);
+        assert!(failures.is_empty(), "{name}: {failures:#?}");
+        let seams: Vec<&str> = parity.seams.iter().map(|seam| seam.seam.as_str()).collect();
+        let of_idefics3 = ["vision_post_layernorm"];
+        let always = [
+            "tiles_u8",
+            "input_ids",
+            "vision_embeddings",
+            "vision_layer_0",
+            "vision_layer_1",
+            "connector",
+            "image_features",
+            "hidden_0",
+            "hidden_1",
+            "hidden_2",
+            "hidden_3",
+            "logits",
+            "first_logits",
+            "step_logits",
+            "generated_ids",
+            "generated_ids, no cache",
+        ];
+        let expected = always.iter().chain(of_idefics3.iter().filter(|_| !name.contains("llava")));
+        for seam in expected {
+            assert!(seams.contains(seam), "{name} compared no {seam}: {seams:?}");
+        }
+    }
+}
+
+#[test]
+fn an_answer_is_that_of_transformers() {
+    for name in ALL {
+        let model = model(name);
+        let cases = std::fs::read(golden(name).join("reference/cases.json")).unwrap();
+        let cases: Value = serde_json::from_slice(&cases).unwrap();
+        for (case, asked) in cases["cases"].as_object().unwrap() {
+            if asked["options"].as_object().unwrap().contains_key("do_image_splitting") {
+                continue;
+            }
+            let names = asked["images"].as_array().unwrap().iter();
+            let names: Vec<&str> = names.map(|name| name.as_str().unwrap()).collect();
+            let answer = model.ask(question(&names)).unwrap();
+            let file = golden(name).join(format!("reference/{case}.safetensors"));
+            let bytes = std::fs::read(file).unwrap();
+            let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+            let recorded = tensors.tensor("generated_ids").unwrap();
+            let (ids, _) = recorded.data().as_chunks::<8>();
+            let ids: Vec<u32> = ids.iter().map(|id| i64::from_le_bytes(*id) as u32).collect();
+            assert_eq!(answer.token_ids, ids, "{name}, {case}");
+        }
+    }
+}
+
+#[test]
+fn a_reference_of_other_weights_is_not_reproduced() {
+    let parity = model("llava-onevision").verify(&golden("llava-onevision-v5"), None).unwrap();
+    let failures = parity.failures(TOLERANCE);
+    let failed: Vec<&str> = failures.iter().map(|seam| seam.seam.as_str()).collect();
+    assert!(failed.contains(&"hidden_1") && !failed.contains(&"tiles_u8"), "{failed:?}");
+    let exact = |seam: &str| parity.seams.iter().find(|known| known.seam == seam).unwrap().worst;
+    assert!(matches!(exact("input_ids"), SeamDifference::Exact { differing: 0, .. }));
+}
+
+#[test]
+fn a_stock_folder_is_inspected_without_its_weights_and_offers_dense_alone() {
+    for name in ALL {
+        let copy = Copy::of(name);
+        let loaded = copy.load().unwrap();
+        for entry in std::fs::read_dir(copy.path()).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "safetensors") {
+                std::fs::remove_file(path).unwrap();
+            }
+        }
+        let info = ModelInfo::open(&ModelRef::Folder(copy.path())).unwrap();
+        assert_eq!(info.card().parameters, loaded.card().parameters, "{name}");
+        assert!(info.card().ladder.is_none() && info.manifest().is_none());
+        assert_eq!(info.unknown_fields(), [""; 0], "{name}");
+        for pictures in [&[][..], &["photo"], &["tall"], &["dot"], &["photo", "wide"]] {
+            let answer = loaded.ask(question(pictures)).unwrap();
+            let sizes = pictures.iter().map(|name| {
+                let picture = picture(name);
+                PictureSize { width: picture.width(), height: picture.height() }
+            });
+            let sizes: Vec<PictureSize> = sizes.collect();
+            let (_, visual) = info.visual(&sizes);
+            assert_eq!(visual, answer.visual_tokens, "{name}, {pictures:?}");
+            let error = loaded.ask(question(pictures).budget("sa1".parse().unwrap())).unwrap_err();
+            assert!(error.to_string().contains("dense"), "{error}");
+        }
+    }
+}
