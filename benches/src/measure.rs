@@ -15,7 +15,7 @@ use crate::compare::store::{Entry, Settings, Store, StoreError};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 use thiserror::Error;
-use visor_core::Thrift;
+use visor_core::{Patches, Thrift};
 use visor_model::VisorModel;
 use visor_runtime::{GenerationSettings, RunError, Runner};
 use visor_train::data::{Dataset, Item, Need};
@@ -31,6 +31,8 @@ pub struct Plan<'a> {
     pub rungs: Vec<String>,
     /// Thrifts at which the policy is asked, the main one first; `None` is the policy's own.
     pub thrifts: Vec<Option<Thrift>>,
+    /// Numbers of patches that every rung is also asked with; none where nothing chooses patches.
+    pub patches: Vec<Patches>,
     /// Longest answer, in tokens.
     pub max_new_tokens: NonZeroUsize,
     /// Requests of each row that are timed; 0 times none.
@@ -89,6 +91,7 @@ impl Plan<'_> {
             ("model sha256", card.sha256.clone().unwrap_or_default()),
             ("rungs", list(self.rungs.clone())),
             ("routed", list(self.thrifts.iter().map(thrift).collect())),
+            ("patches", list(self.patches.iter().map(ToString::to_string).collect())),
             ("scorer", self.data.scorer.word().to_owned()),
             ("longest answer", self.max_new_tokens.to_string()),
             ("timed requests", self.timed.to_string()),
@@ -113,6 +116,7 @@ impl Plan<'_> {
             store.append(Entry::Items(self.data.items.iter().enumerate().map(item).collect()))?;
         }
         self.rung_rows(store, stop, tell)?;
+        self.patch_rows(store, stop, tell)?;
         self.auto_rows(store, stop, tell)?;
         self.control_rows(store, stop, tell)?;
         self.baselines.rows(store, self.data)?;

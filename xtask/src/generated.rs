@@ -6,6 +6,7 @@ mod card;
 mod controls;
 mod nano;
 mod policy;
+mod selector;
 
 use crate::markdown::{fill_blocks, has_blocks};
 use crate::repo::Repo;
@@ -39,6 +40,7 @@ fn content(repo: &Repo, name: &str) -> Result<String> {
         "nano-card" => card::block(repo),
         "nano-controls" => controls::block(repo),
         "nano-policy" => policy::block(repo),
+        "selectors" => selector::block(repo),
         _ => bail!("nothing generates a block of this name"),
     }
 }

@@ -132,6 +132,8 @@ impl Flops {
 pub enum Group {
     /// A rung of the ladder, on every item. Rows of this group are the ladder, cheapest first.
     Rung,
+    /// A rung whose cross-attention reads the patches that each question chooses.
+    Patches,
     /// A policy chooses a rung for every item.
     Auto,
     /// What a user could take instead: dense, pooled, down-sampled.
@@ -147,6 +149,7 @@ impl Group {
     pub fn word(self) -> &'static str {
         match self {
             Self::Rung => "rung",
+            Self::Patches => "patches",
             Self::Auto => "auto",
             Self::Baseline => "baseline",
             Self::Control => "control",

@@ -6,13 +6,18 @@ use crate::compare::store::{Entry, Store};
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use visor_core::cost::Scopes;
-use visor_core::{BudgetRequest, Thrift};
+use visor_core::{BudgetRequest, Patches, Thrift};
 use visor_runtime::{Decided, Event, Level, PictureInput, Request};
 use visor_train::data::{Item, Scorer};
 
 /// The name of a routed row.
 pub(super) fn auto_name(thrift: Option<Thrift>) -> String {
     thrift.map_or_else(|| "auto".to_owned(), |thrift| format!("auto@{thrift}"))
+}
+
+/// The name of a rung whose cross-attention reads chosen patches.
+pub(super) fn patches_name(rung: &str, patches: Patches) -> String {
+    format!("{rung}+{patches}")
 }
 
 /// Answers a batch of items.
@@ -37,6 +42,29 @@ impl Plan<'_> {
             let head = head(rung, Group::Rung, format!("every question at {rung}"));
             self.fill(store, head, stop, tell, &mut |items| {
                 self.ask(items, items, rung, self.data.scorer)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Asks every rung every question, with the patches that each question chooses.
+    pub(super) fn patch_rows(
+        &self,
+        store: &mut Store,
+        stop: &AtomicBool,
+        tell: &mut dyn FnMut(&str, usize, usize),
+    ) -> Result<(), MeasureError> {
+        for (rung, &patches) in
+            self.rungs.iter().flat_map(|rung| self.patches.iter().map(move |p| (rung, p)))
+        {
+            let what = match patches {
+                Patches::Auto => "as many patches as each question needs".to_owned(),
+                fixed => format!("{fixed} patches a question"),
+            };
+            let name = patches_name(rung, patches);
+            let head = head(&name, Group::Patches, format!("{what}, at {rung}"));
+            self.fill(store, head, stop, tell, &mut |items| {
+                self.ask_with(items, items, rung, patches, self.data.scorer)
             })?;
         }
         Ok(())
@@ -96,7 +124,7 @@ impl Plan<'_> {
         Ok(())
     }
 
-    /// Asks `items` at a rung with the pictures of `shown`.
+    /// Asks `items` at a rung with the pictures of `shown`, which are read whole.
     pub(super) fn ask(
         &self,
         items: &[Item],
@@ -104,11 +132,23 @@ impl Plan<'_> {
         rung: &str,
         scorer: Scorer,
     ) -> Result<Vec<Answer>, MeasureError> {
+        self.ask_with(items, shown, rung, Patches::All, scorer)
+    }
+
+    fn ask_with(
+        &self,
+        items: &[Item],
+        shown: &[Item],
+        rung: &str,
+        patches: Patches,
+        scorer: Scorer,
+    ) -> Result<Vec<Answer>, MeasureError> {
         let budget = BudgetRequest::Rung(rung.to_owned());
         let failed = |item: &Item, because| MeasureError::Question { id: item.id.clone(), because };
         let mut batch = Vec::with_capacity(items.len());
         for (item, shown) in items.iter().zip(shown) {
             let request = self.request(item, shown, budget.clone(), None);
+            let request = Request { patches, ..request };
             batch.push(self.runner.prepare(request).map_err(|error| failed(item, error))?);
         }
         let outcomes = self.runner.answer_batch(batch);

@@ -60,6 +60,18 @@ impl VisorModel {
         checkpoint: &Checkpoint,
         device: &Device,
     ) -> Result<(Self, LoadReport), ModelError> {
+        let (model, report) = Self::load_unfolded(checkpoint, device)?;
+        Ok((Self { network: model.network.fold_gates(), ..model }, report))
+    }
+
+    /// The same with the gates of cross-attention as they stand in the files, for training on.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_unfolded(
+        checkpoint: &Checkpoint,
+        device: &Device,
+    ) -> Result<(Self, LoadReport), ModelError> {
         let Blueprint { config, extension, mut card, .. } = Blueprint::read(checkpoint)?;
         let (verified, mut weights) = checkpoint.verified_weights()?;
         let keys = config.family.key_map();
@@ -75,7 +87,7 @@ impl VisorModel {
         let report = LoadReport { weights: weights.finish()?, verified };
         card.parameters = report.weights.parameters;
         card.sha256 = Some(verified.digests.backbone.to_string());
-        Ok((Self::new(network.fold_gates(), &config, card, device), report))
+        Ok((Self::new(network, &config, card, device), report))
     }
 
     /// A model of a filled network, whose card says how it is to be run.

@@ -104,7 +104,7 @@ pub(super) fn scene(record: &CompareRecord, cost: Cost) -> Result<Option<Scene>,
     let depth = |group| match group {
         Group::Reference => 0,
         Group::Control | Group::Baseline => 1,
-        Group::Rung => 2,
+        Group::Rung | Group::Patches => 2,
         Group::Auto => 3,
     };
     spots.sort_by_key(|spot| depth(spot.row.group));
@@ -198,6 +198,7 @@ fn title(scene: &mut Scene, fonts: &Fonts, record: &CompareRecord, cost: Cost, s
     let style = Style::new(12.5, INK);
     let groups = [
         (Group::Rung, "fixed rung"),
+        (Group::Patches, "rung, chosen patches"),
         (Group::Auto, "policy"),
         (Group::Baseline, "baseline"),
         (Group::Reference, "reference, cannot be run"),
@@ -274,7 +275,7 @@ fn marker(scene: &mut Scene, group: Group, center: Point, hollow: bool) {
     };
     let corners = |radius: f64| -> Vec<Point> {
         match group {
-            Group::Rung | Group::Auto => {
+            Group::Rung | Group::Patches | Group::Auto => {
                 (0..4).map(|i| at_angle(1.25 * radius, 2.0 * f64::from(i))).collect()
             }
             Group::Baseline | Group::Control => {
@@ -301,7 +302,7 @@ fn filled(
     corners: &dyn Fn(f64) -> Vec<Point>,
 ) {
     match group {
-        Group::Rung => scene.disc(center, radius, color),
+        Group::Rung | Group::Patches => scene.disc(center, radius, color),
         _ => scene.polygon(corners(radius), color),
     }
 }

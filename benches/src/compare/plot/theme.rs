@@ -15,6 +15,7 @@ pub(crate) const AXIS: Color = Color(0x8C, 0x95, 0x9F);
 pub(crate) const FRONT: Color = Color(0xB4, 0xBB, 0xC4);
 
 const BLUE: Color = Color(0x00, 0x66, 0xB3);
+const TEAL: Color = Color(0x1B, 0x8A, 0x9E);
 const ORANGE: Color = Color(0xD0, 0x4A, 0x02);
 const GREEN: Color = Color(0x0B, 0x7A, 0x4B);
 const PURPLE: Color = Color(0x99, 0x3B, 0xA6);
@@ -61,6 +62,7 @@ impl Color {
 pub(crate) fn of_group(group: Group) -> Color {
     match group {
         Group::Rung => BLUE,
+        Group::Patches => TEAL,
         Group::Auto => ORANGE,
         Group::Baseline => GREEN,
         Group::Reference => PURPLE,

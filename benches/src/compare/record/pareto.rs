@@ -29,7 +29,7 @@ pub(super) fn mark(rows: &mut [RowRecord]) {
 
 fn points(rows: &[RowRecord], cost: impl Fn(&RowRecord) -> Option<f64>) -> Vec<Point<'_>> {
     let runnable = |row: &&RowRecord| match row.group {
-        Group::Rung | Group::Auto | Group::Baseline => true,
+        Group::Rung | Group::Patches | Group::Auto | Group::Baseline => true,
         Group::Control | Group::Reference => false,
     };
     let point = |row| -> Option<Point<'_>> {

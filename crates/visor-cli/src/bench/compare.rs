@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use visor::{DeviceRequest, LoadOptions, Model, PolicyRef, Thrift};
+use visor::{DeviceRequest, LoadOptions, Model, Patches, PolicyRef, Thrift};
 use visor_benches::Environment;
 use visor_benches::compare::gate::{Thresholds, gate};
 use visor_benches::compare::html::report;
@@ -45,6 +45,11 @@ pub(crate) struct Compare {
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = crate::ask::thrift,
           default_value = "0.02,0.05,0.2,0.4")]
     thrifts: Vec<Thrift>,
+
+    /// Numbers of patches that every rung is also asked with, as `auto,4`; `all` for none
+    /// [default: auto where the model has a selector]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    patches: Vec<Patches>,
 
     /// Questions of the generated standard mix
     #[arg(long, value_name = "N", default_value_t = 1000, conflicts_with = "data",
@@ -123,6 +128,7 @@ impl Compare {
         let model = Model::load(&self.model.find()?, &options).map_err(failed)?;
         let data = self.dataset()?;
         let (rungs, thrifts) = self.budgets(&model)?;
+        let patches = self.patches(&model)?;
         let interrupt = Interrupt::watch(interrupt::stopping)?;
         let baselines = self.baselines(&data)?;
         let plan = Plan {
@@ -130,6 +136,7 @@ impl Compare {
             data: &data,
             rungs,
             thrifts,
+            patches,
             max_new_tokens: self.max_new_tokens,
             timed: self.timed,
             baselines: &baselines,
@@ -175,6 +182,20 @@ impl Compare {
             output::note(&format!("{} lines were left out", list.skipped.len()));
         }
         Ok(list.data)
+    }
+
+    /// The numbers of patches that are asked for.
+    fn patches(&self, model: &Model) -> Result<Vec<Patches>> {
+        let chosen: Vec<Patches> =
+            self.patches.iter().copied().filter(|patches| *patches != Patches::All).collect();
+        match (model.card().selector, chosen.first()) {
+            (None, Some(asked)) => Err(Usage::because(format!(
+                "`{}` has no patch selector: leave out `--patches {asked}`",
+                model.card().name
+            ))),
+            (Some(_), _) if self.patches.is_empty() => Ok(vec![Patches::Auto]),
+            _ => Ok(chosen),
+        }
     }
 
     /// The rungs and thrifts that are asked for.

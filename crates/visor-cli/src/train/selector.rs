@@ -1,6 +1,7 @@
 //! `visor train selector`: what chooses patches, on a frozen backbone.
 
 use super::run_folder;
+use crate::ending::Usage;
 use crate::files;
 use crate::interrupt::{self, Interrupt};
 use crate::model::{ModelChoice, failed};
@@ -13,12 +14,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
-use visor::{DeviceRequest, LoadOptions, Model, PolicyRef};
-use visor_runtime::device;
+use visor::{DeviceRequest, LoadOptions, Model, ModelRef, PolicyRef, VisorModel};
+use visor_runtime::{Backbone, device};
 use visor_tasks::{Sample, Split, StandardMix, Suite, SuiteName};
 use visor_train::export::SUPERVISION;
 use visor_train::selector::{
-    LevelRecord, SelectorRecord, Settings, Supervision, World, fit, record, with_selector,
+    BackboneTraining, LevelRecord, SelectorRecord, Settings, Supervision, World, fit, record,
+    with_selector,
 };
 use visor_train::vocabulary::Vocabulary;
 use visor_train::{Recipe, TrainError};
@@ -77,6 +79,19 @@ pub(crate) struct TrainSelector {
     #[arg(long, value_name = "X", value_parser = share)]
     target: Option<f64>,
 
+    /// Fewest patches that a question chooses [default: by the root of their number]
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    k_min: Option<u32>,
+
+    /// Most patches that a question chooses [default: by the root of their number]
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    k_max: Option<u32>,
+
+    /// Train the backbone on as well, with this highest learning rate; its policy must be trained
+    /// anew then [default: the backbone stays as it is]
+    #[arg(long, value_name = "X", value_parser = positive)]
+    joint: Option<f64>,
+
     /// Test pictures of the record
     #[arg(long, value_name = "N", default_value_t = 4000,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -112,14 +127,16 @@ impl TrainSelector {
         self.threads.start()?;
         self.expect_empty()?;
         let model_ref = self.model.find()?;
-        let options = LoadOptions::default().device(self.device).policy(PolicyRef::None);
-        let model = Model::load(&model_ref, &options).map_err(failed)?;
         let checkpoint = model_ref.checkpoint().map_err(failed)?;
+        let device = device::open(self.device)?;
+        let (model, _) = VisorModel::load_unfolded(&checkpoint, &device)
+            .map_err(|error| failed(error.into()))?;
         let world = self.world(&model, checkpoint.manifest())?;
-        let (settings, interrupt) = (self.settings(&model), Interrupt::watch(interrupt::stopping)?);
+        let (settings, interrupt) =
+            (self.settings(&model)?, Interrupt::watch(interrupt::stopping)?);
 
         let start = Instant::now();
-        let training = device::training(&device::open(self.device)?);
+        let training = device::training(&device);
         let bar = bar(settings.steps);
         let fitted = fit(&world, settings, &training, interrupt.flag(), &mut |progress| {
             bar.set_position(progress.step);
@@ -133,10 +150,14 @@ impl TrainSelector {
         fs::create_dir_all(&self.out)
             .with_context(|| format!("cannot make the folder `{}`", self.out.display()))?;
         let folder = self.out.join(CHECKPOINT);
-        with_selector(&checkpoint, &fitted.selector, &settings, &folder)?;
+        with_selector(&checkpoint, &fitted, &settings, &folder)?;
         output::note(&format!("checkpoint: `{}`", folder.display()));
         let samples = self.samples(world.suite)?;
         output::note(&format!("testing on {} pictures", samples.len()));
+        // What is tested is what was saved.
+        let options = LoadOptions::default().device(self.device).policy(PolicyRef::None);
+        let saved = Model::load(&ModelRef::Folder(folder), &options).map_err(failed)?;
+        let world = World { model: saved.runner().model(), ..world };
         let record = record(&world, &fitted.selector, &samples, settings, minutes)?;
         let json = format!("{}\n", serde_json::to_string_pretty(&record)?);
         files::write(&self.out.join(run_folder::RECORD), json.as_bytes())?;
@@ -154,7 +175,11 @@ impl TrainSelector {
         Ok(())
     }
 
-    fn world<'a>(&self, model: &'a Model, manifest: Option<&visor::Manifest>) -> Result<World<'a>> {
+    fn world<'a>(
+        &self,
+        model: &'a VisorModel,
+        manifest: Option<&visor::Manifest>,
+    ) -> Result<World<'a>> {
         let suite = Suite::new(self.suite);
         let vocabulary = Vocabulary::new(&suite);
         if vocabulary.len() != model.card().vocab {
@@ -168,7 +193,7 @@ impl TrainSelector {
         let notes = manifest.map(|manifest| &manifest.provenance.notes);
         let said = notes.and_then(|notes| notes.get(SUPERVISION)).cloned();
         Ok(World {
-            model: model.runner().model(),
+            model,
             backbone: said.unwrap_or_else(|| "unknown".to_owned()),
             suite,
             vocabulary,
@@ -176,18 +201,33 @@ impl TrainSelector {
         })
     }
 
-    fn settings(&self, model: &Model) -> Settings {
+    fn settings(&self, model: &VisorModel) -> Result<Settings> {
         let card = model.card();
         let n_visual = card.tile_tokens.rows * card.tile_tokens.cols;
         let d_model = card.shape.decoder.d_model;
         let usual = Settings::new(self.supervision.into(), self.seed, d_model, n_visual);
-        Settings {
+        let of = |given: Option<u32>, usual| given.map_or(usual, |k| k as usize);
+        let (k_min, k_max) = (of(self.k_min, usual.k_min), of(self.k_max, usual.k_max));
+        if k_min > k_max || k_max > n_visual {
+            return Err(Usage::because(format!(
+                "a question cannot choose {k_min} to {k_max} of {n_visual} patches: --k-min is at \
+                 most --k-max, and that at most {n_visual}"
+            )));
+        }
+        let backbone = match self.joint {
+            None => BackboneTraining::Frozen,
+            Some(learning_rate) => BackboneTraining::Joint { learning_rate },
+        };
+        Ok(Settings {
+            k_min,
+            k_max,
+            backbone,
             steps: self.steps.unwrap_or(usual.steps),
             batch: self.batch.map_or(usual.batch, |batch| batch as usize),
             learning_rate: self.lr.unwrap_or(usual.learning_rate),
             target: self.target.unwrap_or(usual.target),
             ..usual
-        }
+        })
     }
 
     fn samples(&self, suite: Suite) -> Result<Vec<Sample>, TrainError> {

@@ -1,6 +1,6 @@
 //! A checkpoint with a selector: the same files and tensors, and the selector's beside them.
 
-use super::fit::Settings;
+use super::fit::{Fitted, Settings};
 use crate::error::TrainError;
 use std::borrow::Cow;
 use std::path::Path;
@@ -8,22 +8,23 @@ use visor_checkpoint::{
     Checkpoint, DEFAULT_MAX_SHARD_BYTES, Dtype, SELECTOR_PREFIX, SelectorManifest, TensorToSave,
     files, save_checkpoint,
 };
-use visor_model::keys::KeyMap;
-use visor_model::selector::Selector;
+use visor_model::config::ModelConfig;
 use visor_model::weights;
 
-/// Saves what is in `checkpoint` with `selector` in the place of the one that it may have. The
-/// backbone's tensors are written as they were read.
+/// Saves what is in `checkpoint` with a selector in the place of the one that it may have. The
+/// backbone's tensors are written as they were read, or as they became where it learned along; the
+/// policy that was trained for it then no longer fits, and is not named any more.
 ///
 /// # Errors
 /// If the checkpoint has no `visor.json`, cannot be read, or the folder cannot be written; what was
 /// there before is then unharmed.
 pub fn with_selector(
     checkpoint: &Checkpoint,
-    selector: &Selector,
+    fitted: &Fitted,
     settings: &Settings,
     folder: &Path,
 ) -> Result<(), TrainError> {
+    let Fitted { selector, network, .. } = fitted;
     let mut manifest = checkpoint.manifest().ok_or(TrainError::NoLadder)?.clone();
     manifest.selector = Some(SelectorManifest {
         d_select: settings.d_select,
@@ -39,14 +40,23 @@ pub fn with_selector(
     let of_backbone = names.iter().filter(|name| !name.starts_with(SELECTOR_PREFIX));
     let mut tensors = Vec::new();
     let mut dtype = Dtype::F32;
-    for name in of_backbone {
+    let keys = ModelConfig::parse(checkpoint.config_json())
+        .map_err(visor_model::ModelError::from)?
+        .family
+        .key_map();
+    if let Some(network) = network {
+        tensors = weights::tensors(network, &keys);
+        manifest.default_policy = None;
+        manifest.provenance.notes.insert("backbone".to_owned(), "trained on".to_owned());
+    }
+    for name in of_backbone.filter(|_| network.is_none()) {
         let shape = stored.shape(name).unwrap_or_default().to_vec();
         dtype = stored.dtype(name).unwrap_or(dtype);
         let data = Cow::Owned(stored.take(name, &shape)?);
         tensors.push(TensorToSave { name: name.clone(), shape, data });
     }
     let own = weights::named(selector).into_iter().map(|tensor| {
-        let name = KeyMap::LLAVA.on_disk(&format!("selector.{}", tensor.name));
+        let name = keys.on_disk(&format!("selector.{}", tensor.name));
         TensorToSave { name, ..tensor }
     });
     tensors.extend(own);

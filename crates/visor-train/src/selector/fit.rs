@@ -69,6 +69,22 @@ pub struct Settings {
     pub k_min: usize,
     /// Most patches.
     pub k_max: usize,
+    /// What becomes of the backbone.
+    pub backbone: BackboneTraining,
+}
+
+/// What becomes of the backbone while a selector is trained.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BackboneTraining {
+    /// It stays as it is.
+    Frozen,
+    /// It learns along, from the answers alone: half of the questions read what they choose, the
+    /// others everything.
+    Joint {
+        /// Its peak learning rate.
+        learning_rate: f64,
+    },
 }
 
 impl Settings {
@@ -89,6 +105,7 @@ impl Settings {
             n_pools: 2,
             k_min: k_min.max(1),
             k_max: k_max.clamp(k_min.max(1), n_visual.max(1)),
+            backbone: BackboneTraining::Frozen,
         }
     }
 
@@ -126,14 +143,15 @@ pub struct Progress {
 pub struct Fitted {
     /// On a device without gradients.
     pub selector: Selector,
+    /// The backbone's weights, where it learned along.
+    pub network: Option<Network>,
     /// Cross-entropy of the answers at the lowest rung, mean of the last 100 steps.
     pub answers: f32,
 }
 
-/// What stays as it is: the backbone, on a device that tracks gradients.
-struct Frozen<'a> {
+/// What a training goes by.
+struct Course<'a> {
     world: &'a World<'a>,
-    network: Network,
     device: &'a Device,
     ladder: &'a Ladder,
     /// The layer in front of which patches are chosen.
@@ -157,29 +175,45 @@ pub fn fit(
     tell: &mut dyn FnMut(Progress),
 ) -> Result<Fitted, TrainError> {
     let (ladder, reading) = (world.ladder()?, world.reading()?);
-    let network = world.model.network().clone().to_device(device).no_grad();
-    let frozen = Frozen { world, network, device, ladder, reading, settings };
+    let joint_rate = match settings.backbone {
+        BackboneTraining::Frozen => None,
+        BackboneTraining::Joint { learning_rate } => Some(learning_rate),
+    };
+    let network = world.model.network().clone().to_device(device);
+    let mut network = if joint_rate.is_some() { network } else { network.no_grad() };
+    let course = Course { world, device, ladder, reading, settings };
     let teacher = Teacher::train(world, settings.seed, teacher::STEPS, device)?;
     let card = settings.card(world.model);
     const EPS: f64 = 1e-6;
     let mut selector = fill(Selector::new(card, EPS, device), settings.seed, device)?;
     let adam = optimizer::Settings { beta_1: 0.9, beta_2: 0.98, clip: 1.0 };
     let mut optimizer = FlatAdamW::new(&selector, adam);
+    let mut of_network = joint_rate.map(|rate| (rate, FlatAdamW::new(&network, adam)));
+    if let Some((_, optimizer)) = &of_network {
+        // As the optimiser keeps them: parameters that gradients are tracked for.
+        network = optimizer.write(network);
+    }
     let mut recent = Vec::new();
     for step in 0..settings.steps {
         if stop.load(Ordering::Relaxed) {
             return Err(TrainError::SelectorStopped { done: step });
         }
-        let (loss, progress) = frozen.loss(&selector, &teacher, step)?;
+        let (loss, progress) = course.loss(&network, &selector, &teacher, step)?;
         let value = loss.clone().detach().into_scalar::<f32>();
         if !value.is_finite() {
             let pass = settings.supervision.word().to_owned();
             return Err(TrainError::NonFinite { step: step + 1, pass, loss: value });
         }
-        let gradients = GradientsParams::from_grads(loss.backward(), &selector);
-        let gradient = optimizer.flatten(&selector, gradients);
-        let rate = settings.learning_rate * share(step + 1, settings.steps);
-        (selector, _) = optimizer.step(selector, gradient, rate);
+        let mut gradients = loss.backward();
+        let of_selector = GradientsParams::from_module(&mut gradients, &selector);
+        let gradient = optimizer.flatten(&selector, of_selector);
+        let share = share(step + 1, settings.steps);
+        (selector, _) = optimizer.step(selector, gradient, settings.learning_rate * share);
+        if let Some((rate, optimizer)) = &mut of_network {
+            let of_network = GradientsParams::from_module(&mut gradients, &network);
+            let gradient = optimizer.flatten(&network, of_network);
+            (network, _) = optimizer.step(network, gradient, *rate * share);
+        }
         recent.push(progress.answers);
         tell(progress);
     }
@@ -187,10 +221,11 @@ pub fn fit(
     let answers = last.iter().sum::<f32>() / last.len().max(1) as f32;
     let plain = device.clone().inner();
     let selector = optimizer.write(Selector::new(card, EPS, &plain));
-    Ok(Fitted { selector, answers })
+    let network = of_network.map(|(_, optimizer)| optimizer.write(world.model.network().clone()));
+    Ok(Fitted { selector, network, answers })
 }
 
-impl Frozen<'_> {
+impl Course<'_> {
     fn samples(&self, step: u64) -> Vec<Sample> {
         let first = step * self.settings.batch as u64;
         let sample = |index: u64| {
@@ -202,6 +237,7 @@ impl Frozen<'_> {
 
     fn loss(
         &self,
+        network: &Network,
         selector: &Selector,
         teacher: &Teacher,
         step: u64,
@@ -211,7 +247,7 @@ impl Frozen<'_> {
         let World { suite, vocabulary, .. } = self.world;
         let batch = Batch::pack(suite, vocabulary, &samples, Sight::Whole)?;
         let questions = Questions::new(&batch, self.device);
-        let start = self.start(&batch)?;
+        let start = self.start(network, &batch)?;
         let [b, t, _] = start.text.dims();
         let visual = start.visual.clone().ok_or(TrainError::NoReader)?; // [B, V, E]
         let [_, v, _] = visual.dims();
@@ -226,7 +262,11 @@ impl Frozen<'_> {
         let mut noise = Noise::new(settings.seed ^ (step << 20), "selector");
         let noise = logistic(&mut noise, questions.len() * v);
         let chosen = relax(scored.logits.clone(), scored.kappa.clone(), noise, tau);
-        let mask = questions.spread(chosen.mask.clone(), [b, t]);
+        let read = match settings.backbone {
+            BackboneTraining::Frozen => chosen.mask.clone(),
+            BackboneTraining::Joint { .. } => self.half_chosen(chosen.mask.clone(), step),
+        };
+        let mask = questions.spread(read, [b, t]);
 
         let drawn =
             Noise::new(settings.seed ^ (step << 21), "rung").below(self.ladder.rungs().len());
@@ -235,7 +275,8 @@ impl Frozen<'_> {
         let targets = self.targets(&batch);
         let mut losses = Vec::new();
         for rung in rungs {
-            let logits = self.rest(&batch, start.clone(), &self.ladder.schedule(rung), &at)?;
+            let logits =
+                self.rest(network, &batch, start.clone(), &self.ladder.schedule(rung), &at)?;
             losses.push(answers(&logits, &targets));
         }
         let lowest = losses.first().map_or(f32::NAN, |loss| loss.clone().detach().into_scalar());
@@ -265,16 +306,26 @@ impl Frozen<'_> {
         Ok((loss, Progress { step: step + 1, steps, answers: lowest, patches }))
     }
 
+    /// Half of the questions, at random, read what they have chosen, `[Q, V]`, the others all.
+    fn half_chosen(&self, mask: Tensor<2>, step: u64) -> Tensor<2> {
+        let [q, _] = mask.dims();
+        let mut noise = Noise::new(self.settings.seed ^ (step << 22), "half");
+        let draw = |_| if noise.uniform() < 0.5 { 1.0_f32 } else { 0.0 };
+        let chosen: Vec<f32> = (0..q).map(draw).collect();
+        let chosen: Tensor<2> = Tensor::from_data(TensorData::new(chosen, [q, 1]), self.device);
+        mask * chosen.clone() + (-chosen + 1.0)
+    }
+
     /// The streams in front of the first layer that reads.
-    fn start(&self, batch: &Batch) -> Result<Streams, TrainError> {
+    fn start(&self, network: &Network, batch: &Batch) -> Result<Streams, TrainError> {
         let (b, side) = (batch.n_pictures, batch.side);
         let pixels = TensorData::new(batch.pixels.clone(), [b, 3, side, side]);
-        let encoded = self.network.encode(Tensor::from_data(pixels, self.device), &|| Ok(()))?; // [B, V, E]
+        let encoded = network.encode(Tensor::from_data(pixels, self.device), &|| Ok(()))?; // [B, V, E]
         let ids: Tensor<2, Int> =
             Tensor::from_data(TensorData::new(batch.ids.clone(), [b, batch.n_text]), self.device);
         let streams = Streams {
-            text: self.network.decoder().embed(ids), // [B, T, E]
-            visual: Some(self.network.condition(encoded)),
+            text: network.decoder().embed(ids), // [B, T, E]
+            visual: Some(network.condition(encoded)),
         };
         let schedule = self.ladder.schedule(self.ladder.cheapest());
         let at = self.place(batch);
@@ -284,7 +335,7 @@ impl Frozen<'_> {
             at: &at,
             refinement: Refinement::Apply,
         };
-        Ok(self.network.decoder().run(streams, &pass, None, &mut |_, _| Ok(()))?)
+        Ok(network.decoder().run(streams, &pass, None, &mut |_, _| Ok(()))?)
     }
 
     fn place(&self, batch: &Batch) -> Placement {
@@ -296,12 +347,13 @@ impl Frozen<'_> {
     /// From the first layer that reads to the logits of the answers, `[targets, vocab]`.
     fn rest(
         &self,
+        network: &Network,
         batch: &Batch,
         streams: Streams,
         schedule: &Schedule,
         at: &Placement,
     ) -> Result<Tensor<2>, TrainError> {
-        let decoder = self.network.decoder();
+        let decoder = network.decoder();
         let layers = self.reading..decoder.n_layers();
         let pass = Pass { layers, schedule, at, refinement: Refinement::Apply };
         let streams = decoder.run(streams, &pass, None, &mut |_, _| Ok(()))?;
@@ -309,7 +361,7 @@ impl Frozen<'_> {
         let rows: Vec<i64> = batch.targets.iter().map(|&(row, _)| row as i64).collect();
         let n = rows.len();
         let rows = Tensor::from_data(TensorData::new(rows, [n]), self.device);
-        Ok(self.network.logits(streams.text.reshape([b * t, e]).select(0, rows)))
+        Ok(network.logits(streams.text.reshape([b * t, e]).select(0, rows)))
     }
 
     fn targets(&self, batch: &Batch) -> Tensor<2, Int> {
