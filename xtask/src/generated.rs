@@ -4,6 +4,7 @@
 
 mod card;
 mod nano;
+mod parity;
 
 use crate::markdown::{fill_blocks, has_blocks};
 use crate::repo::Repo;
@@ -34,6 +35,7 @@ pub(crate) fn outdated(repo: &Repo) -> Result<Vec<Outdated>> {
 fn content(repo: &Repo, name: &str) -> Result<String> {
     match name {
         "nano" => nano::block(repo),
+        "parity" => parity::block(repo),
         "nano-card" => card::block(repo),
         _ => bail!("nothing generates a block of this name"),
     }
