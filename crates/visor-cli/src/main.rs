@@ -5,6 +5,7 @@
 
 mod ask;
 mod bench;
+mod convert;
 mod devices;
 mod ending;
 mod files;
@@ -35,6 +36,7 @@ enum Command {
     Ask(Box<ask::Ask>),
     Inspect(inspect::Inspect),
     Verify(verify::Verify),
+    Convert(convert::Convert),
     #[command(subcommand)]
     Bench(bench::Bench),
     #[command(subcommand)]
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         Command::Ask(ask) => ask.run(),
         Command::Inspect(inspect) => inspect.run(),
         Command::Verify(verify) => verify.run(),
+        Command::Convert(convert) => convert.run(),
         Command::Bench(bench) => bench.run(),
         Command::Train(train) => train.run(),
         Command::Tasks(tasks) => tasks.run(),

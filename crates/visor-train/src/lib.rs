@@ -5,6 +5,7 @@
 //! single patches. The latter two are this project's, not the papers'.
 
 pub mod batch;
+pub mod convert;
 pub mod data;
 mod error;
 pub mod evaluate;
@@ -28,3 +29,5 @@ pub mod vocabulary;
 pub use error::TrainError;
 pub use recipe::{Arm, Recipe};
 pub use trainer::{StepReport, Trainer};
+#[doc(inline)]
+pub use visor_checkpoint::{Checkpoint, Source};
