@@ -8,6 +8,8 @@ fn help_says_what_there_is() {
         ("visor", vec!["--help"]),
         ("ask", vec!["ask", "--help"]),
         ("inspect", vec!["inspect", "--help"]),
+        ("verify", vec!["verify", "--help"]),
+        ("convert", vec!["convert", "--help"]),
         ("models", vec!["models", "--help"]),
         ("devices", vec!["devices", "--help"]),
         ("tasks_generate", vec!["tasks", "generate", "--help"]),
