@@ -5,6 +5,7 @@
 mod card;
 mod controls;
 mod nano;
+mod parity;
 mod policy;
 mod selector;
 
@@ -37,6 +38,7 @@ pub(crate) fn outdated(repo: &Repo) -> Result<Vec<Outdated>> {
 fn content(repo: &Repo, name: &str) -> Result<String> {
     match name {
         "nano" => nano::block(repo),
+        "parity" => parity::block(repo),
         "nano-card" => card::block(repo),
         "nano-controls" => controls::block(repo),
         "nano-policy" => policy::block(repo),

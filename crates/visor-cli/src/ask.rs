@@ -125,6 +125,12 @@ impl Ask {
         self.threads.start()?;
         let options = LoadOptions::default().device(self.device).dtype(self.dtype).policy(policy);
         let model = Model::load(&model_ref, &options)?;
+        if !model.unknown_fields().is_empty() {
+            let fields = model.unknown_fields().join(", ");
+            output::note(&format!(
+                "warning: config.json has fields that are not understood: {fields}"
+            ));
+        }
         let prepared = model.prepare(question).map_err(failed)?;
         if let Some(warning) = words::warning(prepared.unknown_words(), &model_ref) {
             output::note(&warning);

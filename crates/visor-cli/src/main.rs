@@ -6,6 +6,7 @@
 mod analyze;
 mod ask;
 mod bench;
+mod convert;
 mod devices;
 mod ending;
 mod files;
@@ -37,6 +38,7 @@ enum Command {
     Inspect(inspect::Inspect),
     Analyze(Box<analyze::Analyze>),
     Verify(verify::Verify),
+    Convert(convert::Convert),
     #[command(subcommand)]
     Bench(bench::Bench),
     #[command(subcommand)]
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Command::Inspect(inspect) => inspect.run(),
         Command::Analyze(analyze) => analyze.run(),
         Command::Verify(verify) => verify.run(),
+        Command::Convert(convert) => convert.run(),
         Command::Bench(bench) => bench.run(),
         Command::Train(train) => train.run(),
         Command::Tasks(tasks) => tasks.run(),

@@ -29,14 +29,14 @@ pub(crate) fn lines(
     let shown = whole.narrow(0, map.top, map.height).narrow(1, map.left, map.width);
     let shown = match map.shrunk {
         None => shown,
-        Some((height, width)) => shrink(shrink(shown, 1, width), 0, height),
+        Some((height, width)) => shrink(&shrink(&shown, 1, width), 0, height),
     };
     Tensor::cat(vec![shown, ends], 1)
 }
 
 /// Resamples one axis of `[height, width, E]` to `size` places, between the two nearest ones.
 /// Places are the middles of cells, and nothing is averaged over more than two.
-fn shrink(map: Tensor<3>, axis: usize, size: usize) -> Tensor<3> {
+fn shrink(map: &Tensor<3>, axis: usize, size: usize) -> Tensor<3> {
     let dims: [usize; 3] = map.dims();
     let device = map.device();
     let Taps { low, high, weights } = Taps::new(dims[axis], size);

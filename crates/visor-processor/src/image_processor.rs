@@ -13,6 +13,9 @@ pub const MAX_TILE_SIDE: u32 = 4096;
 /// Most tiles that a checkpoint may cut a picture into.
 pub const MAX_TILES: usize = 1024;
 
+/// Longest side that a checkpoint may resize a picture to, in pixels.
+const MAX_RESIZED_SIDE: u32 = 2 * MAX_TILE_SIDE;
+
 /// How a family of checkpoints prepares a picture.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -74,7 +77,10 @@ pub enum ImageProcessorError {
         size: u32,
     },
     /// A resolution is no grid of tiles.
-    #[error("the resolution {width}x{height} is no grid of tiles of {size} pixels a side")]
+    #[error(
+        "the resolution {width}x{height} is no grid of tiles of {size} pixels a side, or beyond \
+         {MAX_RESIZED_SIDE} pixels"
+    )]
     Resolution {
         /// Pixels in a row.
         width: u32,
@@ -82,6 +88,12 @@ pub enum ImageProcessorError {
         height: u32,
         /// Side of a tile.
         size: u32,
+    },
+    /// Pictures would be resized to a size out of range before they are cut.
+    #[error("pictures resized to {longest} pixels: expected 1 to {MAX_RESIZED_SIDE}")]
+    LongestEdge {
+        /// Pixels along the longer side.
+        longest: u32,
     },
     /// There is no resolution to choose, or no token is allowed.
     #[error("no resolution to cut pictures by: expected at least one, and at least one tile")]
@@ -263,7 +275,8 @@ impl ImageProcessor {
                 if resolutions.is_empty() || !(1..=MAX_TILES).contains(max_tiles) {
                     return Err(ImageProcessorError::NoResolution);
                 }
-                let is_grid = |side: u32| side > 0 && side.is_multiple_of(size);
+                let is_grid =
+                    |side| (1..=MAX_RESIZED_SIDE).contains(&side) && side.is_multiple_of(size);
                 let none = |r: &&Resolution| !is_grid(r.width) || !is_grid(r.height);
                 if let Some(&Resolution { height, width }) = resolutions.iter().find(none) {
                     return Err(ImageProcessorError::Resolution { width, height, size });
@@ -271,8 +284,10 @@ impl ImageProcessor {
                 resolutions.iter().map(|r| r.grid(size).tiles()).max().unwrap_or(0)
             }
         };
-        if let Self::Split { longest_edge: 0, .. } = self {
-            return Err(ImageProcessorError::TileSize { size: 0 });
+        if let Self::Split { longest_edge: longest, .. } = *self
+            && !(1..=MAX_RESIZED_SIDE).contains(&longest)
+        {
+            return Err(ImageProcessorError::LongestEdge { longest });
         }
         if most > MAX_TILES {
             return Err(ImageProcessorError::TooManyTiles { tiles: most });

@@ -87,6 +87,12 @@ pub enum TrainError {
     /// A model without budgets to choose from.
     #[error("a policy needs a ladder to choose from; this is a stock model, which has none")]
     NoLadder,
+    /// A model that is not to be converted again.
+    #[error("`{model}` is universal already: only a stock checkpoint is converted")]
+    AlreadyUniversal {
+        /// The model.
+        model: String,
+    },
     /// A question that cannot be asked.
     #[error("question {id}: {because}")]
     Question {

@@ -6,6 +6,7 @@
 
 pub mod analysis;
 pub mod batch;
+pub mod convert;
 pub mod data;
 mod error;
 pub mod evaluate;
@@ -30,3 +31,5 @@ pub mod vocabulary;
 pub use error::TrainError;
 pub use recipe::{Arm, Recipe};
 pub use trainer::{StepReport, Trainer};
+#[doc(inline)]
+pub use visor_checkpoint::{Checkpoint, Source};

@@ -52,6 +52,7 @@ pub struct Model {
     report: LoadReport,
     options: LoadOptions,
     policy: Option<PolicyInfo>,
+    unknown_fields: Vec<String>,
 }
 
 impl Model {
@@ -69,11 +70,11 @@ impl Model {
         let template = prompting::read(&checkpoint, &name)?;
         let blueprint = Blueprint::read(&checkpoint)?;
         let image_processor = preprocessor::read(&checkpoint, &name, &blueprint.config)?;
-        prompting::check_image_token(&tokenizer, blueprint.config.image_token)?;
         if tokenizer.vocab_size() > blueprint.card.vocab {
             let (tokenizer, model) = (tokenizer.vocab_size(), blueprint.card.vocab);
             return Err(Error::Vocabulary { tokenizer, model });
         }
+        prompting::check_image_token(&tokenizer, blueprint.config.image_token)?;
         let device = device::open(options.device)?;
         // Before the large files: what is wrong with a policy is said at once.
         let default = checkpoint.manifest().and_then(|manifest| manifest.default_policy.as_deref());
@@ -88,14 +89,12 @@ impl Model {
         let policy =
             policy.map(|policy| policy.bind(card, &report.verified.digests)).transpose()?;
         let runner = Runner::new(network, tokenizer, image_processor, template);
-        let options = options.clone();
-        Ok(match policy {
-            None => Self { runner, report, options, policy: None },
-            Some((router, info)) => {
-                let runner = runner.with_policy(Box::new(router));
-                Self { runner, report, options, policy: Some(info) }
-            }
-        })
+        let (runner, policy) = match policy {
+            None => (runner, None),
+            Some((router, info)) => (runner.with_policy(Box::new(router)), Some(info)),
+        };
+        let (options, unknown_fields) = (options.clone(), blueprint.unknown_fields);
+        Ok(Self { runner, report, options, policy, unknown_fields })
     }
 
     /// Answers a question.
@@ -154,6 +153,11 @@ impl Model {
     /// What became of the checkpoint's files.
     pub fn load_report(&self) -> &LoadReport {
         &self.report
+    }
+
+    /// Fields of `config.json` that nothing here knows: they may ask for what is not done.
+    pub fn unknown_fields(&self) -> &[String] {
+        &self.unknown_fields
     }
 
     /// Where and how the model was loaded.

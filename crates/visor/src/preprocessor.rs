@@ -195,7 +195,7 @@ impl Section {
     fn unsupported<T>(
         &self,
         field: &'static str,
-        got: impl ToString,
+        got: &dyn ToString,
         expected: &'static str,
     ) -> Result<T, PreprocessorError> {
         let (file, got) = (self.file, got.to_string());
@@ -209,7 +209,7 @@ impl Section {
             2 => Ok(Filter::Bilinear),
             3 => Ok(Filter::Bicubic),
             other => {
-                self.unsupported("resample", other, "1 (lanczos), 2 (bilinear) or 3 (bicubic)")
+                self.unsupported("resample", &other, "1 (lanczos), 2 (bilinear) or 3 (bicubic)")
             }
         }
     }
@@ -230,7 +230,7 @@ impl Section {
     fn expect_resize(&self) -> Result<(), PreprocessorError> {
         match self.raw.do_resize {
             None | Some(true) => Ok(()),
-            Some(false) => self.unsupported("do_resize", false, "true"),
+            Some(false) => self.unsupported("do_resize", &false, "true"),
         }
     }
 

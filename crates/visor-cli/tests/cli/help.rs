@@ -9,6 +9,8 @@ fn help_says_what_there_is() {
         ("analyze", vec!["analyze", "--help"]),
         ("ask", vec!["ask", "--help"]),
         ("inspect", vec!["inspect", "--help"]),
+        ("verify", vec!["verify", "--help"]),
+        ("convert", vec!["convert", "--help"]),
         ("models", vec!["models", "--help"]),
         ("devices", vec!["devices", "--help"]),
         ("tasks_generate", vec!["tasks", "generate", "--help"]),

@@ -83,7 +83,7 @@ fn mlp(raw: &RawConfig, d_model: usize) -> Result<ConnectorConfig, ConfigError> 
     }
     let family_default = if raw.model_type == "llava" { -2 } else { -1 };
     let layer = raw.vision_feature_layer.clone().unwrap_or(Value::from(family_default));
-    if layer != Value::from(-1) {
+    if layer.as_i64() != Some(-1) {
         return Err(ConfigError::Unsupported {
             field: "vision_feature_layer",
             got: layer.to_string(),
@@ -163,6 +163,20 @@ mod tests {
         assert_eq!((config.vision.d_ffn, config.token_grid()), (3072, 8));
         assert_eq!(config.vision.positions, PatchPositions::Bucketed);
         assert!(config.vision.post_norm && !config.tied);
+    }
+
+    #[test]
+    fn a_published_config_has_as_many_parameters_as_the_published_weights() {
+        let config = config(
+            r#"{"model_type": "idefics3", "scale_factor": 4, "image_token_id": 49190,
+                "text_config": {"hidden_size": 576, "intermediate_size": 1536,
+                    "num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3,
+                    "head_dim": 64, "vocab_size": 49280, "max_position_embeddings": 8192},
+                "vision_config": {"hidden_size": 768, "num_attention_heads": 12,
+                    "image_size": 512, "patch_size": 16}}"#,
+        );
+        // SmolVLM-256M-Instruct.
+        assert_eq!(crate::parameters(&config, None, crate::Head::Own), 256_484_928);
     }
 
     #[test]

@@ -22,7 +22,7 @@ impl Section {
             ("do_pad", raw.do_pad),
         ] {
             if value == Some(true) {
-                return self.unsupported(field, true, "false: the whole picture in one tile");
+                return self.unsupported(field, &true, "false: the whole picture in one tile");
             }
         }
         self.expect_resize()?;
@@ -37,7 +37,7 @@ impl Section {
         let edge = |field, size: Option<RawSize>, default| match size {
             None => Ok(default),
             Some(RawSize { longest_edge: Some(edge), .. }) => Ok(edge),
-            Some(size) => self.unsupported(field, size, "a longest_edge"),
+            Some(size) => self.unsupported(field, &size, "a longest_edge"),
         };
         let longest_edge = edge("size", self.raw.size, 4 * 364)?;
         let size = self.side(edge("max_image_size", self.raw.max_image_size, 364)?, tile_side)?;
@@ -58,7 +58,7 @@ impl Section {
     ) -> Result<ImageProcessor, PreprocessorError> {
         self.expect_resize()?;
         if self.raw.do_pad == Some(false) {
-            return self.unsupported("do_pad", false, "true");
+            return self.unsupported("do_pad", &false, "true");
         }
         // The network packs tokens by the list in `config.json`.
         if let Some(got) = self.raw.image_grid_pinpoints.as_ref().filter(|got| *got != resolutions)
@@ -87,7 +87,7 @@ impl Section {
             RawSize { height: Some(height), width: Some(width), .. } if height == width => {
                 self.side(height, tile_side)
             }
-            size => self.unsupported("size", size, "an equal height and width"),
+            size => self.unsupported("size", &size, "an equal height and width"),
         }
     }
 }

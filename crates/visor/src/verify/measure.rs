@@ -42,7 +42,7 @@ mod tests {
         assert_eq!(error(&[f32::NAN, -4.0]), f32::INFINITY);
         let differing = |got: &[u8]| match exact(got, &[1, 2]) {
             Difference::Exact { differing, .. } => differing,
-            other => panic!("{other:?}"),
+            other @ Difference::Close { .. } => panic!("{other:?}"),
         };
         assert_eq!([differing(&[1, 2]), differing(&[1]), differing(&[3, 2, 1])], [0, 1, 2]);
     }

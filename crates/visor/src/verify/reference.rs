@@ -207,8 +207,8 @@ impl Case {
 
     /// The last layer of the vision encoder is recorded as that, without its number.
     pub(super) fn under_another_name(&self, name: &str, seams: &[Activation]) -> Option<&[f32]> {
-        let layers = seams.iter().filter(|seam| seam.name.starts_with("vision_layer_"));
-        let last = layers.last().is_some_and(|last| last.name == name);
+        let mut layers = seams.iter().filter(|seam| seam.name.starts_with("vision_layer_"));
+        let last = layers.next_back().is_some_and(|last| last.name == name);
         if last { self.floats("vision_last_layer") } else { None }
     }
 }

@@ -72,7 +72,7 @@ fn damaged_weights_are_an_error() {
 
 #[test]
 fn config_and_manifest_must_agree() {
-    let changes: [(&str, &str, &str); 6] = [
+    let changes: [(&str, &str, &str); 7] = [
         ("\"num_hidden_layers\": 7", "\"num_hidden_layers\": 8", "8 decoder layers"),
         (
             "\"num_attention_heads\": 4, \"num_key",
@@ -80,7 +80,8 @@ fn config_and_manifest_must_agree() {
             "divide",
         ),
         ("\"model_type\": \"llava\"", "\"model_type\": \"other\"", "`other`"),
-        ("\"vocab_size\": 27", "\"vocab_size\": 26", "shape"),
+        ("\"vocab_size\": 27", "\"vocab_size\": 26", "an embedding for 26"),
+        ("\"vocab_size\": 27", "\"vocab_size\": 28", "shape"),
         ("\"patch_size\": 8", "\"patch_size\": 16", "shape"),
         ("\"intermediate_size\": 64", "\"intermediate_size\": 16777216", "shape"),
     ];

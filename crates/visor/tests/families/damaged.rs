@@ -2,19 +2,7 @@
 
 use crate::support::*;
 use visor::Question;
-use visor_checkpoint::{Dtype, NamedTensor, TensorToSave, read_safetensors, write_safetensors};
-
-/// Writes the weights of a copy again with changes.
-fn rewrite(copy: &Copy, change: impl FnOnce(&mut Vec<NamedTensor>)) {
-    let path = copy.path().join("model.safetensors");
-    let mut tensors = read_safetensors(&path).unwrap();
-    change(&mut tensors);
-    let tensors: Vec<TensorToSave<'_>> = tensors
-        .into_iter()
-        .map(|(name, shape, data)| TensorToSave { name, shape, data: data.into() })
-        .collect();
-    write_safetensors(&path, &tensors, Dtype::F32, &std::collections::BTreeMap::new()).unwrap();
-}
+use visor_checkpoint::NamedTensor;
 
 #[test]
 fn tensors_that_are_missing_or_too_many_or_of_another_shape_are_named() {

@@ -69,6 +69,43 @@ fn an_answer_is_that_of_transformers() {
 }
 
 #[test]
+fn tensors_are_found_by_every_name_that_transformers_gives_them() {
+    let expected = model("llava-onevision-v5").ask(question(&["photo"])).unwrap().token_ids;
+    for [vision, language] in [
+        ["vision_tower.vision_model.", "language_model.model."],
+        ["model.vision_tower.", "model.language_model."],
+        ["model.vision_tower.vision_model.", "model.language_model."],
+    ] {
+        let copy = Copy::of("llava-onevision-v5");
+        rewrite(&copy, |tensors| {
+            for (name, ..) in tensors {
+                let inner = vision.starts_with("model.");
+                *name = match name.strip_prefix("vision_tower.") {
+                    Some(rest) => format!("{vision}{rest}"),
+                    None => match name.strip_prefix("language_model.model.") {
+                        Some(rest) => format!("{language}{rest}"),
+                        None if inner => format!("model.{name}"),
+                        None => name.clone(),
+                    },
+                };
+            }
+        });
+        let answer = copy.load().unwrap().ask(question(&["photo"])).unwrap();
+        assert_eq!(answer.token_ids, expected, "{vision}");
+    }
+}
+
+#[test]
+fn answers_end_where_the_generation_config_says() {
+    for name in ALL {
+        let model = model(name);
+        let end = if name.contains("llava") { "<|im_end|>" } else { "<end_of_utterance>" };
+        let id = runner(&model).tokenizer().token_to_id(end).unwrap();
+        assert_eq!(model.card().eos, [id], "{name}");
+    }
+}
+
+#[test]
 fn a_reference_of_other_weights_is_not_reproduced() {
     let parity = model("llava-onevision").verify(&golden("llava-onevision-v5"), None).unwrap();
     let failures = parity.failures(TOLERANCE);

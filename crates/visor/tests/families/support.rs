@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use visor::{Error, GenerationSettings, LoadOptions, Model, ModelRef, Picture, PictureLimits};
 use visor::{Question, VisorModel};
+use visor_checkpoint::{Dtype, NamedTensor, TensorToSave, read_safetensors, write_safetensors};
 use visor_runtime::Runner;
 
 /// Every golden checkpoint.
@@ -93,6 +94,18 @@ impl Copy {
     pub(crate) fn refusal(&self) -> String {
         chain(&self.load().expect_err("damaged"))
     }
+}
+
+/// Writes the weights of a copy again with changes.
+pub(crate) fn rewrite(copy: &Copy, change: impl FnOnce(&mut Vec<NamedTensor>)) {
+    let path = copy.path().join("model.safetensors");
+    let mut tensors = read_safetensors(&path).unwrap();
+    change(&mut tensors);
+    let tensors: Vec<TensorToSave<'_>> = tensors
+        .into_iter()
+        .map(|(name, shape, data)| TensorToSave { name, shape, data: data.into() })
+        .collect();
+    write_safetensors(&path, &tensors, Dtype::F32, &std::collections::BTreeMap::new()).unwrap();
 }
 
 /// The message of an error with everything that caused it.
