@@ -118,9 +118,9 @@ impl Begun<'_> {
 
     /// From here on, cross-attention reads what was chosen.
     pub(super) fn select(&mut self, selection: Selection, device: &Device) {
-        let narrow = |at: Placement| at.with_patches(&selection.patches, device);
-        self.prompt.at = narrow(self.prompt.at.clone());
-        self.routed = self.routed.take().map(narrow);
+        self.prompt.at = self.prompt.at.clone().with_patches(&selection.patches, device);
+        let routed = self.routed.take();
+        self.routed = routed.map(|at| at.with_patches(&selection.patches, device));
         self.prompt.selection = Some(selection);
     }
 

@@ -108,7 +108,7 @@ pub(crate) fn network(seed: u64) -> Network {
 
 /// A universal model that may run dense as well.
 pub(crate) fn model(positions: PositionScheme, seed: u64) -> VisorModel {
-    model_of(extension(), network(seed), positions)
+    model_of(&extension(), network(seed), positions)
 }
 
 /// The same with a patch selector.
@@ -117,10 +117,10 @@ pub(crate) fn selecting_model(seed: u64) -> VisorModel {
     let selector = SelectorCard { shape, range: (2, 6), n_reference: GRID * GRID };
     let extension = Extension { selector: Some(selector), ..extension() };
     let network = filled(Network::new(&config(), Some(&extension), Head::Tied, &cpu()), seed);
-    model_of(extension, network, SCRATCH)
+    model_of(&extension, network, SCRATCH)
 }
 
-fn model_of(extension: Extension, network: Network, positions: PositionScheme) -> VisorModel {
+fn model_of(extension: &Extension, network: Network, positions: PositionScheme) -> VisorModel {
     let config = config();
     let card = ModelCard {
         name: "random".to_owned(),
@@ -135,7 +135,7 @@ fn model_of(extension: Extension, network: Network, positions: PositionScheme) -
         tile_tokens: ImageTokens { rows: GRID, cols: GRID },
         eos: vec![4],
         vocab: VOCAB,
-        parameters: parameters(&config, Some(&extension), Head::Tied),
+        parameters: parameters(&config, Some(extension), Head::Tied),
         dtype: Dtype::F32,
         sha256: None,
         default_policy: None,
