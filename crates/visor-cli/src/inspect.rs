@@ -110,6 +110,7 @@ impl Seen<'_> {
             ("cross-attention", layers(&cross)),
             ("self-attention", layers(&self_capable)),
             ("dense", dense.to_owned()),
+            ("patches", self.patches()),
             ("policy", self.policy.map_or_else(|| "none".to_owned(), SeenPolicy::text)),
             ("context", format!("{} tokens", card.context)),
         ];
@@ -125,6 +126,18 @@ impl Seen<'_> {
             "{facts}\nA picture of {width}x{height} pixels ({visual} visual tokens) and {text} text \
              tokens:\n\n{table}"
         )
+    }
+
+    /// What cross-attention may be told to read.
+    fn patches(&self) -> String {
+        match self.info.card().selector {
+            None => "all, there is no selector".to_owned(),
+            Some(selector) => {
+                let (k_min, k_max) = selector.range;
+                let n = selector.n_reference;
+                format!("a selector chooses {k_min} to {k_max} of {n} patches, or a given number")
+            }
+        }
     }
 
     fn table(&self) -> String {

@@ -144,6 +144,20 @@ impl FlatAdamW {
     }
 }
 
+/// The same module with gradients tracked for every parameter, wherever its values come from.
+pub(crate) fn tracked<M: Module>(module: M) -> M {
+    module.map(&mut Tracker)
+}
+
+struct Tracker;
+
+impl ModuleMapper for Tracker {
+    fn map_float<const R: usize>(&mut self, param: Param<Tensor<R>>) -> Param<Tensor<R>> {
+        let value = Tensor::from_inner(param.val().inner()).require_grad();
+        Param::initialized(param.id, value)
+    }
+}
+
 #[derive(Default)]
 struct Flattener {
     parts: Vec<Tensor<1>>,

@@ -16,10 +16,21 @@ pub(super) struct Report<'a> {
     /// Cheapest first.
     rungs: Vec<Level<'a>>,
     dense: Dense<'a>,
+    /// Null where nothing chooses patches.
+    selector: Option<Selector>,
     /// Null where the model names none.
     policy: Option<Policy<'a>>,
     /// They may ask for what is not done.
     unknown_config_fields: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Selector {
+    /// Fewest and most patches that it chooses of its own accord.
+    k_min: usize,
+    k_max: usize,
+    /// Visual tokens that this is meant for; elsewhere it goes with the root of their number.
+    of: usize,
 }
 
 #[derive(Serialize)]
@@ -98,6 +109,11 @@ impl<'a> Report<'a> {
                 available: card.dense == DenseMode::Available,
                 level: Level::new(&costs.dense, costs),
             },
+            selector: card.selector.map(|selector| Selector {
+                k_min: selector.range.0,
+                k_max: selector.range.1,
+                of: selector.n_reference,
+            }),
             policy: seen.policy.map(Policy::new),
             unknown_config_fields: seen.info.unknown_fields(),
         }

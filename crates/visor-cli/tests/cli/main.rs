@@ -15,6 +15,7 @@ mod pictures;
 mod policies;
 mod requests;
 mod resume;
+mod selector;
 mod shipped;
 mod streams;
 mod tasks;

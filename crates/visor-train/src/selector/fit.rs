@@ -180,7 +180,10 @@ pub fn fit(
         BackboneTraining::Joint { learning_rate } => Some(learning_rate),
     };
     let network = world.model.network().clone().to_device(device);
-    let mut network = if joint_rate.is_some() { network } else { network.no_grad() };
+    let mut network = match joint_rate {
+        Some(_) => optimizer::tracked(network),
+        None => network.no_grad(),
+    };
     let course = Course { world, device, ladder, reading, settings };
     let teacher = Teacher::train(world, settings.seed, teacher::STEPS, device)?;
     let card = settings.card(world.model);
@@ -189,10 +192,6 @@ pub fn fit(
     let adam = optimizer::Settings { beta_1: 0.9, beta_2: 0.98, clip: 1.0 };
     let mut optimizer = FlatAdamW::new(&selector, adam);
     let mut of_network = joint_rate.map(|rate| (rate, FlatAdamW::new(&network, adam)));
-    if let Some((_, optimizer)) = &of_network {
-        // As the optimiser keeps them: parameters that gradients are tracked for.
-        network = optimizer.write(network);
-    }
     let mut recent = Vec::new();
     for step in 0..settings.steps {
         if stop.load(Ordering::Relaxed) {

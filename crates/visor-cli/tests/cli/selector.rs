@@ -1,0 +1,103 @@
+//! Training a selector, and asking with the patches that it chooses.
+
+use crate::common::{Ended, QUESTION, Tiny, visor};
+use std::fs;
+use std::path::Path;
+
+fn train(model: &Path, out: &Path, more: &[&str]) -> Ended {
+    let mut args = vec!["train", "selector", "--steps", "2", "--batch", "2"];
+    args.extend(["--test-pictures", "8", "--threads", "1"]);
+    let (model, out) = (model.to_str().unwrap(), out.to_str().unwrap());
+    args.extend(["--model", model, "--out", out]);
+    args.extend(more);
+    visor(args)
+}
+
+#[test]
+fn a_trained_selector_chooses_draws_and_says_what_it_chose() {
+    let tiny = Tiny::new();
+    let run = tiny.root.path().join("selector");
+    let table = train(&tiny.checkpoint(), &run, &["--supervision", "grounded"]).answer();
+    for word in ["selected", "random", "complement", "question-free", "swapped picture"] {
+        assert!(table.contains(word), "{word}: {table}");
+    }
+    let record = fs::read_to_string(run.join("record.json")).unwrap();
+    assert!(record.contains("\"supervision\": \"grounded\""));
+
+    let model = run.join("checkpoint");
+    let model = model.to_str().unwrap();
+    let (picture, overlay) = (tiny.picture(), run.join("overlay.png"));
+    let (picture, overlay) = (picture.to_str().unwrap(), overlay.to_str().unwrap());
+    let asked = ["ask", "--model", model, "--budget", "sa0", "--image", picture, "--json"];
+    let ask = |more: &[&str]| visor(asked.iter().chain(more).chain([&QUESTION]));
+
+    let all = ask(&[]).json();
+    assert!(all["budget"]["patches"].is_null());
+    let four = ask(&["--patches", "4", "--overlay", overlay]).json();
+    assert_eq!(four["budget"]["patches"], 4);
+    let gflops = |answer: &serde_json::Value| answer["cost"]["gflops_prefill"].as_f64().unwrap();
+    assert!(gflops(&four) < gflops(&all));
+    let drawn = image::open(overlay).unwrap().to_rgb8();
+    assert!(drawn.pixels().any(|pixel| pixel.0 == [255, 196, 0]), "no frame is drawn");
+
+    let auto = ask(&["--patches", "auto"]).json();
+    let chosen = auto["budget"]["patches"].as_u64().unwrap();
+    assert!((2..=16).contains(&chosen), "{chosen}");
+
+    let error = ask(&["--patches", "37"]).error(2);
+    assert!(error.contains("37 patches were asked for") && error.contains("at most 36"), "{error}");
+    let card = visor(["inspect", "--model", model]).answer();
+    assert!(card.contains("2 to 16 of 36 patches"), "{card}");
+    let compared = visor(
+        ["bench", "compare", "--model", model, "--questions", "14", "--fit-questions", "14"]
+            .into_iter()
+            .chain(["--timed", "0", "--format", "csv"]),
+    );
+    let rows = compared.answer();
+    assert!(rows.lines().any(|row| row.starts_with("sa0+auto,")), "{rows}");
+}
+
+#[test]
+fn a_backbone_that_learned_along_names_no_policy_and_a_frozen_one_keeps_its_bits() {
+    let tiny = Tiny::new();
+    let (frozen, joint) = (tiny.root.path().join("frozen"), tiny.root.path().join("joint"));
+    train(&tiny.checkpoint(), &frozen, &[]).answer();
+    train(&tiny.checkpoint(), &joint, &["--joint", "1e-3"]).answer();
+    let digest = |folder: &Path| {
+        let (model, picture) = (folder.to_str().unwrap(), tiny.picture());
+        let picture = picture.to_str().unwrap();
+        let asked = visor(["ask", "--model", model, "--image", picture, "--json", QUESTION]);
+        asked.json()["model_sha256"].as_str().unwrap().to_owned()
+    };
+    let before = digest(&tiny.checkpoint());
+    assert_eq!(digest(&frozen.join("checkpoint")), before);
+    assert_ne!(digest(&joint.join("checkpoint")), before);
+    let joint = joint.join("checkpoint");
+    let again = train(&joint, &tiny.root.path().join("again"), &["--supervision", "grounded"]);
+    assert_eq!(again.code, Some(0), "a selector is trained anew: {}", again.stderr);
+}
+
+#[test]
+fn what_cannot_be_trained_is_refused_and_nothing_is_overwritten() {
+    let tiny = Tiny::new();
+    let run = tiny.root.path().join("mine");
+    fs::create_dir(&run).unwrap();
+    fs::write(run.join("thesis.tex"), "years of work").unwrap();
+    let error = train(&tiny.checkpoint(), &run, &[]).error(1);
+    assert!(error.contains("`thesis.tex`") && error.contains("choose a new folder"), "{error}");
+    assert_eq!(fs::read_to_string(run.join("thesis.tex")).unwrap(), "years of work");
+
+    let new = tiny.root.path().join("new");
+    for (args, says) in [
+        (["--k-min", "9", "--k-max", "4"], "9 to 4 of 36 patches"),
+        (["--k-min", "2", "--k-max", "40"], "2 to 40 of 36 patches"),
+        (["--target", "0", "--lr", "1e-3"], "above 0, at most 1"),
+        (["--joint", "nan", "--lr", "1e-3"], "positive number"),
+    ] {
+        let error = train(&tiny.checkpoint(), &new, &args).error(2);
+        assert!(error.contains(says), "{args:?}: {error}");
+    }
+    let error = train(&tiny.checkpoint(), &new, &["--suite", "small"]).error(1);
+    assert!(error.contains("--suite"), "{error}");
+    assert!(!new.exists());
+}
