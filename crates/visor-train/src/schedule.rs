@@ -175,17 +175,9 @@ impl Curriculum {
         &self.subsets[self.subsets.len() - 1]
     }
 
-    /// The learning rate of a step: linear warm-up over 3 % of the steps, then a cosine to zero.
+    /// The learning rate of a step, see [`warm_cosine`].
     pub fn learning_rate(&self, step: u64) -> f64 {
-        let total = self.recipe.steps.total() as f64;
-        let warm_up = (0.03 * total).max(1.0);
-        let done = step as f64 + 1.0;
-        let share = if done < warm_up {
-            done / warm_up
-        } else {
-            0.5 * (1.0 + (PI * ((done - warm_up) / (total - warm_up).max(1.0)).min(1.0)).cos())
-        };
-        self.recipe.learning_rate * share
+        self.recipe.learning_rate * warm_cosine(step + 1, self.recipe.steps.total())
     }
 
     /// Whether dense grounding supervision is on at a step.
@@ -211,4 +203,16 @@ impl Curriculum {
 pub fn mask_name(mask: &[usize]) -> String {
     let layers: Vec<String> = mask.iter().map(ToString::to_string).collect();
     format!("sa{{{}}}", layers.join(","))
+}
+
+/// Share of the peak learning rate at a step, counted from 1: linear warm-up over 3 % of the steps,
+/// then a cosine to zero.
+pub(crate) fn warm_cosine(step: u64, total: u64) -> f64 {
+    let (step, total) = (step as f64, total as f64);
+    let warm_up = (0.03 * total).max(1.0);
+    if step < warm_up {
+        return step / warm_up;
+    }
+    let done = (step - warm_up) / (total - warm_up).max(1.0);
+    0.5 * (1.0 + (PI * done.min(1.0)).cos())
 }

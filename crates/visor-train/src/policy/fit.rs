@@ -3,9 +3,9 @@
 use super::examples::{Examples, Prefix};
 use crate::error::TrainError;
 use crate::optimizer::{self, FlatAdamW};
+use crate::schedule::warm_cosine;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, activation};
-use std::f64::consts::PI;
 use std::ops::Range;
 use visor_core::Ladder;
 use visor_model::VisorModel;
@@ -90,7 +90,7 @@ pub fn fit(
             }
             let gradients = GradientsParams::from_grads(loss.backward(), &network);
             let gradient = optimizer.flatten(&network, gradients);
-            let rate = settings.learning_rate * share(step, total);
+            let rate = settings.learning_rate * warm_cosine(step, total);
             (network, _) = optimizer.step(network, gradient, rate);
             sum += value;
             tell(step, total, value);
@@ -215,17 +215,6 @@ fn shuffled(order: &[usize], seed: u64, epoch: u64) -> Vec<usize> {
         order.swap(last, noise.below(last + 1));
     }
     order
-}
-
-/// Linear warm-up over 3 % of the steps, then a cosine to zero.
-fn share(step: u64, total: u64) -> f64 {
-    let warm_up = (total as f64 * 0.03).max(1.0);
-    let step = step as f64;
-    if step < warm_up {
-        return step / warm_up;
-    }
-    let done = (step - warm_up) / (total as f64 - warm_up).max(1.0);
-    0.5 * (1.0 + (PI * done.min(1.0)).cos())
 }
 
 #[cfg(test)]

@@ -9,11 +9,11 @@ use crate::batch::{Batch, Sight};
 use crate::error::TrainError;
 use crate::loss::answers;
 use crate::optimizer::{self, FlatAdamW};
+use crate::schedule::warm_cosine;
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
-use std::f64::consts::PI;
 use std::sync::atomic::{AtomicBool, Ordering};
 use visor_core::cost::SelectorShape;
 use visor_core::{Ladder, Schedule};
@@ -206,7 +206,7 @@ pub fn fit(
         let mut gradients = loss.backward();
         let of_selector = GradientsParams::from_module(&mut gradients, &selector);
         let gradient = optimizer.flatten(&selector, of_selector);
-        let share = share(step + 1, settings.steps);
+        let share = warm_cosine(step + 1, settings.steps);
         (selector, _) = optimizer.step(selector, gradient, settings.learning_rate * share);
         if let Some((rate, optimizer)) = &mut of_network {
             let of_network = GradientsParams::from_module(&mut gradients, &network);
@@ -393,15 +393,4 @@ fn fill(selector: Selector, seed: u64, device: &Device) -> Result<Selector, Trai
         })
     })?;
     Ok(filled)
-}
-
-/// Linear warm-up over 3 % of the steps, then a cosine to zero.
-fn share(step: u64, total: u64) -> f64 {
-    let warm_up = (total as f64 * 0.03).max(1.0);
-    let step = step as f64;
-    if step < warm_up {
-        return step / warm_up;
-    }
-    let done = (step - warm_up) / (total as f64 - warm_up).max(1.0);
-    0.5 * (1.0 + (PI * done.min(1.0)).cos())
 }
