@@ -11,6 +11,8 @@
 //! that nobody took. [`verify()`] compares contents with the recorded hashes. Nothing is executed
 //! and nothing is mapped into memory.
 //!
+//! [`hub`] downloads checkpoints, and is the only part of this project that uses the network.
+//!
 //! There are no devices and no layers in this crate: a tensor is a name, a shape and `f32` values.
 //!
 //! ```
@@ -38,6 +40,7 @@ mod disk;
 mod dtype;
 mod error;
 mod header;
+pub mod hub;
 mod index;
 mod manifest;
 mod save;

@@ -8,6 +8,7 @@ mod ask;
 mod bench;
 mod convert;
 mod devices;
+mod download;
 mod ending;
 mod files;
 mod inspect;
@@ -45,6 +46,7 @@ enum Command {
     Train(train::Train),
     #[command(subcommand)]
     Tasks(tasks::Tasks),
+    Download(download::Download),
     Models(models::Models),
     Devices(devices::Devices),
 }
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
         Command::Bench(bench) => bench.run(),
         Command::Train(train) => train.run(),
         Command::Tasks(tasks) => tasks.run(),
+        Command::Download(download) => download.run(),
         Command::Models(models) => models.run(),
         Command::Devices(devices) => devices.run(),
     })

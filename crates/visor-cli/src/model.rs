@@ -1,25 +1,62 @@
 //! Which model, and what its errors mean for a command.
 
+use crate::download::Bar;
 use crate::ending::Usage;
 use anyhow::{Error, Result};
 use clap::Args;
+use visor::hub::Hub;
 use visor::{ModelRef, PolicyError, PromptError, RunError};
 
 #[derive(Args, Debug)]
 pub(crate) struct ModelChoice {
-    /// A shipped model by name, or a folder with a checkpoint [default: the best shipped model]
+    /// A shipped model by name, a folder with a checkpoint, or an id on the hub, OWNER/NAME or
+    /// OWNER/NAME@REVISION, which is downloaded if it is not in the cache [default: the best shipped
+    /// model]
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
+
+    #[command(flatten)]
+    network: Network,
+}
+
+/// Whether models may be downloaded.
+#[derive(Args, Debug)]
+pub(crate) struct Network {
+    /// Download nothing: a model of the hub must be in the cache
+    #[arg(long)]
+    offline: bool,
+}
+
+impl Network {
+    /// The hub as the environment describes it.
+    ///
+    /// # Errors
+    /// If a variable holds what cannot be used.
+    pub(crate) fn hub(&self) -> Result<Hub> {
+        let hub = Hub::from_variables(|name| std::env::var_os(name))?;
+        Ok(if self.offline { hub.offline() } else { hub })
+    }
+
+    /// A model by name, place or id, with its files on this machine.
+    ///
+    /// # Errors
+    /// If there is no such model.
+    pub(crate) fn find(&self, model: &str) -> Result<ModelRef> {
+        Ok(match model.parse()? {
+            hub @ ModelRef::Hub(_) => hub.fetched(&self.hub()?, &mut Bar::default())?,
+            here => here,
+        })
+    }
 }
 
 impl ModelChoice {
     /// # Errors
     /// If there is no such model.
     pub(crate) fn find(&self) -> Result<ModelRef> {
-        Ok(match &self.model {
-            None => ModelRef::best_shipped()?,
-            Some(model) => model.parse()?,
-        })
+        match &self.model {
+            None => Ok(ModelRef::best_shipped()?),
+            Some(model) => self.network.find(model),
+        }
     }
 }
 

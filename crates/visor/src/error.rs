@@ -8,6 +8,7 @@ use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
 use visor_checkpoint::CheckpointError;
+use visor_checkpoint::hub::HubError;
 use visor_model::ModelError;
 use visor_policy::PolicyFileError;
 use visor_processor::{ChatTemplateError, PictureError, TemplateError, TokenizerError};
@@ -20,6 +21,9 @@ pub enum Error {
     /// There is no such model.
     #[error(transparent)]
     ModelRef(#[from] ModelRefError),
+    /// The model cannot be had from the hub.
+    #[error(transparent)]
+    Hub(#[from] HubError),
     /// There is no such policy.
     #[error(transparent)]
     PolicyRef(#[from] PolicyRefError),

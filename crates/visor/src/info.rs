@@ -40,8 +40,8 @@ impl ModelInfo {
         let checkpoint = Checkpoint::open(model.source()?)?;
         let Blueprint { config, mut card, unknown_fields, .. } = Blueprint::read(&checkpoint)?;
         let image_processor = preprocessor::read(&checkpoint, &model.to_string(), &config)?;
-        if let ModelRef::Shipped(name) = model {
-            card.name = (*name).to_owned();
+        if let Some(name) = model.own_name() {
+            card.name = name;
         }
         let (model, manifest) = (model.clone(), checkpoint.manifest().cloned());
         Ok(Self { model, card, manifest, image_processor, unknown_fields })

@@ -53,6 +53,8 @@ pub use shipped::{shipped_models, shipped_policies};
 pub use verify::{Difference as SeamDifference, Parity, ReferenceError, SeamParity};
 
 #[doc(inline)]
+pub use visor_checkpoint::hub;
+#[doc(inline)]
 pub use visor_checkpoint::{CheckpointError, Manifest, Provenance, Sha256Sum, Trust};
 #[doc(inline)]
 pub use visor_core::cost::{Flops, Scopes};

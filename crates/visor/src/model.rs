@@ -81,9 +81,9 @@ impl Model {
         let read = |source: &_| Policy::load(source, &device);
         let policy = policy::load(&options.policy, model, default, read)?;
         let (network, report) = VisorModel::load(&checkpoint, &device)?;
-        let network = match model {
-            ModelRef::Shipped(name) => network.named(*name),
-            ModelRef::Folder(_) => network,
+        let network = match model.own_name() {
+            Some(name) => network.named(name),
+            None => network,
         };
         let card = visor_runtime::Backbone::card(&network);
         let policy =

@@ -1,4 +1,4 @@
-//! Which model is meant: one that is shipped, or a folder.
+//! Which model is meant: one that is shipped, a folder, or one of the hub.
 
 use crate::error::Error;
 use crate::shipped;
@@ -6,27 +6,28 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use thiserror::Error;
+use visor_checkpoint::hub::{Hub, HubModel, Progress, Snapshot};
 use visor_checkpoint::{Checkpoint, Source};
 
 /// Why a model cannot be found.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ModelRefError {
-    /// It is neither shipped nor a folder.
-    #[error("there is no model `{asked}`: expected a folder with a checkpoint{}", or_shipped())]
+    /// It is neither shipped nor a folder, and can be no id on the hub.
+    #[error(
+        "there is no model `{asked}`: expected a folder with a checkpoint, an id on the hub as in \
+         owner/name{}",
+        or_shipped()
+    )]
     NotFound {
         /// What was asked for.
         asked: String,
     },
-    /// It has the form of a Hugging Face id.
-    #[error(
-        "`{asked}` looks like a Hugging Face id, and downloading from the hub is not supported \
-         yet: download the files into a folder and name the folder{}",
-        or_shipped()
-    )]
-    Hub {
-        /// What was asked for.
-        asked: String,
+    /// It is on the hub, and nothing is downloaded without being told to.
+    #[error("the model `{model}` of the hub has not been fetched: see `ModelRef::fetched`")]
+    NotFetched {
+        /// Which one.
+        model: HubModel,
     },
     /// No checkpoint is shipped that could be the default.
     #[error("this build ships no model: name a folder with a checkpoint")]
@@ -41,6 +42,11 @@ pub enum ModelRef {
     Shipped(&'static str),
     /// A folder with a checkpoint.
     Folder(PathBuf),
+    /// A model of the hub, by its id and revision, wherever its files are: it is opened once it has
+    /// been [fetched](Self::fetched).
+    Hub(HubModel),
+    /// A model of the hub that has been fetched.
+    Snapshot(Snapshot),
 }
 
 impl ModelRef {
@@ -50,6 +56,28 @@ impl ModelRef {
     /// [`ModelRefError::NoDefault`].
     pub fn best_shipped() -> Result<Self, ModelRefError> {
         shipped::shipped_models().next().map(Self::Shipped).ok_or(ModelRefError::NoDefault)
+    }
+
+    /// The model with its files on this machine: one of the hub comes out of the cache or is
+    /// downloaded into it, any other is itself.
+    ///
+    /// # Errors
+    /// As [`Hub::fetch`].
+    pub fn fetched(self, hub: &Hub, progress: &mut dyn Progress) -> Result<Self, Error> {
+        match self {
+            Self::Hub(model) => Ok(Self::Snapshot(hub.fetch(&model, progress)?)),
+            here @ (Self::Shipped(_) | Self::Folder(_) | Self::Snapshot(_)) => Ok(here),
+        }
+    }
+
+    /// What to call the model, where its place says nothing to people.
+    pub(crate) fn own_name(&self) -> Option<String> {
+        match self {
+            Self::Folder(_) => None,
+            named @ (Self::Shipped(_) | Self::Hub(_) | Self::Snapshot(_)) => {
+                Some(named.to_string())
+            }
+        }
     }
 
     /// Opens the checkpoint: reads its small files, and no weights.
@@ -64,6 +92,8 @@ impl ModelRef {
     pub(crate) fn source(&self) -> Result<Source, ModelRefError> {
         match self {
             Self::Folder(folder) => Ok(Source::Folder(folder.clone())),
+            Self::Snapshot(snapshot) => Ok(Source::Folder(snapshot.folder().to_owned())),
+            Self::Hub(model) => Err(ModelRefError::NotFetched { model: model.clone() }),
             Self::Shipped(name) => shipped::source(name)
                 .ok_or_else(|| ModelRefError::NotFound { asked: (*name).to_owned() }),
         }
@@ -73,7 +103,8 @@ impl ModelRef {
 impl FromStr for ModelRef {
     type Err = ModelRefError;
 
-    /// A shipped name wins over a folder of the same name, which `./name` still means.
+    /// A shipped name wins over a folder of the same name, which `./name` still means; a folder
+    /// that is there wins over an id on the hub.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if let Some(name) = shipped::shipped_models().find(|name| *name == text) {
             return Ok(Self::Shipped(name));
@@ -82,12 +113,8 @@ impl FromStr for ModelRef {
         if !text.is_empty() && folder.exists() {
             return Ok(Self::Folder(folder));
         }
-        let asked = text.to_owned();
-        if is_hub_id(text) {
-            Err(ModelRefError::Hub { asked })
-        } else {
-            Err(ModelRefError::NotFound { asked })
-        }
+        let missing = |_| ModelRefError::NotFound { asked: text.to_owned() };
+        text.parse().map(Self::Hub).map_err(missing)
     }
 }
 
@@ -96,17 +123,10 @@ impl fmt::Display for ModelRef {
         match self {
             Self::Shipped(name) => f.write_str(name),
             Self::Folder(folder) => folder.display().fmt(f),
+            Self::Hub(model) => model.fmt(f),
+            Self::Snapshot(snapshot) => snapshot.model().fmt(f),
         }
     }
-}
-
-/// `owner/name`, which a path could be too: whoever asks has looked for a folder before.
-fn is_hub_id(text: &str) -> bool {
-    let plain = |part: &str| {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        part.chars().all(allowed) && part.chars().any(|c| c.is_ascii_alphanumeric())
-    };
-    text.split_once('/').is_some_and(|(owner, name)| plain(owner) && plain(name))
 }
 
 /// For messages.
@@ -125,13 +145,26 @@ mod tests {
     }
 
     #[test]
-    fn a_hub_id_is_told_from_a_folder_that_is_missing() {
-        let error = |text: &str| text.parse::<ModelRef>().expect_err("nothing there");
-        for text in ["HuggingFaceTB/SmolVLM-256M-Instruct", "a/b"] {
-            assert_eq!(error(text), ModelRefError::Hub { asked: text.to_owned() });
+    fn an_id_on_the_hub_is_told_from_a_folder_that_is_missing() {
+        for text in ["HuggingFaceTB/SmolVLM-256M-Instruct", "a/b", "a/b@v1.0"] {
+            let model = text.parse::<ModelRef>().expect("an id");
+            assert!(matches!(model, ModelRef::Hub(_)), "{model:?}");
+            assert_eq!(model.to_string(), text);
+            let error = model.checkpoint().expect_err("not here").to_string();
+            assert!(error.contains("has not been fetched"), "{error}");
         }
-        for text in ["", "nowhere", "./nowhere", "../a", "/nowhere/at/all", "a/b/c"] {
-            assert_eq!(error(text), ModelRefError::NotFound { asked: text.to_owned() });
+        for text in ["", "nowhere", "./nowhere", "../a", "/nowhere/at/all", "a/b/c", "a/b@"] {
+            let error = text.parse::<ModelRef>().expect_err("nothing there");
+            assert_eq!(error, ModelRefError::NotFound { asked: text.to_owned() });
         }
+    }
+
+    #[test]
+    fn a_shipped_name_and_a_folder_win_over_the_hub() {
+        for name in shipped::shipped_models() {
+            assert_eq!(name.parse(), Ok(ModelRef::Shipped(name)));
+        }
+        // Relative to the crate, where its tests run; an id as well, by its form.
+        assert_eq!("tests/facade".parse(), Ok(ModelRef::Folder(PathBuf::from("tests/facade"))));
     }
 }

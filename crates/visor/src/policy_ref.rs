@@ -40,7 +40,7 @@ pub enum PolicyRef {
     /// The one that the model's `visor.json` names, if it names one: the folder of that name in
     /// `policies` beside the folder that the model lies in (`models/x` and `policies/NAME`), else
     /// inside the model's folder, else the shipped policy of that name. A shipped model has shipped
-    /// policies alone. A policy that is named and not there is an error.
+    /// policies alone, and one of the hub those that came with it or are shipped. A policy that is named and not there is an error.
     #[default]
     Default,
     /// A shipped policy, by its name.
@@ -80,7 +80,9 @@ impl PolicyRef {
 fn default_policy(model: &ModelRef, name: &str) -> Result<Found, PolicyRefError> {
     let folders = match model {
         ModelRef::Folder(folder) => beside_and_inside(folder, name),
-        ModelRef::Shipped(_) => Vec::new(),
+        // Beside it lie other commits of the same model.
+        ModelRef::Snapshot(snapshot) => vec![snapshot.folder().join(name)],
+        ModelRef::Shipped(_) | ModelRef::Hub(_) => Vec::new(),
     };
     // Whatever stands there is meant, even if it turns out to be no policy.
     if let Some(folder) = folders.iter().find(|folder| folder.exists()) {

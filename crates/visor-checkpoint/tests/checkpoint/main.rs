@@ -1,6 +1,8 @@
 //! The crate through its public interface: round trips, hostile files, trust, saving.
 
 mod hostile;
+mod hub;
+mod hub_server;
 mod manifest;
 mod round_trip;
 mod saving;

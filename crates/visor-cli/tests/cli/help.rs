@@ -11,6 +11,7 @@ fn help_says_what_there_is() {
         ("inspect", vec!["inspect", "--help"]),
         ("verify", vec!["verify", "--help"]),
         ("convert", vec!["convert", "--help"]),
+        ("download", vec!["download", "--help"]),
         ("models", vec!["models", "--help"]),
         ("devices", vec!["devices", "--help"]),
         ("tasks_generate", vec!["tasks", "generate", "--help"]),

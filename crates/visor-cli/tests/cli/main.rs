@@ -10,6 +10,10 @@ mod common;
 mod families;
 mod full_disk;
 mod help;
+mod hub;
+#[path = "../../../visor-checkpoint/tests/checkpoint/hub_server.rs"]
+#[allow(dead_code, reason = "the tests of downloading itself need more of it")]
+mod hub_server;
 mod inspect;
 mod pictures;
 mod policies;

@@ -217,8 +217,9 @@ fn a_model_that_is_not_there_says_what_was_expected() {
     assert!(matches!(error, Err(Error::Checkpoint(CheckpointError::NoFolder { .. }))));
     let error = nowhere.display().to_string().parse::<ModelRef>().unwrap_err().to_string();
     assert!(error.contains("there is no model"), "{error}");
-    let hub: Result<ModelRef, _> = "llava-hf/llava-interleave".parse();
-    assert!(hub.unwrap_err().to_string().contains("not supported yet"));
+    let hub: ModelRef = "llava-hf/llava-interleave".parse().unwrap();
+    let error = visor::ModelInfo::open(&hub).unwrap_err().to_string();
+    assert!(error.contains("has not been fetched"), "{error}");
     folder.write("config.json", "{");
     let error = visor::ModelInfo::open(&folder.model_ref()).unwrap_err();
     assert!(matches!(error, Error::Model(ModelError::Config(_))), "{error}");
