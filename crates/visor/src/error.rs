@@ -23,7 +23,7 @@ pub enum Error {
     ModelRef(#[from] ModelRefError),
     /// The model cannot be had from the hub.
     #[error(transparent)]
-    Hub(#[from] HubError),
+    Hub(Box<HubError>),
     /// There is no such policy.
     #[error(transparent)]
     PolicyRef(#[from] PolicyRefError),
@@ -145,4 +145,11 @@ pub enum Error {
     /// The request failed.
     #[error(transparent)]
     Run(#[from] RunError),
+}
+
+impl From<HubError> for Error {
+    /// Boxed: it is larger than all others.
+    fn from(error: HubError) -> Self {
+        Self::Hub(Box::new(error))
+    }
 }

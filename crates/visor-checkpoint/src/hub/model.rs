@@ -14,8 +14,8 @@ const MAX_REVISION: usize = 200;
 /// An id, `owner/name`, and a revision: a branch, a tag or a commit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HubModel {
-    id: String,
-    revision: String,
+    id: Box<str>,
+    revision: Box<str>,
 }
 
 impl HubModel {
@@ -30,7 +30,7 @@ impl HubModel {
         if !is_revision(revision) {
             return Err(HubError::Revision { id: id.to_owned(), got: revision.to_owned() });
         }
-        Ok(Self { id: id.to_owned(), revision: revision.to_owned() })
+        Ok(Self { id: id.into(), revision: revision.into() })
     }
 
     /// `owner/name`.
@@ -45,7 +45,7 @@ impl HubModel {
 
     /// The commit, where the revision is one.
     pub(super) fn commit(&self) -> Option<&str> {
-        is_commit(&self.revision).then_some(self.revision.as_str())
+        is_commit(&self.revision).then_some(&*self.revision)
     }
 }
 
@@ -62,7 +62,7 @@ impl FromStr for HubModel {
 impl fmt::Display for HubModel {
     /// As it is read: the revision stands there unless it is the usual one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.revision.as_str() {
+        match &*self.revision {
             DEFAULT_REVISION => f.write_str(&self.id),
             revision => write!(f, "{}@{revision}", self.id),
         }

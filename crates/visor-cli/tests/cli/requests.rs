@@ -55,8 +55,8 @@ fn wrong_usage_is_told_apart_from_failure() {
     }
     let error = visor(["ask", "--model", "nowhere", QUESTION]).error(1);
     assert!(error.contains("there is no model `nowhere`"), "{error}");
-    let error = visor(["ask", "--model", "some/model", QUESTION]).error(1);
-    assert!(error.contains("Hugging Face id"), "{error}");
+    let error = visor(["ask", "--offline", "--model", "some/model", QUESTION]).error(1);
+    assert!(error.contains("`some/model` at revision `main` is not in the cache"), "{error}");
     visor(["ask"]).error(2);
     visor(["asks"]).error(2);
 }
