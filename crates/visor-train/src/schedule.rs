@@ -175,7 +175,7 @@ impl Curriculum {
         &self.subsets[self.subsets.len() - 1]
     }
 
-    /// The learning rate of a step, see [`warm_cosine`].
+    /// The learning rate of a step: linear warm-up over 3 % of the steps, then a cosine to zero.
     pub fn learning_rate(&self, step: u64) -> f64 {
         self.recipe.learning_rate * warm_cosine(step + 1, self.recipe.steps.total())
     }
