@@ -169,6 +169,11 @@ impl Decoder {
         Ok(streams)
     }
 
+    /// The epsilon of its norms.
+    pub fn eps(&self) -> f64 {
+        self.norm.eps()
+    }
+
     /// The final norm, for rows that go to the head.
     pub fn normalise<const R: usize>(&self, x: Tensor<R>) -> Tensor<R> {
         self.norm.forward(x)

@@ -19,6 +19,11 @@ impl RmsNorm {
         Self { weight: zeros([width], device), eps }
     }
 
+    /// What is added to the mean square.
+    pub fn eps(&self) -> f64 {
+        self.eps
+    }
+
     /// Normalises the last axis.
     pub fn forward<const R: usize>(&self, x: Tensor<R>) -> Tensor<R> {
         let mean_square = x.clone().square().mean_dim(R - 1); // [.., 1]

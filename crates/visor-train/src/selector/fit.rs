@@ -187,8 +187,9 @@ pub fn fit(
     let course = Course { world, device, ladder, reading, settings };
     let teacher = Teacher::train(world, settings.seed, teacher::STEPS, device)?;
     let card = settings.card(world.model);
-    const EPS: f64 = 1e-6;
-    let mut selector = fill(Selector::new(card, EPS, device), settings.seed, device)?;
+    // As a loaded selector has it.
+    let eps = world.model.network().decoder().eps();
+    let mut selector = fill(Selector::new(card, eps, device), settings.seed, device)?;
     let adam = optimizer::Settings { beta_1: 0.9, beta_2: 0.98, clip: 1.0 };
     let mut optimizer = FlatAdamW::new(&selector, adam);
     let mut of_network = joint_rate.map(|rate| (rate, FlatAdamW::new(&network, adam)));
@@ -219,7 +220,7 @@ pub fn fit(
     let last = &recent[recent.len().saturating_sub(100)..];
     let answers = last.iter().sum::<f32>() / last.len().max(1) as f32;
     let plain = device.clone().inner();
-    let selector = optimizer.write(Selector::new(card, EPS, &plain));
+    let selector = optimizer.write(Selector::new(card, eps, &plain));
     let network = of_network.map(|(_, optimizer)| optimizer.write(world.model.network().clone()));
     Ok(Fitted { selector, network, answers })
 }

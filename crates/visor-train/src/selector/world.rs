@@ -1,6 +1,5 @@
 //! What a selector is trained and tested in.
 
-use super::fit::Supervision;
 use crate::error::TrainError;
 use crate::vocabulary::Vocabulary;
 use visor_core::{Ladder, LayerMode};
@@ -35,11 +34,5 @@ impl World<'_> {
         let schedule = ladder.schedule(ladder.cheapest());
         let reads = |mode: &LayerMode| *mode == LayerMode::CrossAttention;
         schedule.modes().iter().position(reads).ok_or(TrainError::NoReader)
-    }
-
-    /// Whether backbone and selector together may carry a claim of self-supervision: neither was
-    /// told anything of single patches.
-    pub fn is_self_supervised(&self, supervision: Supervision) -> bool {
-        supervision == Supervision::SelfSupervised && self.backbone == crate::export::ANSWERS_ALONE
     }
 }
