@@ -54,8 +54,14 @@ impl Plan<'_> {
         stop: &AtomicBool,
         tell: &mut dyn FnMut(&str, usize, usize),
     ) -> Result<(), MeasureError> {
+        // A pair says itself how many patches are read.
+        let ladder = self.runner.card().ladder.as_ref();
+        let plain = |rung: &&String| {
+            let rung = ladder.and_then(|ladder| Some(ladder.rung(ladder.by_name(rung)?)));
+            rung.is_some_and(|rung| rung.patches().is_none())
+        };
         for (rung, &patches) in
-            self.rungs.iter().flat_map(|rung| self.patches.iter().map(move |p| (rung, p)))
+            self.rungs.iter().filter(plain).flat_map(|r| self.patches.iter().map(move |p| (r, p)))
         {
             let what = match patches {
                 Patches::Auto => "as many patches as each question needs".to_owned(),

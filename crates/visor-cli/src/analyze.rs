@@ -54,6 +54,10 @@ pub(crate) struct Analyze {
     #[arg(long, value_name = "X", value_parser = crate::ask::thrift)]
     thrift: Option<Thrift>,
 
+    /// Generated suite of the questions, the one that the model was trained on
+    #[arg(long, default_value = "nano", conflicts_with = "data")]
+    suite: SuiteName,
+
     /// Questions of the generated standard mix
     #[arg(long, value_name = "N", default_value_t = 1000, conflicts_with = "data",
           value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
@@ -181,7 +185,7 @@ impl Analyze {
 
     fn dataset(&self) -> Result<Dataset> {
         let Some(path) = &self.data else {
-            let suite = visor_tasks::Suite::new(SuiteName::Nano);
+            let suite = visor_tasks::Suite::new(self.suite);
             return Ok(standard(suite, Split::Test, 0..self.questions)?);
         };
         let bad = if self.skip_bad { BadLines::Skip } else { BadLines::Refuse };

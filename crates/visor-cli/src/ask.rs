@@ -24,8 +24,8 @@ use std::io::{IsTerminal, stdout};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use visor::{
-    Answer, BudgetRequest, Cancel, DeviceRequest, Dtype, Event, Flops, LoadOptions, Model, Patches,
-    Picture, PictureLimits, Prepared, Question,
+    Answer, BudgetRequest, Cancel, DeviceRequest, Dtype, Event, Flops, LoadOptions, Model, Pair,
+    Patches, Picture, PictureLimits, Prepared, Question,
 };
 
 /// Answer a question about pictures at a compute budget
@@ -42,8 +42,8 @@ pub(crate) struct Ask {
     #[command(flatten)]
     model: ModelChoice,
 
-    /// How much to compute: a rung of the model's ladder, auto to let its policy choose, or dense
-    /// [default: auto where the model has a policy, else the largest rung]
+    /// How much to compute: a rung of the model's ladder, a rung and the most patches that are read
+    /// from its decision on (sa1-k8), auto to let its policy choose, or dense [default: auto where the model has a policy, else the largest rung]
     #[arg(long, value_name = "RUNG|auto|dense")]
     budget: Option<BudgetRequest>,
 
@@ -102,6 +102,19 @@ fn ceiling(text: &str) -> Result<Flops, String> {
 }
 
 impl Ask {
+    /// A pair of a rung and a number of patches is a budget of every model that could run it.
+    fn paired(&self, model: Model) -> Result<Model> {
+        let Some(BudgetRequest::Rung(name)) = &self.budget else { return Ok(model) };
+        let Some((ladder, pair)) = model.card().ladder.as_ref().zip(Pair::parse(name)) else {
+            return Ok(model);
+        };
+        let known = ladder.by_name(name).is_some() || ladder.by_name(&pair.rung).is_none();
+        match known || model.card().selector.is_none() {
+            true => Ok(model),
+            false => Ok(model.with_pairs(&[pair])?),
+        }
+    }
+
     pub(crate) fn run(&self) -> Result<()> {
         let settings = self.generation.settings()?;
         let cancel = Cancel::new();
@@ -124,7 +137,7 @@ impl Ask {
         let model_ref = self.model.find()?;
         self.threads.start()?;
         let options = LoadOptions::default().device(self.device).dtype(self.dtype).policy(policy);
-        let model = Model::load(&model_ref, &options)?;
+        let model = self.paired(Model::load(&model_ref, &options)?)?;
         if !model.unknown_fields().is_empty() {
             let fields = model.unknown_fields().join(", ");
             output::note(&format!(

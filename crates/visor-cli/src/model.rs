@@ -71,6 +71,7 @@ pub(crate) fn failed(error: visor::Error) -> Error {
             | RunError::NoSelector { .. }
             | RunError::Patches { .. }
             | RunError::DensePatches { .. }
+            | RunError::PairPatches { .. }
             | RunError::Policy(PolicyError::NoThrift { .. })
             | RunError::Prompt(PromptError::EmptyQuestion | PromptError::EmptyPrompt),
         )

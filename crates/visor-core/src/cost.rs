@@ -9,7 +9,7 @@ mod request;
 mod shapes;
 
 pub use decoder::Decode;
-pub use request::{Keys, Kv, ModelShape, Prompt, Scopes};
+pub use request::{Keys, Kv, Looks, ModelShape, Prompt, Scopes};
 pub use shapes::{
     ConnectorShape, CrossShape, DecoderShape, EncoderShape, PolicyShape, SelectorShape,
 };

@@ -1,8 +1,13 @@
 //! The budgets that one checkpoint was trained for.
 
+mod pairs;
+
+pub use pairs::Pair;
+
 use crate::{LayerIdx, Layout, Schedule};
 use std::collections::BTreeSet;
 use std::fmt;
+use std::num::NonZeroUsize;
 use thiserror::Error;
 
 /// The place of a rung on its ladder, cheapest first. Only a ladder makes one.
@@ -16,11 +21,12 @@ impl RungId {
     }
 }
 
-/// A named set of active self-attention layers.
+/// A named set of active self-attention layers; in a [`Pair`], with fewer patches to look at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rung {
     name: String,
     active: BTreeSet<LayerIdx>,
+    patches: Option<NonZeroUsize>,
 }
 
 impl Rung {
@@ -37,6 +43,12 @@ impl Rung {
     /// The active layers as plain numbers, ascending.
     pub fn active_layers(&self) -> Vec<usize> {
         self.active.iter().map(|layer| layer.0).collect()
+    }
+
+    /// The most patches that cross-attention reads from the decision layer on; `None` where it
+    /// reads all of them.
+    pub fn patches(&self) -> Option<NonZeroUsize> {
+        self.patches
     }
 }
 
@@ -106,6 +118,23 @@ pub enum LadderError {
         /// What is wrong with it.
         because: &'static str,
     },
+    /// A pair of a rung that there is not.
+    #[error("no rung is called `{asked}`; the ladder has {legal}")]
+    UnknownRung {
+        /// The name.
+        asked: String,
+        /// The rungs.
+        legal: String,
+    },
+    /// A choice of patches that no layer would read.
+    #[error(
+        "no layer from the decision layer {decision_layer} on cross-attends: there is nothing that \
+         could read fewer patches"
+    )]
+    NothingReads {
+        /// The decision layer.
+        decision_layer: usize,
+    },
     /// A mask that was not trained.
     #[error("self-attention layers {asked:?} are no trained budget; the ladder has {legal}")]
     UnknownMask {
@@ -119,7 +148,8 @@ pub enum LadderError {
 /// The rungs of one checkpoint, cheapest first.
 ///
 /// Never empty; the number of active layers strictly ascends, and so does the cost, since all
-/// layers have the same shape; all rungs agree on every layer before the decision layer.
+/// layers have the same shape; all rungs agree on every layer before the decision layer. With
+/// [pairs](Self::with_pairs) it ascends from plain rung to plain rung, and patches between them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ladder {
     layout: Layout,
@@ -215,7 +245,8 @@ impl Ladder {
     /// [`LadderError::UnknownMask`], which lists the legal ones.
     pub fn by_mask(&self, active: &[usize]) -> Result<RungId, LadderError> {
         let wanted: BTreeSet<LayerIdx> = active.iter().copied().map(LayerIdx).collect();
-        let found = self.rungs.iter().position(|rung| rung.active == wanted);
+        let found =
+            self.rungs.iter().position(|rung| rung.active == wanted && rung.patches.is_none());
         found.map(RungId).ok_or_else(|| LadderError::UnknownMask {
             asked: active.to_vec(),
             legal: self.to_string(),
@@ -244,6 +275,9 @@ impl fmt::Display for Ladder {
         for (place, rung) in self.rungs.iter().enumerate() {
             let separator = if place == 0 { "" } else { ", " };
             write!(f, "{separator}`{}` {:?}", rung.name, rung.active_layers())?;
+            if let Some(patches) = rung.patches {
+                write!(f, " with {patches} patches")?;
+            }
         }
         Ok(())
     }
@@ -268,7 +302,7 @@ fn rung(layout: &Layout, name: &str, active: &[usize]) -> Result<Rung, LadderErr
             capable: layout.self_capable().iter().map(|l| l.0).collect(),
         });
     }
-    Ok(Rung { name: name.to_owned(), active: set })
+    Ok(Rung { name: name.to_owned(), active: set, patches: None })
 }
 
 #[cfg(test)]

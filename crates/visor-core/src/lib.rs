@@ -17,7 +17,7 @@ mod positions;
 mod schedule;
 
 pub use budget::{Basis, BudgetError, BudgetRequest, Decision, Thrift};
-pub use ladder::{Ladder, LadderError, Rung, RungId};
+pub use ladder::{Ladder, LadderError, Pair, Rung, RungId};
 pub use layout::{LayerIdx, Layout, LayoutError};
 pub use patches::{Patches, PatchesError};
 pub use positions::{ImageMask, PositionScheme, Rotary};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use thiserror::Error;
+use visor_core::LadderError;
 use visor_runtime::{BackboneError, Cancelled};
 
 /// An error of the network or of filling it.
@@ -61,6 +62,9 @@ pub enum ModelError {
     /// Patches are to be chosen, and nothing chooses.
     #[error("this model has no patch selector in front of its decision; ask for all patches")]
     NoSelector,
+    /// The ladder cannot have such pairs of a rung and a number of patches.
+    #[error(transparent)]
+    Pairs(#[from] LadderError),
     /// More patches than there are.
     #[error("{asked} patches are asked for, the pictures have {n_visual}; ask for at most so many")]
     Patches {

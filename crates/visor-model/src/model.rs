@@ -26,6 +26,7 @@ use crate::weights;
 use burn::tensor::Device;
 use visor_checkpoint::{Checkpoint, Verified};
 use visor_core::ImageMask;
+use visor_core::Pair;
 use visor_runtime::ModelCard;
 
 /// A model of any family, ready to run.
@@ -107,6 +108,24 @@ impl VisorModel {
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.card.name = name.into();
         self
+    }
+
+    /// The same with `pairs` of a rung and a number of patches beside its rungs, in place of any
+    /// that it had.
+    ///
+    /// # Errors
+    /// [`ModelError::NoSelector`] if nothing chooses patches, [`ModelError::Pairs`] if the ladder
+    /// cannot have them. No pairs can always be had.
+    pub fn with_pairs(mut self, pairs: &[Pair]) -> Result<Self, ModelError> {
+        if pairs.is_empty() && self.card.ladder.is_none() {
+            return Ok(self);
+        }
+        let ladder = self.card.ladder.as_ref().ok_or(ModelError::NoSelector)?;
+        if !pairs.is_empty() && self.card.selector.is_none() {
+            return Err(ModelError::NoSelector);
+        }
+        self.card.ladder = Some(ladder.with_pairs(pairs)?);
+        Ok(self)
     }
 
     /// The network.

@@ -3,8 +3,9 @@
 use crate::wire::{RawManifest, RawVersion, behaviour_json};
 use crate::{Difference, Objective, PolicyFileError, RouterShape, files};
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use visor_checkpoint::{Digests, Sha256Sum, Source};
-use visor_core::{Ladder, Thrift};
+use visor_core::{Ladder, Pair, Thrift};
 use visor_runtime::ModelCard;
 
 /// The generation of `policy.json` that is read and written.
@@ -20,6 +21,8 @@ pub struct PolicyRung {
     pub name: String,
     /// Its self-attention layers, ascending.
     pub self_attention_layers: Vec<usize>,
+    /// The most patches that are read; `None` is all of them.
+    pub patches: Option<NonZeroUsize>,
 }
 
 /// Where the weights come from.
@@ -124,6 +127,20 @@ impl PolicyManifest {
         json
     }
 
+    /// The pairs of a rung and a number of patches that it chooses from beside rungs.
+    pub fn pairs(&self) -> Vec<Pair> {
+        let plain = |layers: &[usize]| {
+            let plain =
+                |rung: &&PolicyRung| rung.patches.is_none() && rung.self_attention_layers == layers;
+            self.rungs.iter().find(plain).map(|rung| rung.name.clone())
+        };
+        let pair = |rung: &PolicyRung| {
+            let patches = rung.patches?;
+            Some(Pair { rung: plain(&rung.self_attention_layers)?, patches })
+        };
+        self.rungs.iter().filter_map(pair).collect()
+    }
+
     /// What tells policies apart: everything that can change a decision, the provenance left out.
     /// `None` before the policy was saved.
     pub fn digest(&self) -> Option<Sha256Sum> {
@@ -156,9 +173,10 @@ impl PolicyManifest {
             .filter(|(_, width)| *width != d_model)
             .map(|(what, policy)| Difference::Width { what, policy, model: d_model })
             .collect();
-        let rungs = rungs_of(ladder);
-        if self.rungs != rungs {
-            let (policy, model) = (listed(&self.rungs), listed(&rungs));
+        // Pairs are of the model's rungs and the policy's numbers.
+        let rungs = ladder.with_pairs(&self.pairs()).map(|ladder| rungs_of(&ladder));
+        if rungs.as_ref() != Ok(&self.rungs) {
+            let (policy, model) = (listed(&self.rungs), ladder.to_string());
             differences.push(Difference::Rungs { policy, model });
         }
         if let Some(digests) = digests {
@@ -182,12 +200,16 @@ fn rungs_of(ladder: &Ladder) -> Vec<PolicyRung> {
     let rung = |rung: &visor_core::Rung| PolicyRung {
         name: rung.name().to_owned(),
         self_attention_layers: rung.active_layers(),
+        patches: rung.patches(),
     };
     ladder.rungs().iter().map(rung).collect()
 }
 
 /// As a ladder prints itself.
 fn listed(rungs: &[PolicyRung]) -> String {
-    let rung = |rung: &PolicyRung| format!("`{}` {:?}", rung.name, rung.self_attention_layers);
+    let rung = |rung: &PolicyRung| {
+        let patches = rung.patches.map(|n| format!(" with {n} patches")).unwrap_or_default();
+        format!("`{}` {:?}{patches}", rung.name, rung.self_attention_layers)
+    };
     rungs.iter().map(rung).collect::<Vec<_>>().join(", ")
 }

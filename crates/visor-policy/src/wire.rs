@@ -7,6 +7,7 @@ use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroUsize;
 use visor_checkpoint::Sha256Sum;
 use visor_core::Thrift;
 
@@ -53,6 +54,8 @@ enum RawObjective {
 struct RawRung {
     name: String,
     self_attention_layers: Vec<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    patches: Option<NonZeroUsize>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -86,8 +89,15 @@ impl TryFrom<RawManifest> for PolicyManifest {
             return Err(field("weights_sha256", "null", "the sha256 of `policy.safetensors`"));
         }
         let RawProvenance { visor_version, data, questions, seed, steps, notes } = raw.provenance;
-        let rung =
-            |RawRung { name, self_attention_layers }| PolicyRung { name, self_attention_layers };
+        if raw.selector_digest.is_none() && raw.rungs.iter().any(|rung| rung.patches.is_some()) {
+            let expected = "the digest of the selector that chooses the patches of its rungs";
+            return Err(field("selector_digest", "null", expected));
+        }
+        let rung = |RawRung { name, self_attention_layers, patches }| PolicyRung {
+            name,
+            self_attention_layers,
+            patches,
+        };
         Ok(Self {
             backbone_digest: raw.backbone_digest,
             selector_digest: raw.selector_digest,
@@ -125,7 +135,8 @@ fn check_rungs(rungs: &[RawRung]) -> Result<(), PolicyFileError> {
     if !(1..=MAX_RUNGS).contains(&rungs.len()) {
         return Err(field("rungs", format!("{} of them", rungs.len()), "1 to 256 rungs"));
     }
-    for (place, RawRung { name, self_attention_layers: layers }) in rungs.iter().enumerate() {
+    for (place, rung) in rungs.iter().enumerate() {
+        let RawRung { name, self_attention_layers: layers, .. } = rung;
         let shown = || format!("`{name}` {layers:?}");
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         if name.is_empty() || !name.chars().all(plain) {
@@ -137,11 +148,22 @@ fn check_rungs(rungs: &[RawRung]) -> Result<(), PolicyFileError> {
         if !layers.is_sorted_by(|a, b| a < b) || layers.iter().any(|layer| *layer >= MAX_LAYERS) {
             return Err(field("rungs", shown(), "ascending layers below 1024, without repeats"));
         }
-        if place > 0 && rungs[place - 1].self_attention_layers.len() >= layers.len() {
-            return Err(field("rungs", shown(), "more layers than in the rung before it"));
+        if place > 0 && dearness(&rungs[place - 1]) >= dearness(rung) {
+            let expected = "more layers than the rung before it, or as many and more patches";
+            return Err(field("rungs", shown(), expected));
+        }
+        let plain =
+            |other: &RawRung| other.patches.is_none() && other.self_attention_layers == *layers;
+        if rung.patches.is_some() && !rungs.iter().any(plain) {
+            return Err(field("rungs", shown(), "beside it the same layers with all patches"));
         }
     }
     Ok(())
+}
+
+/// What a ladder ascends by: layers, then patches; all patches are more than any number.
+fn dearness(rung: &RawRung) -> (usize, usize) {
+    (rung.self_attention_layers.len(), rung.patches.map_or(usize::MAX, NonZeroUsize::get))
 }
 
 fn field(field: &'static str, got: impl fmt::Display, expected: &'static str) -> PolicyFileError {
@@ -196,6 +218,7 @@ impl From<&PolicyManifest> for RawBehaviour {
         let rung = |rung: &PolicyRung| RawRung {
             name: rung.name.clone(),
             self_attention_layers: rung.self_attention_layers.clone(),
+            patches: rung.patches,
         };
         Self {
             backbone_digest: manifest.backbone_digest,

@@ -4,6 +4,7 @@ use crate::card::{DenseMode, ModelCard};
 use crate::costs::CostTable;
 use crate::error::RunError;
 use crate::policy::PolicyChoice;
+use std::num::NonZeroUsize;
 use visor_core::cost::Flops;
 use visor_core::{Basis, BudgetError, BudgetRequest, Decision, Ladder, RungId, Schedule};
 
@@ -25,6 +26,8 @@ pub struct Decided {
     pub name: String,
     /// Self-attention layers that run.
     pub self_attention_layers: Vec<usize>,
+    /// The most patches that are read, where a pair says so.
+    pub patches: Option<NonZeroUsize>,
     /// Why.
     pub basis: Basis,
     /// What the policy predicts for each rung, cheapest first; empty where none was asked.
@@ -175,6 +178,7 @@ impl Decided {
             level,
             name: cost.name.clone(),
             self_attention_layers: cost.self_attention_layers.clone(),
+            patches: cost.patches,
             basis,
             probabilities: Vec::new(),
         }

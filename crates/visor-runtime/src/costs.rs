@@ -2,7 +2,9 @@
 
 use crate::budget::Level;
 use crate::card::ModelCard;
+use crate::patches;
 use crate::policy::BudgetPolicy;
+use std::num::NonZeroUsize;
 use visor_core::cost::{Flops, PolicyShape, Prompt, Scopes};
 use visor_core::{LayerMode, RungId, Schedule};
 
@@ -15,6 +17,8 @@ pub struct LevelCost {
     pub name: String,
     /// Self-attention layers that run.
     pub self_attention_layers: Vec<usize>,
+    /// The most patches that are read, where a pair says so.
+    pub patches: Option<NonZeroUsize>,
     /// FLOPs in the four scopes.
     pub scopes: Scopes,
     /// Bytes of cached keys and values after prefill.
@@ -36,16 +40,17 @@ pub struct CostTable {
 impl CostTable {
     /// Counts all levels of `card` for `prompt`. With a policy, rungs carry its cost too.
     pub fn new(card: &ModelCard, prompt: Prompt, policy: Option<PolicyShape>) -> Self {
-        let level = |level, name: &str, schedule: &Schedule, policy| LevelCost {
+        let level = |level, name: &str, schedule: &Schedule, prompt: Prompt, policy| LevelCost {
             level,
             name: name.to_owned(),
             self_attention_layers: self_attention_layers(schedule),
+            patches: None,
             scopes: card.shape.scopes(schedule, prompt, policy),
             kv_bytes: card.shape.decoder.kv_bytes(
                 schedule,
                 prompt.n_text,
                 prompt.n_visual,
-                prompt.n_keys(),
+                prompt.looks(),
                 card.dtype.bytes(),
             ),
         };
@@ -53,11 +58,14 @@ impl CostTable {
             let policy = policy.map(|shape| (shape, ladder.decision_layer().0));
             ladder.ids().map(move |id| {
                 let rung = ladder.rung(id);
-                level(Level::Rung(id), rung.name(), &ladder.schedule(id), policy)
+                let prompt = Prompt { keys: patches::at(card, ladder, id, prompt), ..prompt };
+                let schedule = ladder.schedule(id);
+                let cost = level(Level::Rung(id), rung.name(), &schedule, prompt, policy);
+                LevelCost { patches: rung.patches(), ..cost }
             })
         });
         let dense = Schedule::dense(card.shape.decoder.n_layers);
-        Self { rungs: rungs.collect(), dense: level(Level::Dense, "dense", &dense, None) }
+        Self { rungs: rungs.collect(), dense: level(Level::Dense, "dense", &dense, prompt, None) }
     }
 
     /// The cost of one level.
@@ -87,9 +95,10 @@ impl CostTable {
         self.rungs.iter().map(|rung| format!("`{}`", rung.name)).collect::<Vec<_>>().join(", ")
     }
 
-    /// The decoder's prefill by rung, cheapest first: what a policy weighs.
-    pub(crate) fn lm_prefill(&self) -> Vec<Flops> {
-        self.rungs.iter().map(|rung| rung.scopes.lm_prefill).collect()
+    /// What a policy weighs: end-to-end prefill by rung, cheapest first. What rungs share does not
+    /// count, since only their differences do; a choice of patches counts where one is made.
+    pub fn weighed(&self) -> Vec<Flops> {
+        self.rungs.iter().map(|rung| rung.scopes.end_to_end).collect()
     }
 }
 

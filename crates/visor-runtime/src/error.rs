@@ -88,6 +88,17 @@ pub enum RunError {
         /// What was asked for.
         asked: Patches,
     },
+    /// Patches are asked for twice: by their number, and with a pair.
+    #[error(
+        "`{name}` says itself how many patches are read: leave out `--patches {asked}`, or ask for \
+         a rung by name"
+    )]
+    PairPatches {
+        /// What was asked for.
+        asked: Patches,
+        /// The pair, or one that the policy may choose.
+        name: String,
+    },
     /// The policy did not decide.
     #[error(transparent)]
     Policy(#[from] PolicyError),

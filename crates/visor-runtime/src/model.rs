@@ -156,6 +156,13 @@ pub trait Backbone {
     /// What cross-attention reads of the pictures; `None` where it reads everything.
     fn selection<'a>(&self, state: &'a Self::AtDecision) -> Option<&'a Selection>;
 
+    /// Lets the question choose `patches` of the visual tokens now, for the layers that are left:
+    /// what a pair of rung and patches has decided. Nothing has been chosen before.
+    ///
+    /// # Errors
+    /// If nothing chooses patches here, or there are fewer of them.
+    fn select(&self, state: &mut Self::AtDecision, patches: usize) -> Result<(), BackboneError>;
+
     /// What a policy may look at.
     fn routing_state(&self, state: &Self::AtDecision) -> RoutingState;
 

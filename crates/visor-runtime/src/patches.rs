@@ -3,8 +3,8 @@
 use crate::budget::{Level, Resolved};
 use crate::card::ModelCard;
 use crate::error::RunError;
-use visor_core::Patches;
-use visor_core::cost::Keys;
+use visor_core::cost::{Keys, Prompt};
+use visor_core::{Ladder, Patches, RungId};
 use visor_processor::EncodedPrompt;
 
 /// Holds the patches that are asked for against model and prompt. Where the selector says how many,
@@ -28,15 +28,45 @@ pub(crate) fn keys(
         _ if n_visual == 0 => return Ok(Keys::All),
         _ => selector.range_of(n_visual).1,
     };
-    Ok(Keys::Selected { n_keys, n_question: prompt.question().len(), selector: selector.shape })
+    Ok(Keys::Selected { n_keys, from: 0, selector: selector.shape })
 }
 
-/// Nothing cross-attends at the dense level, so nothing is left out there.
-pub(crate) fn expect_readers(resolved: Resolved, patches: Patches) -> Result<(), RunError> {
-    match (resolved, patches) {
-        (Resolved::Decided { level: Level::Dense, .. }, Patches::Auto | Patches::Count(_)) => {
-            Err(RunError::DensePatches { asked: patches })
-        }
-        _ => Ok(()),
+/// What cross-attention reads at a rung: what the prompt's request says, or what a pair says. A
+/// picture with no more patches than a pair reads is read whole, and nothing chooses.
+pub(crate) fn at(card: &ModelCard, ladder: &Ladder, rung: RungId, prompt: Prompt) -> Keys {
+    match (ladder.rung(rung).patches(), card.selector) {
+        (Some(most), Some(selector)) if most.get() < prompt.n_visual => Keys::Selected {
+            n_keys: most.get(),
+            from: ladder.decision_layer().0,
+            selector: selector.shape,
+        },
+        _ => prompt.keys,
     }
+}
+
+/// Nothing cross-attends at the dense level, so nothing is left out there; and a pair says itself
+/// how many patches are read.
+pub(crate) fn expect_readers(
+    card: &ModelCard,
+    resolved: Resolved,
+    patches: Patches,
+) -> Result<(), RunError> {
+    if patches == Patches::All {
+        return Ok(());
+    }
+    let asked = patches;
+    let pair = |ladder: &Ladder, rung: RungId| {
+        ladder.rung(rung).patches().map(|_| ladder.rung(rung).name().to_owned())
+    };
+    let name = match (resolved, &card.ladder) {
+        (Resolved::Decided { level: Level::Dense, .. }, _) => {
+            return Err(RunError::DensePatches { asked });
+        }
+        (Resolved::Decided { level: Level::Rung(rung), .. }, Some(ladder)) => pair(ladder, rung),
+        (Resolved::ByPolicy { highest }, Some(ladder)) => {
+            ladder.ids().take_while(|id| *id <= highest).find_map(|id| pair(ladder, id))
+        }
+        (_, None) => None,
+    };
+    name.map_or(Ok(()), |name| Err(RunError::PairPatches { asked, name }))
 }

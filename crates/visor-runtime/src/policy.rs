@@ -50,7 +50,7 @@ pub trait BudgetPolicy {
     /// Sizes of its head, for the cost formulas; `None` where choosing costs nothing.
     fn shape(&self) -> Option<PolicyShape>;
 
-    /// Chooses. `costs` holds the decoder's prefill FLOPs of this sample by rung, cheapest first;
+    /// Chooses. `costs` holds the end-to-end prefill FLOPs of this sample by rung, cheapest first;
     /// `thrift` is what the user asks for in place of the policy's own.
     ///
     /// # Errors

@@ -56,6 +56,14 @@ impl<M: Backbone> Runner<M> {
         Self { policy: Some(policy), ..self }
     }
 
+    /// The same around what becomes of the model.
+    ///
+    /// # Errors
+    /// Of `change`.
+    pub fn map_model<E>(self, change: impl FnOnce(M) -> Result<M, E>) -> Result<Self, E> {
+        Ok(Self { model: change(self.model)?, ..self })
+    }
+
     /// What is known about the model.
     pub fn card(&self) -> &ModelCard {
         self.model.card()
@@ -126,7 +134,7 @@ impl<M: Backbone> Runner<M> {
     ) -> Result<Prepared, RunError> {
         let Prepared { sizes, ceiling, patches, .. } = *prepared;
         let (resolved, costs) = self.resolve(sizes, Some(&budget), ceiling)?;
-        expect_readers(resolved, patches)?;
+        expect_readers(self.card(), resolved, patches)?;
         Ok(Prepared { requested: Some(budget), resolved, costs, ..prepared.clone() })
     }
 
@@ -144,7 +152,7 @@ impl<M: Backbone> Runner<M> {
         let sizes = Prompt { keys, ..prepared.sizes };
         let (resolved, costs) =
             self.resolve(sizes, prepared.requested.as_ref(), prepared.ceiling)?;
-        expect_readers(resolved, patches)?;
+        expect_readers(self.card(), resolved, patches)?;
         Ok(Prepared { sizes, patches, resolved, costs, ..prepared.clone() })
     }
 
@@ -167,12 +175,13 @@ impl<M: Backbone> Runner<M> {
         let max_new_tokens = room(card, &prompt, settings.max_new_tokens)?;
         let sizes = Prompt {
             n_text: prompt.n_text(),
+            n_question: prompt.question().len(),
             n_visual: prompt.n_visual(),
             n_tiles: pictures.iter().map(|picture| picture.pixels.tiles()).sum(),
             keys: keys(card, patches, &prompt)?,
         };
         let (resolved, costs) = self.resolve(sizes, budget.as_ref(), ceiling)?;
-        expect_readers(resolved, patches)?;
+        expect_readers(self.card(), resolved, patches)?;
         Ok(Prepared {
             prompt,
             pictures: pictures.into(),

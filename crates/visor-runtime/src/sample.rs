@@ -6,14 +6,16 @@ use crate::error::RunError;
 use crate::generate::Event;
 use crate::model::{Backbone, Logits, Selection, Start};
 use crate::outcome::{FinishReason, Outcome, RunCost};
+use crate::patches;
 use crate::policy::{BudgetPolicy, PolicyError};
 use crate::request::Prepared;
 use crate::runner::Runner;
 use crate::sampler::Sampler;
 use crate::stop::{Released, StopFilter};
 use crate::timing::Timing;
-use visor_core::BudgetError;
+use std::num::NonZeroUsize;
 use visor_core::cost::{Decode, Flops, Keys, Prompt};
+use visor_core::{BudgetError, Patches};
 use visor_processor::TextStream;
 
 /// A request on its way.
@@ -108,6 +110,7 @@ impl<'r, M: Backbone> Sample<'r, M> {
         self.selection = self.runner.model.selection(&state).cloned();
         self.recount();
         let decided = self.decided(&state)?;
+        let state = self.narrow(state, &decided)?;
         self.stage = Stage::Decided { state, decided: decided.clone() };
         Ok(Event::Decided(decided))
     }
@@ -135,9 +138,34 @@ impl<'r, M: Backbone> Sample<'r, M> {
             return Err(BudgetError::NoPolicy { legal: costs.names() }.into());
         };
         let seen = self.runner.model.routing_state(state);
-        let choice = policy.choose(&seen, ladder, &costs.lm_prefill(), self.prepared.thrift)?;
+        let choice = policy.choose(&seen, ladder, &costs.weighed(), self.prepared.thrift)?;
         expect_width(choice.probabilities.len(), ladder.rungs().len())?;
         Ok(Decided::by_policy(costs, &choice, highest))
+    }
+
+    /// At a pair, lets the question choose patches before the remaining layers read them.
+    fn narrow(
+        &mut self,
+        mut state: M::AtDecision,
+        decided: &Decided,
+    ) -> Result<M::AtDecision, RunError> {
+        let most = decided.patches.map(NonZeroUsize::get);
+        if let Some(most) = most.filter(|most| *most < self.prepared.prompt.n_visual()) {
+            self.runner.model.select(&mut state, most)?;
+            self.selection = self.runner.model.selection(&state).cloned();
+        }
+        Ok(state)
+    }
+
+    /// The sizes of the prompt at what was decided.
+    fn sizes(&self, level: Level) -> Prompt {
+        let (card, sizes) = (self.runner.card(), self.prepared.sizes);
+        match (level, &card.ladder) {
+            (Level::Rung(rung), Some(ladder)) => {
+                Prompt { keys: patches::at(card, ladder, rung, sizes), ..sizes }
+            }
+            (Level::Dense, _) | (Level::Rung(_), None) => sizes,
+        }
     }
 
     /// Chooses a token, and where to go from here.
@@ -177,7 +205,7 @@ impl<'r, M: Backbone> Sample<'r, M> {
         let prompt = &self.prepared.prompt;
         let n_visual = prompt.n_visual();
         let context = prompt.n_text() + self.answer.ids.len();
-        let at = Decode { context, n_visual, n_keys: self.prepared.sizes.n_keys() };
+        let at = Decode { context, n_visual, looks: self.sizes(decided.level).looks() };
         self.answer.decode += card.shape.decoder.decode_step(&decided.schedule(card), at);
     }
 
@@ -200,8 +228,8 @@ impl<'r, M: Backbone> Sample<'r, M> {
             prompt_tokens: prompt.len(),
             visual_tokens: prompt.n_visual(),
             requested: requested.clone(),
+            patches: decided.patches.map_or(*patches, Patches::Count),
             decided,
-            patches: *patches,
             selection: self.selection.take(),
             cost,
             timing: self.timing,

@@ -1,5 +1,7 @@
 //! What is trained, on what, for how long: everything that a run's weights depend on.
 
+mod larger;
+
 use crate::error::TrainError;
 use serde::{Deserialize, Serialize};
 use visor_core::{ImageMask, Layout, PositionScheme, Rotary};
@@ -343,7 +345,8 @@ impl Recipe {
                 rms_norm_eps: 1e-6,
                 rope_theta: sizes.rope_theta,
                 qkv_bias: Bias::Without,
-                max_positions: 256,
+                // A picture of patches, and as much text.
+                max_positions: 256.max(2 * suite.grid().pow(2)),
             },
             image_token,
             tied: true,
@@ -386,7 +389,8 @@ mod tests {
 
     #[test]
     fn the_cross_only_control_costs_what_the_largest_budget_costs() {
-        let prompt = Prompt { n_text: 6, n_visual: 36, n_tiles: 1, keys: Keys::All };
+        let (n_text, n_question, n_visual) = (6, 5, 36);
+        let prompt = Prompt { n_text, n_question, n_visual, n_tiles: 1, keys: Keys::All };
         let cost = |recipe: &Recipe, active: &[usize]| {
             let config = recipe.config(54, 2).expect("a configuration");
             let layout = recipe.layout().expect("a layout");

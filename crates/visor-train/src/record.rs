@@ -233,8 +233,9 @@ pub(crate) fn prompts(trainer: &Trainer, samples: &[Sample]) -> Result<Vec<Promp
         .flat_map(|sample| &sample.questions)
         .map(|question| {
             // The words, and the token that asks for the answer.
-            let n_text = trainer.vocabulary().encode(&question.text)?.len() + 1;
-            Ok(Prompt { n_text, n_visual, n_tiles: 1, keys: Keys::All })
+            let n_question = trainer.vocabulary().encode(&question.text)?.len();
+            let n_text = n_question + 1;
+            Ok(Prompt { n_text, n_question, n_visual, n_tiles: 1, keys: Keys::All })
         })
         .collect()
 }

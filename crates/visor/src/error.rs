@@ -36,6 +36,15 @@ pub enum Error {
         #[source]
         source: Box<PolicyFileError>,
     },
+    /// Other budgets for a model whose policy was trained for those that it has.
+    #[error(
+        "the policy `{policy}` chooses from the budgets that it was trained for: load the model \
+         without a policy to give it others"
+    )]
+    PairsBesidePolicy {
+        /// The policy.
+        policy: String,
+    },
     /// Thrift beside a budget that was asked for.
     #[error(
         "thrift says how a policy weighs cost when it chooses the budget, and the budget is \

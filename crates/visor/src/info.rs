@@ -137,5 +137,6 @@ fn prompt(
     let n_visual = places.map(|place| place.rows * place.cols).sum();
     let words: usize = arranged.iter().map(|picture| picture.word_tokens()).sum();
     let n_tiles = arranged.iter().map(|picture| picture.tiles()).sum();
-    Prompt { n_text: n_text + words, n_visual, n_tiles, keys: Keys::All }
+    let keys = Keys::All;
+    Prompt { n_text: n_text + words, n_question: n_text, n_visual, n_tiles, keys }
 }

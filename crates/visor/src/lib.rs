@@ -60,8 +60,8 @@ pub use visor_checkpoint::{CheckpointError, Manifest, Provenance, Sha256Sum, Tru
 pub use visor_core::cost::{Flops, Scopes};
 #[doc(inline)]
 pub use visor_core::{
-    Basis, BudgetError, BudgetRequest, Ladder, LayerMode, Layout, Patches, PatchesError, Rung,
-    RungId, Schedule, Thrift,
+    Basis, BudgetError, BudgetRequest, Ladder, LayerMode, Layout, Pair, Patches, PatchesError,
+    Rung, RungId, Schedule, Thrift,
 };
 #[doc(inline)]
 pub use visor_model::{LoadReport, ModelError, VisorModel};

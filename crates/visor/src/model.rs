@@ -8,6 +8,7 @@ use crate::policy_ref::PolicyRef;
 use crate::preprocessor;
 use crate::prompting;
 use crate::question::Question;
+use visor_core::Pair;
 use visor_model::{Blueprint, LoadReport, VisorModel};
 use visor_policy::Policy;
 use visor_processor::Tokenizer;
@@ -88,6 +89,8 @@ impl Model {
         let card = visor_runtime::Backbone::card(&network);
         let policy =
             policy.map(|policy| policy.bind(card, &report.verified.digests)).transpose()?;
+        let pairs = policy.as_ref().map_or(&[][..], |(_, info)| &info.pairs);
+        let network = network.with_pairs(pairs)?;
         let runner = Runner::new(network, tokenizer, image_processor, template);
         let (runner, policy) = match policy {
             None => (runner, None),
@@ -95,6 +98,20 @@ impl Model {
         };
         let (options, unknown_fields) = (options.clone(), blueprint.unknown_fields);
         Ok(Self { runner, report, options, policy, unknown_fields })
+    }
+
+    /// The same with these pairs of a rung and a number of patches among its budgets, in place of
+    /// any that it had. A policy chooses from the budgets that it was trained for, so the model must
+    /// have been loaded with [`PolicyRef::None`].
+    ///
+    /// # Errors
+    /// If the model has no selector, a pair is of no rung of its ladder, or a policy was loaded.
+    pub fn with_pairs(self, pairs: &[Pair]) -> Result<Self, Error> {
+        if let Some(policy) = &self.policy {
+            return Err(Error::PairsBesidePolicy { policy: policy.name.clone() });
+        }
+        let runner = self.runner.map_model(|model| model.with_pairs(pairs))?;
+        Ok(Self { runner, ..self })
     }
 
     /// Answers a question.

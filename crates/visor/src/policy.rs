@@ -4,8 +4,8 @@ use crate::error::Error;
 use crate::model_ref::ModelRef;
 use crate::policy_ref::{Found, PolicyRef};
 use visor_checkpoint::{Digests, Source};
-use visor_core::Thrift;
 use visor_core::cost::PolicyShape;
+use visor_core::{Pair, Thrift};
 use visor_policy::{Objective, Policy, PolicyFileError, PolicyManifest, PolicyProvenance, Router};
 use visor_runtime::ModelCard;
 
@@ -24,6 +24,8 @@ pub struct PolicyInfo {
     pub default_thrift: Option<Thrift>,
     /// Sizes of its head, for the cost formulas.
     pub shape: PolicyShape,
+    /// The pairs of a rung and a number of patches that it chooses from beside rungs.
+    pub pairs: Vec<Pair>,
     /// Where its weights come from.
     pub provenance: PolicyProvenance,
 }
@@ -37,6 +39,7 @@ impl PolicyInfo {
             objective: manifest.objective,
             default_thrift: manifest.default_thrift,
             shape: manifest.shape().cost(),
+            pairs: manifest.pairs(),
             provenance: manifest.provenance.clone(),
         }
     }

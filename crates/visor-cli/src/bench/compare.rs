@@ -51,6 +51,10 @@ pub(crate) struct Compare {
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     patches: Vec<Patches>,
 
+    /// Generated suite of the questions, the one that the model was trained on
+    #[arg(long, default_value = "nano", conflicts_with = "data")]
+    suite: SuiteName,
+
     /// Questions of the generated standard mix
     #[arg(long, value_name = "N", default_value_t = 1000, conflicts_with = "data",
           value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
@@ -150,7 +154,7 @@ impl Compare {
         let fitting = match self.data {
             Some(_) => None,
             None => {
-                let suite = Suite::new(SuiteName::Nano);
+                let suite = Suite::new(self.suite);
                 let other = standard(suite, Split::Validation, 0..self.fit_questions)?;
                 let scores = plan.fit_families(&other, interrupt.flag(), &mut tell)?;
                 Some(Fitting { name: other.name, scores })
@@ -171,7 +175,7 @@ impl Compare {
 
     fn dataset(&self) -> Result<Dataset> {
         let Some(path) = &self.data else {
-            return Ok(standard(Suite::new(SuiteName::Nano), Split::Test, 0..self.questions)?);
+            return Ok(standard(Suite::new(self.suite), Split::Test, 0..self.questions)?);
         };
         let bad = if self.skip_bad { BadLines::Skip } else { BadLines::Refuse };
         let list = read(path, self.scorer, bad)?;
@@ -262,7 +266,11 @@ impl Compare {
             full: None,
             dense: None,
             routed: None,
-            cost_scope: Scope::LmPrefill,
+            // The selector of a pair runs outside of the decoder.
+            cost_scope: match card.ladder.as_ref().is_some_and(|l| !l.pairs().is_empty()) {
+                true => Scope::EndToEnd,
+                false => Scope::LmPrefill,
+            },
             fitting,
         }
     }

@@ -15,8 +15,12 @@ const SEEDS: std::ops::Range<u64> = 0..1 << (u64::BITS - PICTURE_BITS);
 /// A recipe by name.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Named {
-    /// The recipe of the shipped checkpoint
+    /// The recipe of the shipped checkpoint: grids of 36 patches, an hour on one core
     Nano,
+    /// Pages of text, tables and charts too, 256 patches: many hours on CPU cores
+    Mini,
+    /// The same pages, ten million parameters: for a GPU
+    Small,
 }
 
 /// How the budgets of a step are chosen.
@@ -88,6 +92,8 @@ impl Options {
     pub(crate) fn recipe(&self) -> Result<Recipe> {
         let mut recipe = match self.recipe {
             Named::Nano => Recipe::nano(self.seed),
+            Named::Mini => Recipe::mini(self.seed),
+            Named::Small => Recipe::small(self.seed),
         }
         .with_arm(self.arm);
         recipe.steps = self.steps.unwrap_or(recipe.steps);

@@ -13,14 +13,18 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Instant;
-use visor::{DeviceRequest, LoadOptions, Model, Objective, PolicyRef, Thrift};
+use visor::{DeviceRequest, LoadOptions, Model, Objective, Pair, PolicyRef, Thrift};
 use visor_policy::{Policy, PolicyManifest, PolicyProvenance};
 use visor_runtime::device;
 use visor_tasks::{Family, Split, Suite, SuiteName};
+use visor_train::TrainError;
 use visor_train::data::{BadLines, Dataset, Scorer, read, standard_without};
-use visor_train::policy::{Examples, PolicyRecord, Settings, fit, labels, record};
+use visor_train::policy::{
+    Examples, Measured, PolicyRecord, Settings, fit, kept as kept_pairs, labels, pareto, record,
+};
 
 /// Train the policy that chooses a budget for each sample
 ///
@@ -56,6 +60,10 @@ pub(crate) struct TrainPolicy {
     #[arg(long, requires = "data")]
     skip_bad: bool,
 
+    /// The suite that the model was trained on
+    #[arg(long, default_value = "nano", conflicts_with = "data")]
+    suite: SuiteName,
+
     /// Questions of the generated standard mix
     #[arg(long, value_name = "N", default_value_t = 16_000, conflicts_with = "data",
           value_parser = clap::value_parser!(u64).range(20..=10_000_000))]
@@ -64,6 +72,11 @@ pub(crate) struct TrainPolicy {
     /// A family that the policy shall not see in training; may be given more than once
     #[arg(long, value_name = "FAMILY", conflicts_with = "data")]
     without: Vec<Family>,
+
+    /// Numbers of patches that the policy may choose along with a rung, separated by commas. Every
+    /// rung is asked with each; what no cheaper budget equals is chosen from
+    #[arg(long, value_name = "K,K,..", value_delimiter = ',')]
+    patch_levels: Vec<NonZeroUsize>,
 
     /// One in so many questions is held out and tells what the policy does
     #[arg(long, value_name = "N", default_value_t = 8,
@@ -104,7 +117,7 @@ impl TrainPolicy {
         }
         self.threads.start()?;
         let options = LoadOptions::default().device(self.device).policy(PolicyRef::None);
-        let model = Model::load(&self.model.find()?, &options).map_err(failed)?;
+        let model = self.widened(Model::load(&self.model.find()?, &options).map_err(failed)?)?;
         let data = self.dataset()?;
         std::fs::create_dir_all(&self.out)
             .with_context(|| format!("cannot make the folder `{}`", self.out.display()))?;
@@ -126,14 +139,13 @@ impl TrainPolicy {
 
         let held_out = (n / self.hold_out as usize).max(1);
         let chosen: Vec<usize> = (held_out..n).collect();
-        let Some(ladder) = &model.card().ladder else {
-            return Err(visor_train::TrainError::NoLadder.into());
-        };
+        let (model, examples, measured) = self.narrowed(model, examples, held_out..n)?;
+        let Some(ladder) = &model.card().ladder else { return Err(TrainError::NoLadder.into()) };
         let settings = Settings::new(self.objective, self.seed);
         let settings = Settings { epochs: self.epochs.unwrap_or(settings.epochs), ..settings };
         let training = device::training(&device::open(self.device)?);
         let bar = self::bar("learning", 0);
-        let network = runner.model();
+        let network = model.runner().model();
         let fitted = fit(
             network,
             ladder,
@@ -163,6 +175,7 @@ impl TrainPolicy {
             fixed: Vec::new(),
             oracle: (0.0, 0.0),
             routed: Vec::new(),
+            measured,
         };
         let record = record(empty, self.objective, &examples, &logits, 0..held_out)?;
         let provenance = PolicyProvenance {
@@ -173,9 +186,10 @@ impl TrainPolicy {
             steps: fitted.steps,
             notes: BTreeMap::new(),
         };
-        let digest = model.load_report().verified.digests.backbone;
-        let mut manifest =
-            PolicyManifest::new(digest, self.objective, fitted.network.shape(), ladder, provenance);
+        let digests = &model.load_report().verified.digests;
+        let (backbone, shape) = (digests.backbone, fitted.network.shape());
+        let mut manifest = PolicyManifest::new(backbone, self.objective, shape, ladder, provenance);
+        manifest.selector_digest = digests.selector.filter(|_| !ladder.pairs().is_empty());
         manifest.default_thrift = self.thrift.or(manifest.default_thrift);
         let folder = self.out.join(POLICY);
         Policy::new(manifest, fitted.network)?.save(&folder)?;
@@ -183,6 +197,51 @@ impl TrainPolicy {
         files::write(&self.out.join(run_folder::RECORD), json.as_bytes())?;
         output::note(&format!("policy: `{}`", folder.display()));
         output::answer(&table(&record, &model))
+    }
+
+    /// The model with every rung at every number of patches among its budgets.
+    fn widened(&self, model: Model) -> Result<Model> {
+        if self.patch_levels.is_empty() {
+            return Ok(model);
+        }
+        let card = model.card();
+        let n_visual = card.tile_tokens.rows * card.tile_tokens.cols;
+        if let Some(too_many) = self.patch_levels.iter().find(|k| k.get() >= n_visual) {
+            return Err(Usage::because(format!(
+                "--patch-levels {too_many}: a picture has {n_visual} patches, and all of them are \
+                 a rung already; name fewer"
+            )));
+        }
+        let mut levels = self.patch_levels.clone();
+        levels.sort_unstable();
+        levels.dedup();
+        let rungs = card.ladder.iter().flat_map(|ladder| ladder.rungs());
+        let pairs: Vec<Pair> = rungs
+            .flat_map(|rung| {
+                let rung = rung.name();
+                levels.iter().map(|&patches| Pair { rung: rung.to_owned(), patches })
+            })
+            .collect();
+        model.with_pairs(&pairs).map_err(failed)
+    }
+
+    /// What is left of the budgets where the best pairs are chosen from: measured on the questions
+    /// in `range`.
+    fn narrowed(
+        &self,
+        model: Model,
+        examples: Examples,
+        range: Range<usize>,
+    ) -> Result<(Model, Examples, Vec<Measured>)> {
+        let Some(ladder) = model.card().ladder.clone().filter(|ladder| !ladder.pairs().is_empty())
+        else {
+            return Ok((model, examples, Vec::new()));
+        };
+        let measured = pareto(&ladder, &examples, range);
+        let kept = |place: &usize| measured[*place].kept;
+        let places: Vec<usize> = (0..measured.len()).filter(kept).collect();
+        let model = model.with_pairs(&kept_pairs(&ladder, &measured)).map_err(failed)?;
+        Ok((model, examples.narrowed(&places), measured))
     }
 
     fn dataset(&self) -> Result<Dataset> {
@@ -194,7 +253,7 @@ impl TrainPolicy {
             }
             return Ok(list.data);
         }
-        let suite = Suite::new(SuiteName::Nano);
+        let suite = Suite::new(self.suite);
         Ok(standard_without(suite, Split::Train, 0..self.questions, &self.without)?)
     }
 }

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 use visor::{DeviceRequest, LoadOptions, Model, ModelRef, PolicyRef, VisorModel};
 use visor_runtime::{Backbone, device};
-use visor_tasks::{Sample, Split, StandardMix, Suite, SuiteName};
+use visor_tasks::{Mixture, Sample, Split, StandardMix, Suite, SuiteName};
 use visor_train::export::SUPERVISION;
 use visor_train::selector::{
     BackboneTraining, LevelRecord, SelectorRecord, Settings, Supervision, World, fit, record,
@@ -197,7 +197,7 @@ impl TrainSelector {
             backbone: said.unwrap_or_else(|| "unknown".to_owned()),
             suite,
             vocabulary,
-            mixture: Recipe::nano(self.seed).mixture()?,
+            mixture: mixture(self.suite, self.seed)?,
         })
     }
 
@@ -233,6 +233,14 @@ impl TrainSelector {
     fn samples(&self, suite: Suite) -> Result<Vec<Sample>, TrainError> {
         let mix = StandardMix::new(suite, &[])?;
         Ok((0..u64::from(self.test_pictures)).map(|i| mix.sample(Split::Test, i)).collect())
+    }
+}
+
+/// The families as the backbone met them.
+fn mixture(suite: SuiteName, seed: u64) -> Result<Mixture, TrainError> {
+    match suite {
+        SuiteName::Nano => Recipe::nano(seed).mixture(),
+        _ => Recipe::mini(seed).mixture(),
     }
 }
 

@@ -15,6 +15,7 @@ mod hub;
 #[allow(dead_code, reason = "the tests of downloading itself need more of it")]
 mod hub_server;
 mod inspect;
+mod pairs;
 mod pictures;
 mod policies;
 mod requests;

@@ -1,6 +1,6 @@
 //! The decoder's cost under a schedule.
 
-use super::{DecoderShape, Flops};
+use super::{DecoderShape, Flops, Looks};
 use crate::{LayerMode, Schedule};
 
 /// Where a decode step stands.
@@ -10,8 +10,8 @@ pub struct Decode {
     pub context: usize,
     /// Visual tokens of the prompt.
     pub n_visual: usize,
-    /// Visual tokens that cross-attention reads: all, or the selected ones.
-    pub n_keys: usize,
+    /// Visual tokens that cross-attention reads.
+    pub looks: Looks,
 }
 
 impl DecoderShape {
@@ -37,10 +37,10 @@ impl DecoderShape {
         schedule: &Schedule,
         n_text: usize,
         n_visual: usize,
-        n_keys: usize,
+        looks: Looks,
     ) -> Flops {
-        let layer = |&mode| self.prefill_layer(mode, n_text, n_visual, n_keys);
-        schedule.modes().iter().map(layer).sum()
+        let modes = schedule.modes().iter().enumerate();
+        modes.map(|(i, &mode)| self.prefill_layer(mode, n_text, n_visual, looks.at(i))).sum()
     }
 
     /// One decode step, the head included.
@@ -48,14 +48,14 @@ impl DecoderShape {
     /// A cross-attention layer reads the null key too, so that the count is what is executed.
     pub fn decode_step(&self, schedule: &Schedule, at: Decode) -> Flops {
         let text = self.projections(1) + self.attention(1, at.context) + self.ffn(1);
-        let layer = |&mode: &LayerMode| match mode {
+        let layer = |(i, &mode): (usize, &LayerMode)| match mode {
             LayerMode::TextOnly => text,
             LayerMode::CrossAttention => {
-                text + self.cross_queries(1) + self.attention(1, at.n_keys + 1)
+                text + self.cross_queries(1) + self.attention(1, at.looks.at(i) + 1)
             }
             LayerMode::SelfAttention => text + self.attention(1, at.n_visual),
         };
-        schedule.modes().iter().map(layer).sum::<Flops>() + self.head()
+        schedule.modes().iter().enumerate().map(layer).sum::<Flops>() + self.head()
     }
 
     /// Bytes of keys and values after prefill with `bytes` a value.
@@ -64,13 +64,15 @@ impl DecoderShape {
         schedule: &Schedule,
         n_text: usize,
         n_visual: usize,
-        n_keys: usize,
+        looks: Looks,
         bytes: usize,
     ) -> u64 {
         let refining = schedule.count(LayerMode::SelfAttention);
-        let reading = schedule.count(LayerMode::CrossAttention);
+        let modes = schedule.modes().iter().enumerate();
+        let reading = modes.filter(|(_, mode)| **mode == LayerMode::CrossAttention);
+        let read: usize = reading.map(|(layer, _)| looks.at(layer) + 1).sum();
         let own = self.d_kv() * (self.n_layers * n_text + refining * n_visual);
-        let cross = self.d_ca() * reading * (n_keys + 1);
+        let cross = self.d_ca() * read;
         2 * bytes as u64 * (own + cross) as u64
     }
 }

@@ -21,6 +21,8 @@ pub struct ModelShape {
 pub struct Prompt {
     /// Text tokens, without the routing token.
     pub n_text: usize,
+    /// Those of the question among them: what a selector reads.
+    pub n_question: usize,
     /// Visual tokens.
     pub n_visual: usize,
     /// Tiles that the encoder runs on.
@@ -38,15 +40,35 @@ pub enum Keys {
     Selected {
         /// How many.
         n_keys: usize,
-        /// Tokens of the question that the selector reads.
-        n_question: usize,
-        /// Its sizes.
+        /// The layer from which on they are read; those before it read every visual token.
+        from: usize,
+        /// Sizes of the selector.
         selector: SelectorShape,
     },
 }
 
+/// How many visual tokens cross-attention reads, layer by layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Looks {
+    before: usize,
+    from: usize,
+    behind: usize,
+}
+
+impl Looks {
+    /// As many in every layer.
+    pub fn alike(n_keys: usize) -> Self {
+        Self { before: n_keys, from: 0, behind: n_keys }
+    }
+
+    /// How many a cross-attention layer reads.
+    pub fn at(self, layer: usize) -> usize {
+        if layer < self.from { self.before } else { self.behind }
+    }
+}
+
 impl Prompt {
-    /// Visual tokens that cross-attention reads.
+    /// Visual tokens that cross-attention reads once a choice is made.
     pub fn n_keys(&self) -> usize {
         match self.keys {
             Keys::All => self.n_visual,
@@ -54,13 +76,21 @@ impl Prompt {
         }
     }
 
+    /// Visual tokens that each cross-attention layer reads.
+    pub fn looks(&self) -> Looks {
+        match self.keys {
+            Keys::All => Looks::alike(self.n_visual),
+            Keys::Selected { n_keys, from, .. } => {
+                Looks { before: self.n_visual, from, behind: n_keys }
+            }
+        }
+    }
+
     /// What choosing them costs.
     pub fn selection(&self) -> Flops {
         match self.keys {
             Keys::All => Flops(0),
-            Keys::Selected { n_question, selector, .. } => {
-                selector.choice(n_question, self.n_visual)
-            }
+            Keys::Selected { selector, .. } => selector.choice(self.n_question, self.n_visual),
         }
     }
 }
@@ -99,15 +129,16 @@ impl ModelShape {
         prompt: Prompt,
         policy: Option<(PolicyShape, usize)>,
     ) -> Scopes {
-        let Prompt { n_text, n_visual, n_tiles, keys: _ } = prompt;
-        let n_keys = prompt.n_keys();
+        let Prompt { n_text, n_visual, n_tiles, .. } = prompt;
+        let looks = prompt.looks();
         let decoder = &self.decoder;
-        let blind = decoder.prefill(&Schedule::blind(decoder.n_layers), n_text, 0, 0);
+        let blind = Schedule::blind(decoder.n_layers);
+        let blind = decoder.prefill(&blind, n_text, 0, Looks::alike(0));
         let position = match schedule.count(LayerMode::CrossAttention) {
             0 => Flops(0),
             _ => decoder.conditional_position(n_visual),
         };
-        let layers = decoder.prefill(schedule, n_text, n_visual, n_keys) + position;
+        let layers = decoder.prefill(schedule, n_text, n_visual, looks) + position;
         let lm_prefill = layers + decoder.head();
         let routing = policy.map_or(Flops(0), |(shape, decision_layer)| {
             shape.decision() + routing_row(decoder, schedule, prompt, decision_layer)
@@ -117,7 +148,7 @@ impl ModelShape {
             0 => Flops(0),
             _ => prompt.selection(),
         };
-        let at = Decode { context: n_text + 1, n_visual, n_keys };
+        let at = Decode { context: n_text + 1, n_visual, looks };
         Scopes {
             vision_side: layers - blind,
             lm_prefill,
@@ -136,15 +167,15 @@ fn routing_row(
     decision_layer: usize,
 ) -> Flops {
     let Prompt { n_text, n_visual, .. } = prompt;
-    let n_keys = prompt.n_keys();
-    let row = |&mode: &LayerMode| match mode {
+    let row = |(layer, &mode): (usize, &LayerMode)| match mode {
         LayerMode::TextOnly => decoder.query_row(n_text),
         LayerMode::CrossAttention => {
-            decoder.query_row(n_text) + decoder.cross_queries(1) + decoder.attention(1, n_keys + 1)
+            let read = prompt.looks().at(layer) + 1;
+            decoder.query_row(n_text) + decoder.cross_queries(1) + decoder.attention(1, read)
         }
         LayerMode::SelfAttention => decoder.query_row(n_text + n_visual),
     };
-    schedule.modes().iter().take(decision_layer).map(row).sum()
+    schedule.modes().iter().enumerate().take(decision_layer).map(row).sum()
 }
 
 #[cfg(test)]
@@ -189,6 +220,10 @@ mod tests {
         Ladder::try_new(layout, 2, &rungs).expect("a ladder")
     }
 
+    fn prompt_of(n_text: usize) -> Prompt {
+        Prompt { n_text, n_question: n_text, n_visual: 36, n_tiles: 1, keys: Keys::All }
+    }
+
     #[test]
     fn a_prefill_worked_by_hand_matches_the_formula() {
         // d 64, d_q 64, d_kv 32, m 192, 10 text tokens, 36 visual tokens:
@@ -199,7 +234,7 @@ mod tests {
         let expected = 5 * text + 2 * joint + 3 * add_on;
         let ladder = ladder();
         let schedule = ladder.schedule(ladder.by_name("sa2").expect("a rung"));
-        assert_eq!(model().decoder.prefill(&schedule, 10, 36, 36), Flops(expected));
+        assert_eq!(model().decoder.prefill(&schedule, 10, 36, Looks::alike(36)), Flops(expected));
     }
 
     #[test]
@@ -217,7 +252,7 @@ mod tests {
         };
         let (ladder, policy) = (ladder(), PolicyShape { d_input: 128, d_hidden: 16, n_rungs: 4 });
         let schedule = ladder.schedule(ladder.cheapest());
-        let prompt = Prompt { n_text: 5, n_visual: 36, n_tiles: 1, keys: Keys::All };
+        let prompt = prompt_of(5);
         let cost = |policy| nano.scopes(&schedule, prompt, policy).end_to_end;
         let overhead = cost(Some((policy, ladder.decision_layer().0))) - cost(None);
         assert!(overhead * 50 < cost(None), "{overhead} of {}", cost(None));
@@ -243,18 +278,23 @@ mod tests {
         let add_on = 4 * 64 * 64 + 4 * 37 * 64;
         let ladder = ladder();
         let schedule = ladder.schedule(ladder.cheapest());
-        let prompt = Prompt { n_text: 10, n_visual: 36, n_tiles: 1, keys: Keys::All };
+        let prompt = prompt_of(10);
         assert_eq!(routing_row(&model().decoder, &schedule, prompt, 2), Flops(2 * row + add_on));
     }
 
     fn prompt() -> impl Strategy<Value = Prompt> {
         (1_usize..200, 1_usize..600, 1_usize..5).prop_flat_map(|(n_text, n_visual, n_tiles)| {
             let selector = SelectorShape { d_model: 64, d_select: 16, n_pools: 2, d_hidden: 16 };
-            let selected = (1..=n_visual, 1..=n_text).prop_map(move |(n_keys, n_question)| {
-                Keys::Selected { n_keys, n_question, selector }
-            });
+            let selected = (1..=n_visual, 0_usize..8)
+                .prop_map(move |(n_keys, from)| Keys::Selected { n_keys, from, selector });
             let keys = prop_oneof![Just(Keys::All), selected];
-            keys.prop_map(move |keys| Prompt { n_text, n_visual, n_tiles, keys })
+            (keys, 1..=n_text).prop_map(move |(keys, n_question)| Prompt {
+                n_text,
+                n_question,
+                n_visual,
+                n_tiles,
+                keys,
+            })
         })
     }
 
@@ -263,13 +303,14 @@ mod tests {
         fn prefill_is_the_sum_of_its_layers(prompt in prompt(), rung in 0_usize..4) {
             let (model, ladder) = (model(), ladder());
             let schedule = ladder.schedule(ladder.ids().nth(rung).expect("a rung"));
-            let (Prompt { n_text, n_visual, .. }, n_keys) = (prompt, prompt.n_keys());
-            let one_by_one: Flops = schedule
-                .modes()
-                .iter()
-                .map(|&mode| model.decoder.prefill_layer(mode, n_text, n_visual, n_keys))
+            let (Prompt { n_text, n_visual, .. }, looks) = (prompt, prompt.looks());
+            let modes = schedule.modes().iter().enumerate();
+            let one_by_one: Flops = modes
+                .map(|(i, &mode)| {
+                    model.decoder.prefill_layer(mode, n_text, n_visual, looks.at(i))
+                })
                 .sum();
-            prop_assert_eq!(model.decoder.prefill(&schedule, n_text, n_visual, n_keys), one_by_one);
+            prop_assert_eq!(model.decoder.prefill(&schedule, n_text, n_visual, looks), one_by_one);
         }
 
         #[test]
@@ -302,10 +343,10 @@ mod tests {
                 ] {
                     prop_assert!(cost(longer) > base);
                 }
-                if let Keys::Selected { n_keys, n_question, selector } = prompt.keys {
-                    let keys = Keys::Selected { n_keys: n_keys + more, n_question, selector };
-                    let more = cost(Prompt { keys, ..prompt });
-                    prop_assert!(more > base);
+                if let Keys::Selected { n_keys, from, selector } = prompt.keys {
+                    let keys = Keys::Selected { n_keys: n_keys + more, from, selector };
+                    let read = schedule.modes()[from.min(7)..].contains(&LayerMode::CrossAttention);
+                    prop_assert_eq!(cost(Prompt { keys, ..prompt }) > base, read);
                 }
             }
         }
@@ -327,7 +368,13 @@ mod tests {
             let schedule = ladder.schedule(ladder.cheapest());
             let whole = model.scopes(&schedule, Prompt { keys: Keys::All, ..prompt }, None);
             let chosen = model.scopes(&schedule, prompt, None);
-            let (looks, left_out) = (3, prompt.n_visual - prompt.n_keys());
+            let left_out = prompt.n_visual - prompt.n_keys();
+            let layers = schedule.modes().iter().enumerate();
+            let looks = layers
+                .filter(|(i, mode)| {
+                    **mode == LayerMode::CrossAttention && prompt.looks().at(*i) < prompt.n_visual
+                })
+                .count();
             let spared = model.decoder.cross_keys(left_out)
                 + model.decoder.attention(prompt.n_text, left_out);
             prop_assert_eq!(chosen.lm_prefill + spared * looks, whole.lm_prefill);
@@ -343,13 +390,13 @@ mod tests {
         #[test]
         fn key_and_value_bytes_follow_the_layers_that_hold_them(prompt in prompt()) {
             let (decoder, ladder) = (model().decoder, ladder());
-            let (Prompt { n_text, n_visual, .. }, n_keys) = (prompt, prompt.n_keys());
-            let bytes = |s: &Schedule, keys| decoder.kv_bytes(s, n_text, n_visual, keys, 4);
+            let (Prompt { n_text, n_visual, .. }, looks) = (prompt, prompt.looks());
+            let bytes = |s: &Schedule| decoder.kv_bytes(s, n_text, n_visual, looks, 4);
             let dense = Schedule::dense(7);
-            prop_assert_eq!(bytes(&dense, n_visual), (2 * 4 * 32 * 7 * (n_text + n_visual)) as u64);
+            prop_assert_eq!(bytes(&dense), (2 * 4 * 32 * 7 * (n_text + n_visual)) as u64);
             for pair in ladder.ids().collect::<Vec<_>>().windows(2) {
                 let (low, high) = (ladder.schedule(pair[0]), ladder.schedule(pair[1]));
-                prop_assert!(bytes(&low, n_keys) < bytes(&high, n_keys));
+                prop_assert!(bytes(&low) < bytes(&high));
             }
         }
     }

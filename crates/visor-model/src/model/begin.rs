@@ -36,8 +36,8 @@ impl VisorModel {
             Start::Dense => (Schedule::dense(self.network.decoder().n_layers()), 0, None),
         };
         let choice = match start {
-            Start::Budgeted { patches, .. } if n_visual > 0 => {
-                self.choice(patches, &prefix, decision, prompt)?
+            Start::Budgeted { ladder, patches, .. } if n_visual > 0 => {
+                self.choice(patches, ladder, prompt)?
             }
             Start::Budgeted { .. } | Start::Dense => None,
         };
@@ -52,7 +52,8 @@ impl VisorModel {
                 (self.append(text, routing)?, Some(at)) // [1, T + 1, E]
             }
         };
-        let prompt = Placed { at: self.placement(map), caches, prefix, room, selection: None };
+        let at = self.placement(map);
+        let prompt = Placed { at, caches, prefix, room, selection: None, asked: None };
         Ok((Begun { prompt, decision, routed, choice, cancel }, Streams { text, visual }))
     }
 

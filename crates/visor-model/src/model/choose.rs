@@ -2,53 +2,76 @@
 
 use super::VisorModel;
 use super::pass::host;
-use super::states::{Begun, Choice};
+use super::states::{Asked, Begun, Choice, Number, Placed};
 use crate::error::ModelError;
 use crate::layer::Streams;
 use crate::selector::best;
-use visor_core::{LayerMode, Patches, Schedule};
+use visor_core::{Ladder, LayerMode, Patches};
 use visor_processor::EncodedPrompt;
 use visor_runtime::Selection;
 
 impl VisorModel {
-    /// What is to be chosen of a prompt with pictures, whose layers before `decision` run by
-    /// `prefix`.
+    /// What is to be chosen of a prompt with pictures that begins on `ladder`.
     pub(super) fn choice(
         &self,
         patches: Patches,
-        prefix: &Schedule,
-        decision: usize,
+        ladder: &Ladder,
         prompt: &EncodedPrompt,
     ) -> Result<Option<Choice>, ModelError> {
-        let count = match patches {
-            Patches::All => return Ok(None),
-            Patches::Auto => None,
-            Patches::Count(count) => Some(count),
+        let number = match patches {
+            Patches::All if ladder.pairs().is_empty() => return Ok(None),
+            Patches::All => Number::WithRung,
+            Patches::Auto => Number::BySelector,
+            Patches::Count(count) => Number::Fixed(self.within(count.get(), prompt.n_visual())?),
         };
-        let n_visual = prompt.n_visual();
-        if let Some(asked) = count.filter(|count| count.get() > n_visual) {
-            return Err(ModelError::Patches { asked: asked.get(), n_visual });
-        }
-        let modes = prefix.modes();
+        let schedule = ladder.schedule(ladder.cheapest());
+        let modes = &schedule.modes()[..ladder.decision_layer().0];
         let reading = modes.iter().position(|mode| *mode == LayerMode::CrossAttention);
-        let layer = reading.filter(|layer| *layer < decision && self.network.selector().is_some());
+        let layer = reading.filter(|_| self.network.selector().is_some());
         let layer = layer.ok_or(ModelError::NoSelector)?;
-        Ok(Some(Choice { layer, count, question: prompt.question() }))
+        Ok(Some(Choice { layer, number, question: prompt.question() }))
     }
 
-    /// Chooses in front of the first layer that reads.
+    /// Chooses in front of the first layer that reads, or notes what will be chosen from.
     pub(super) fn choose(&self, begun: &mut Begun<'_>, streams: &Streams) {
-        let (Some(choice), Some(visual), Some(selector)) =
-            (&begun.choice, &streams.visual, self.network.selector())
-        else {
-            return;
-        };
+        let (Some(choice), Some(visual)) = (&begun.choice, &streams.visual) else { return };
         let question = streams.text.clone().slice_dim(1, choice.question.clone()); // [1, L, E]
-        let scored = selector.forward(question, None, visual.clone());
+        let asked = Asked { question, visual: visual.clone() };
+        let count = match choice.number {
+            Number::WithRung => {
+                begun.prompt.asked = Some(asked);
+                return;
+            }
+            Number::BySelector => None,
+            Number::Fixed(count) => Some(count),
+        };
+        if let Some(selection) = self.select_of(&asked, count) {
+            begun.select(selection, &self.device);
+        }
+    }
+
+    /// Chooses at the decision layer.
+    pub(super) fn choose_late(&self, prompt: &mut Placed, count: usize) -> Result<(), ModelError> {
+        let asked = prompt.asked.take().ok_or(ModelError::NoSelector)?;
+        let [_, n_visual, _] = asked.visual.dims();
+        let count = self.within(count, n_visual)?;
+        let selection = self.select_of(&asked, Some(count)).ok_or(ModelError::NoSelector)?;
+        prompt.select(selection, &self.device);
+        Ok(())
+    }
+
+    /// The best patches, so many or as many as the selector says; `None` without a selector.
+    fn select_of(&self, asked: &Asked, count: Option<usize>) -> Option<Selection> {
+        let Asked { question, visual } = asked;
+        let scored = self.network.selector()?.forward(question.clone(), None, visual.clone());
         let scores = host(scored.logits);
         let kappa = host(scored.kappa).first().copied().unwrap_or(f32::NAN);
-        let k = choice.count.map_or(kappa.ceil() as usize, |count| count.get());
+        let k = count.unwrap_or(kappa.ceil() as usize);
         let patches = best(&scores, k.max(1));
-        begun.select(Selection { patches, scores, kappa }, &self.device);
+        Some(Selection { patches, scores, kappa })
+    }
+
+    fn within(&self, asked: usize, n_visual: usize) -> Result<usize, ModelError> {
+        if asked <= n_visual { Ok(asked) } else { Err(ModelError::Patches { asked, n_visual }) }
     }
 }

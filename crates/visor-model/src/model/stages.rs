@@ -62,6 +62,10 @@ impl Backbone for VisorModel {
         state.prompt.selection.as_ref()
     }
 
+    fn select(&self, state: &mut AtDecision, patches: usize) -> Result<(), BackboneError> {
+        Ok(self.choose_late(&mut state.prompt, patches)?)
+    }
+
     fn routing_state(&self, state: &AtDecision) -> RoutingState {
         let mean = |visual: Tensor<3>| host(visual.mean_dim(1)); // [1, 1, E]
         RoutingState {

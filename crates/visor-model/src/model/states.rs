@@ -5,7 +5,6 @@ use crate::cache::LayerCache;
 use crate::layer::Streams;
 use crate::placement::Placement;
 use burn::tensor::{Device, Tensor};
-use std::num::NonZeroUsize;
 use std::ops::Range;
 use visor_core::Schedule;
 use visor_runtime::{BackboneError, Cancel, Selection};
@@ -44,6 +43,25 @@ pub(super) struct Placed {
     pub(super) room: Room,
     /// What cross-attention reads; `None` where it is everything.
     pub(super) selection: Option<Selection>,
+    /// What a choice at the decision layer is made from, where one may be made there.
+    pub(super) asked: Option<Asked>,
+}
+
+/// What patches are chosen from: states in front of the first layer that reads.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    /// The question, `[1, L, E]`.
+    pub(super) question: Tensor<3>,
+    /// The picture, `[1, V, E]`.
+    pub(super) visual: Tensor<3>,
+}
+
+impl Placed {
+    /// From here on, cross-attention reads what was chosen.
+    pub(super) fn select(&mut self, selection: Selection, device: &Device) {
+        self.at = self.at.clone().with_patches(&selection.patches, device);
+        self.selection = Some(selection);
+    }
 }
 
 /// A sample that generates: caches and a position, no picture.
@@ -93,10 +111,21 @@ pub(super) struct Begun<'a> {
 pub(super) struct Choice {
     /// The layer in front of which it is made: the first that reads.
     pub(super) layer: usize,
-    /// How many; `None` leaves that to the selector.
-    pub(super) count: Option<NonZeroUsize>,
+    /// How many.
+    pub(super) number: Number,
     /// Which text tokens are the question.
     pub(super) question: Range<usize>,
+}
+
+/// How many patches a question chooses.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Number {
+    /// As many as the selector says.
+    BySelector,
+    /// So many.
+    Fixed(usize),
+    /// That is decided with the rung, at the decision layer.
+    WithRung,
 }
 
 impl Begun<'_> {
@@ -118,10 +147,9 @@ impl Begun<'_> {
 
     /// From here on, cross-attention reads what was chosen.
     pub(super) fn select(&mut self, selection: Selection, device: &Device) {
-        self.prompt.at = self.prompt.at.clone().with_patches(&selection.patches, device);
         let routed = self.routed.take();
         self.routed = routed.map(|at| at.with_patches(&selection.patches, device));
-        self.prompt.selection = Some(selection);
+        self.prompt.select(selection, device);
     }
 
     /// Takes the routing token out of the text.

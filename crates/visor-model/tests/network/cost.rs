@@ -1,7 +1,7 @@
 //! What is executed equals what the formulas say, to the last operation.
 
 use crate::support::*;
-use visor_core::cost::{Decode, Keys, ModelShape, PolicyShape, Prompt};
+use visor_core::cost::{Decode, Keys, Looks, ModelShape, PolicyShape, Prompt};
 use visor_core::{LayerMode, Patches, Schedule};
 use visor_model::config::ConnectorConfig;
 use visor_model::counter::count;
@@ -14,8 +14,9 @@ fn shape() -> ModelShape {
 
 fn sizes(ids: &[u32]) -> Prompt {
     let prompt = prompt(ids);
-    let n_visual = prompt.n_visual();
-    Prompt { n_text: prompt.n_text(), n_visual, n_tiles: prompt.images().len(), keys: Keys::All }
+    let (n_text, n_question) = (prompt.n_text(), prompt.question().len());
+    let (n_visual, n_tiles) = (prompt.n_visual(), prompt.images().len());
+    Prompt { n_text, n_question, n_visual, n_tiles, keys: Keys::All }
 }
 
 #[test]
@@ -77,7 +78,7 @@ fn a_decode_step_executes_what_the_formula_says_at_every_level() {
                 let at = Decode {
                     context: sizes.n_text + step,
                     n_visual: sizes.n_visual,
-                    n_keys: sizes.n_keys(),
+                    looks: sizes.looks(),
                 };
                 let formula = shape().decoder.decode_step(&way.schedule(), at);
                 assert_flops(flops, formula, &format!("step {step}, {way:?}, {ids:?}"));
@@ -161,7 +162,10 @@ fn key_and_value_bytes_are_what_the_caches_hold() {
             })
             .sum();
         let expected = (own * 2 * 2 * 8 * 4) as u64;
-        assert_eq!(decoder.kv_bytes(&schedule, n_text, n_visual, n_visual, 4), expected);
+        assert_eq!(
+            decoder.kv_bytes(&schedule, n_text, n_visual, Looks::alike(n_visual), 4),
+            expected
+        );
     }
     assert_eq!(ladder.rungs().len(), 4);
 }

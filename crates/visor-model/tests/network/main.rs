@@ -8,6 +8,7 @@ mod cost;
 mod decoding;
 mod isolation;
 mod observed;
+mod pairs;
 mod parts;
 mod plain;
 mod routing;

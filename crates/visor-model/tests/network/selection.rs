@@ -127,9 +127,10 @@ fn a_choice_executes_what_the_formula_says_at_every_rung() {
                     model.prefill_rest(state, &schedule, &cancel).unwrap();
                     n_keys
                 });
-                let keys = Keys::Selected { n_keys, n_question: 2, selector: selector.shape };
+                let keys = Keys::Selected { n_keys, from: 0, selector: selector.shape };
                 let (n_text, n_visual) = (prompt.n_text(), prompt.n_visual());
-                let sizes = Prompt { n_text, n_visual, n_tiles: pictures.len(), keys };
+                let n_tiles = pictures.len();
+                let sizes = Prompt { n_text, n_question: 2, n_visual, n_tiles, keys };
                 let formula = card.shape.scopes(&schedule, sizes, None);
                 let expected = formula.lm_prefill + sizes.selection();
                 assert_flops(flops, expected, &format!("{asked}, {ids:?}"));

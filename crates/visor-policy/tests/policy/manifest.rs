@@ -107,6 +107,28 @@ fn what_makes_no_sense_is_refused_by_name() {
         let error = with(|json| json[field] = value.clone()).unwrap_err().to_string();
         assert!(error.contains(says), "{field} = {value}: {error}");
     }
+    let pair = |patches: [Value; 2], layers: [Value; 2]| {
+        let mut pair = rungs(["a", "b"], layers);
+        for (rung, patches) in pair.as_array_mut().unwrap().iter_mut().zip(patches) {
+            rung["patches"] = patches;
+        }
+        pair
+    };
+    for (patches, layers, says) in [
+        ([json!(4), json!(null)], [json!([]), json!([1])], "the same layers with all patches"),
+        ([json!(null), json!(4)], [json!([]), json!([])], "as many and more patches"),
+        ([json!(0), json!(null)], [json!([]), json!([])], "nonzero"),
+    ] {
+        let error = with(|json| {
+            json["rungs"] = pair(patches.clone(), layers.clone());
+            json["selector_digest"] = json!(other_sum());
+        });
+        let error = chain(&error.unwrap_err());
+        assert!(error.contains(says), "{patches:?}: {error}");
+    }
+    let pairs = pair([json!(4), json!(null)], [json!([]), json!([])]);
+    let error = with(|json| json["rungs"] = pairs.clone()).unwrap_err().to_string();
+    assert!(error.contains("selector_digest"), "{error}");
     let error = with(|json| json["objective"] = json!("cheapest-right")).unwrap_err().to_string();
     assert!(error.contains("default_thrift = 0.1, expected none"), "{error}");
     let error = with(|json| json["objective"] = json!("speed")).unwrap_err();
@@ -150,6 +172,7 @@ fn any_manifest() -> impl Strategy<Value = PolicyManifest> {
             let rung = |n: usize| PolicyRung {
                 name: format!("rung-{n}"),
                 self_attention_layers: (0..n).map(|layer| 3 * layer).collect(),
+                patches: None,
             };
             PolicyManifest {
                 backbone_digest: sum(one),

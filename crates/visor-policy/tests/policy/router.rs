@@ -1,9 +1,13 @@
 //! Decisions of a bound router, and models that a policy is not for.
 
 use crate::support::*;
-use visor_core::Thrift;
+use std::num::NonZeroUsize;
 use visor_core::cost::Flops;
-use visor_policy::{Objective, Policy, PolicyFileError, Router, RouterNetwork, Swapped};
+use visor_core::{Pair, Thrift};
+use visor_policy::{
+    Objective, Policy, PolicyFileError, PolicyManifest, PolicyProvenance, Router, RouterNetwork,
+    RouterShape, Swapped,
+};
 use visor_runtime::{BudgetPolicy, PolicyChoice, PolicyError, RoutingState};
 
 const COSTS: [Flops; 4] = [Flops(10), Flops(20), Flops(30), Flops(50)];
@@ -133,4 +137,31 @@ fn a_policy_for_other_weights_or_another_selector_is_refused() {
     assert!(error.contains(&policy) && error.contains(&model), "{error}");
     let error = refused(|manifest| manifest.selector_digest = Some(other_sum()));
     assert!(error.contains("patch selector") && error.contains("the model has none"), "{error}");
+}
+
+#[test]
+fn a_policy_of_pairs_fits_the_model_whose_rungs_they_are_of() {
+    let pair = |rung: &str| Pair { rung: rung.to_owned(), patches: NonZeroUsize::new(4).unwrap() };
+    let paired = |pairs: &[Pair]| {
+        let ladder = card().ladder.unwrap().with_pairs(pairs).unwrap();
+        let shape =
+            RouterShape { n_rungs: ladder.rungs().len(), ..manifest(Objective::Utility).shape() };
+        let digest = manifest(Objective::Utility).backbone_digest;
+        let objective = Objective::Utility;
+        let mut manifest =
+            PolicyManifest::new(digest, objective, shape, &ladder, PolicyProvenance::default());
+        manifest.selector_digest = Some(other_sum());
+        manifest
+    };
+    let pairs = [pair("sa0"), pair("sa2")];
+    let manifest = paired(&pairs);
+    assert_eq!(manifest.pairs(), pairs);
+    manifest.expect_fit(&card(), None).unwrap();
+    // As the model says whose ladder has them already.
+    let mut card = card();
+    card.ladder = card.ladder.map(|ladder| ladder.with_pairs(&pairs).unwrap());
+    manifest.expect_fit(&card, None).unwrap();
+    card.ladder = Some(ladder(&[&[], &[2], &[3, 5], &[2, 3, 5]]));
+    let error = manifest.expect_fit(&card, None).unwrap_err().to_string();
+    assert!(error.contains("`sa0-k4` [] with 4 patches, `sa0` []"), "{error}");
 }

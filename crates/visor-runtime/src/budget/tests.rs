@@ -57,7 +57,8 @@ fn universal() -> ModelCard {
     card(Some(ladder), DenseMode::Unavailable)
 }
 
-const PROMPT: Prompt = Prompt { n_text: 5, n_visual: 4, n_tiles: 1, keys: Keys::All };
+const PROMPT: Prompt =
+    Prompt { n_text: 5, n_question: 4, n_visual: 4, n_tiles: 1, keys: Keys::All };
 
 fn resolve(
     card: &ModelCard,

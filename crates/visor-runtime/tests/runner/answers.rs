@@ -2,7 +2,7 @@
 
 use crate::scripted::*;
 use std::num::NonZeroUsize;
-use visor_core::cost::{Decode, Flops};
+use visor_core::cost::{Decode, Flops, Looks};
 use visor_core::{Basis, BudgetRequest, Schedule};
 use visor_runtime::{
     Event, FinishReason, GenerationSettings, PictureInput, Request, RunError, Sampling, StopString,
@@ -177,7 +177,7 @@ fn an_outcome_holds_what_was_asked_decided_predicted_and_measured() {
     // Two steps: after the first token and after the second.
     let schedule = ladder().schedule(ladder().by_name("sa1").unwrap());
     let step = |context| {
-        let at = Decode { context, n_visual: 4, n_keys: 4 };
+        let at = Decode { context, n_visual: 4, looks: Looks::alike(4) };
         card().shape.decoder.decode_step(&schedule, at)
     };
     assert_eq!(outcome.cost.decode, step(5) + step(6));

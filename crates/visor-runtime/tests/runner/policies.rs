@@ -2,13 +2,15 @@
 
 use crate::scripted::*;
 use std::cell::RefCell;
+use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::Mutex;
+use visor_core::cost::SelectorShape;
 use visor_core::cost::{Flops, PolicyShape};
-use visor_core::{Basis, BudgetRequest, Ladder, RungId, Thrift};
+use visor_core::{Basis, BudgetRequest, Ladder, Pair, Patches, RungId, Thrift};
 use visor_runtime::{
-    BudgetPolicy, PictureInput, PolicyChoice, PolicyError, Request, RoutingState, RoutingToken,
-    RunError, Runner,
+    BudgetPolicy, ModelCard, PictureInput, PolicyChoice, PolicyError, Request, RoutingState,
+    RoutingToken, RunError, Runner, SelectorCard,
 };
 
 /// Chooses a fixed rung and notes what it was shown.
@@ -74,7 +76,7 @@ fn the_policy_is_shown_the_routing_state_and_the_costs_and_its_choice_runs() {
         let names: Vec<_> = decided.probabilities.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["sa0", "sa1", "sa2"]);
         assert_eq!(decided.probabilities[1].1, 0.9);
-        let expected = costs.rungs.iter().map(|rung| rung.scopes.lm_prefill).collect();
+        let expected = costs.rungs.iter().map(|rung| rung.scopes.end_to_end).collect();
         let state = RoutingState { token: Some(vec![1.0]), visual_mean: None };
         assert_eq!(*seen.lock().unwrap(), [(state, expected)]);
         assert_eq!(log(&runner)[1..3], ["routed 8 tokens, 1 pictures, room 27", "rest 1"]);
@@ -135,4 +137,61 @@ fn the_budget_is_decided_once() {
         }
     }
     assert_eq!((*decisions.borrow(), seen.lock().unwrap().len()), (1, 1));
+}
+
+/// A model whose middle rung can also be had with `patches` of the four.
+fn paired(patches: usize) -> ModelCard {
+    let shape = SelectorShape { d_model: 8, d_select: 4, n_pools: 1, d_hidden: 2 };
+    let pair = Pair { rung: "sa1".to_owned(), patches: NonZeroUsize::new(patches).unwrap() };
+    let ladder = Some(ladder().with_pairs(&[pair]).unwrap());
+    ModelCard {
+        ladder,
+        selector: Some(SelectorCard { shape, range: (1, 2), n_reference: 4 }),
+        ..card()
+    }
+}
+
+#[test]
+fn a_pair_has_its_patches_chosen_once_it_is_decided_by_name_or_by_a_policy() {
+    for budget in [Some("sa1-k3".parse().unwrap()), None] {
+        let runner = match budget {
+            None => {
+                let seen: Seen = Box::leak(Box::default());
+                let (choice, probabilities) = (1, vec![0.5; 4]);
+                let token = RoutingToken(vec![0.0; 8]);
+                let policy = Fixed { choice, probabilities, token, seen };
+                runner_with(paired(3), &[id("red")]).with_policy(Box::new(policy))
+            }
+            Some(_) => runner_with(paired(3), &[id("red")]),
+        };
+        let outcome = ask(&runner, request(budget, None)).unwrap();
+        assert_eq!(outcome.decided.name, "sa1-k3");
+        assert_eq!(outcome.patches, Patches::Count(NonZeroUsize::new(3).unwrap()));
+        let log = log(&runner);
+        let selected = log.iter().position(|line| line == "select 3").unwrap();
+        assert_eq!(log[selected + 1], "rest 1", "{log:?}");
+    }
+}
+
+#[test]
+fn a_picture_with_no_more_patches_than_a_pair_reads_is_read_whole_at_the_cost_of_its_rung() {
+    let runner = runner_with(paired(4), &[id("red")]);
+    let prepared = runner.prepare(request(Some("sa1-k4".parse().unwrap()), None)).unwrap();
+    let [pair, plain] = [1, 2].map(|place| &prepared.costs().rungs[place]);
+    assert_eq!((pair.name.as_str(), plain.name.as_str()), ("sa1-k4", "sa1"));
+    assert_eq!((pair.scopes, pair.kv_bytes), (plain.scopes, plain.kv_bytes));
+    runner.generate(prepared).finish().unwrap();
+    assert!(!log(&runner).iter().any(|line| line.starts_with("select")), "{:?}", log(&runner));
+}
+
+#[test]
+fn patches_are_not_asked_for_twice() {
+    let runner = runner_with(paired(3), &[id("red")]);
+    let asked = |budget: &str| {
+        let request = request(Some(budget.parse().unwrap()), None);
+        runner.prepare(Request { patches: Patches::Auto, ..request })
+    };
+    let error = asked("sa1-k3").unwrap_err().to_string();
+    assert!(error.contains("`sa1-k3` says itself") && error.contains("--patches auto"), "{error}");
+    assert!(asked("sa1").is_ok());
 }

@@ -98,6 +98,11 @@ impl Backbone for Scripted {
         None
     }
 
+    fn select(&self, _: &mut usize, patches: usize) -> Result<(), BackboneError> {
+        self.note(format!("select {patches}"));
+        Ok(())
+    }
+
     fn routing_state(&self, pictures: &usize) -> RoutingState {
         RoutingState { token: Some(vec![*pictures as f32]), visual_mean: None }
     }

@@ -143,11 +143,21 @@ impl Examples {
                 map: TokenMap { text, visual: visual_tokens.collect() },
                 visual,
                 scores: label.scores.clone(),
-                costs: prepared.costs().rungs.iter().map(|rung| rung.scopes.lm_prefill).collect(),
+                costs: prepared.costs().weighed(),
             });
             tell(all.len());
         }
         Ok(Self { all, d_model })
+    }
+
+    /// The same questions with some of the budgets: those at `places` of the ladder, in this order.
+    #[must_use]
+    pub fn narrowed(mut self, places: &[usize]) -> Self {
+        for example in &mut self.all {
+            example.scores = places.iter().map(|&place| example.scores[place]).collect();
+            example.costs = places.iter().map(|&place| example.costs[place]).collect();
+        }
+        self
     }
 
     /// How many.
@@ -165,7 +175,7 @@ impl Examples {
         &self.all[index].scores
     }
 
-    /// The decoder's prefill of a question by rung.
+    /// The prefill of a question by rung, end to end.
     pub fn costs(&self, index: usize) -> &[Flops] {
         &self.all[index].costs
     }

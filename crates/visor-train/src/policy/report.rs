@@ -1,6 +1,7 @@
 //! What a trained policy does on questions that it did not learn from.
 
 use super::examples::Examples;
+use super::pareto::Measured;
 use crate::error::TrainError;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -56,6 +57,10 @@ pub struct PolicyRecord {
     pub oracle: (f64, f64),
     /// The policy at each thrift.
     pub routed: Vec<Routed>,
+    /// Every budget that pairs were chosen from, on the questions learned from; none where the
+    /// policy chooses from rungs alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub measured: Vec<Measured>,
 }
 
 /// Mean score and share of cost of a choice for each question of a range.

@@ -274,11 +274,11 @@ fn costs(
             let shape = selector.sizes().shape;
             let keys = match patches {
                 Patches::All => Keys::All,
-                _ => Keys::Selected { n_keys, n_question, selector: shape },
+                _ => Keys::Selected { n_keys, from: 0, selector: shape },
             };
             // The words, and what asks for an answer.
             let n_text = n_question + 1;
-            let prompt = Prompt { n_text, n_visual, n_tiles: 1, keys };
+            let prompt = Prompt { n_text, n_question, n_visual, n_tiles: 1, keys };
             let read = decoder.cross_keys(n_keys) + decoder.attention(n_text, n_keys + 1);
             let with_selector = read * looks + prompt.selection();
             let with_queries = with_selector + decoder.cross_queries(n_text) * looks;
