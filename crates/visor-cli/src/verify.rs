@@ -7,7 +7,9 @@ use crate::threads::Threads;
 use anyhow::{Result, bail};
 use clap::Args;
 use std::path::PathBuf;
-use visor::{LoadOptions, Model, Parity, PolicyRef, SeamDifference, SeamParity};
+use visor::{
+    DeviceRequest, Dtype, LoadOptions, Model, Parity, PolicyRef, SeamDifference, SeamParity,
+};
 
 /// Compare a model with recorded tiles, ids and activations, seam by seam
 #[derive(Args)]
@@ -28,6 +30,14 @@ pub(crate) struct Verify {
     #[arg(long, value_name = "X", default_value_t = 2e-5)]
     tolerance: f64,
 
+    /// The device: cpu, wgpu, cuda or cuda:N
+    #[arg(long, default_value = "cpu")]
+    device: DeviceRequest,
+
+    /// Number format of activations: f32, f16 or bf16
+    #[arg(long, default_value = "f32")]
+    dtype: Dtype,
+
     #[command(flatten)]
     threads: Threads,
 
@@ -40,7 +50,8 @@ impl Verify {
     pub(crate) fn run(&self) -> Result<()> {
         let model = self.model.find()?;
         self.threads.start()?;
-        let model = Model::load(&model, &LoadOptions::default().policy(PolicyRef::None))?;
+        let options = LoadOptions::default().device(self.device).dtype(self.dtype);
+        let model = Model::load(&model, &options.policy(PolicyRef::None))?;
         let parity = model.verify(&self.reference, self.images.as_deref())?;
         let failures = parity.failures(self.tolerance);
         output::answer(&match self.json {
