@@ -43,6 +43,9 @@ pub enum ModelError {
         /// Size of the vocabulary.
         vocab: usize,
     },
+    /// A text without the token that ends it, whose state stands for all of it.
+    #[error("the text has no token that ends it: put the tokenizer's end of text behind it")]
+    NoEndOfText,
     /// A picture whose tiles are not those of its arrangement.
     #[error("the picture is arranged as {expected} tiles and has {got}: it was not prepared whole")]
     Tiles {

@@ -8,6 +8,7 @@
 
 pub mod attention;
 pub mod cache;
+pub mod clip;
 pub mod conditional;
 pub mod config;
 pub mod connector;

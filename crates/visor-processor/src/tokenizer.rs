@@ -76,6 +76,16 @@ impl Tokenizer {
         Ok(encoding.get_ids().to_vec())
     }
 
+    /// The ids of a text as the tokenizer itself completes it, with what it begins and ends texts by.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenizerError::Encode`].
+    pub fn encode_whole(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
+        let encoding = self.inner.encode_fast(text, true).map_err(TokenizerError::Encode)?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
     /// Which tokens of `text`, by index, the bytes of `part` are in.
     ///
     /// # Errors

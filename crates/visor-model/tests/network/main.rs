@@ -4,6 +4,7 @@
 
 mod answers;
 mod batch;
+mod clip;
 mod cost;
 mod decoding;
 mod isolation;
