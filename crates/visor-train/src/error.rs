@@ -13,6 +13,12 @@ pub enum TrainError {
         /// The word.
         word: String,
     },
+    /// A checkpoint of CLIP that cannot teach.
+    #[error("the teacher cannot be used: {because}")]
+    Teacher {
+        /// Why.
+        because: String,
+    },
     /// A loss that is no number.
     #[error(
         "the loss of pass `{pass}` at step {step} is {loss}; the last saved state is unharmed; \

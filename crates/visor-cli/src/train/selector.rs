@@ -19,8 +19,8 @@ use visor_runtime::{Backbone, device};
 use visor_tasks::{Mixture, Sample, Split, StandardMix, Suite, SuiteName};
 use visor_train::export::SUPERVISION;
 use visor_train::selector::{
-    BackboneTraining, LevelRecord, SelectorRecord, Settings, Supervision, World, fit, record,
-    with_selector,
+    BackboneTraining, ClipTeacher, LevelRecord, SelectorRecord, Settings, Supervision, TaughtBy,
+    World, fit, record, with_selector,
 };
 use visor_train::vocabulary::Vocabulary;
 use visor_train::{Recipe, TrainError};
@@ -66,6 +66,11 @@ pub(crate) struct TrainSelector {
     /// Steps
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     steps: Option<u64>,
+
+    /// A folder with a stock checkpoint of CLIP that says which patches a question is about
+    /// [default: a teacher that is trained first, on whole pictures and their captions]
+    #[arg(long, value_name = "CLIP_DIR")]
+    teacher: Option<PathBuf>,
 
     /// Pictures in a step
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=65_536))]
@@ -138,7 +143,9 @@ impl TrainSelector {
         let start = Instant::now();
         let training = device::training(&device);
         let bar = bar(settings.steps);
-        let fitted = fit(&world, settings, &training, interrupt.flag(), &mut |progress| {
+        let clip = self.clip(&model, &world)?;
+        let (clip, stop) = (clip.as_ref(), interrupt.flag());
+        let fitted = fit(&world, settings, clip, &training, stop, &mut |progress| {
             bar.set_position(progress.step);
             let (answers, patches) = (progress.answers, progress.patches);
             bar.set_message(format!("answers {answers:.3}, {patches:.1} patches"));
@@ -226,8 +233,18 @@ impl TrainSelector {
             batch: self.batch.map_or(usual.batch, |batch| batch as usize),
             learning_rate: self.lr.unwrap_or(usual.learning_rate),
             target: self.target.unwrap_or(usual.target),
+            teacher: match self.teacher {
+                Some(_) => TaughtBy::Clip,
+                None => TaughtBy::Captions,
+            },
             ..usual
         })
+    }
+
+    fn clip(&self, model: &VisorModel, world: &World<'_>) -> Result<Option<ClipTeacher>> {
+        let Some(folder) = &self.teacher else { return Ok(None) };
+        let cannot = || format!("cannot use `{}` as a teacher", folder.display());
+        Ok(Some(ClipTeacher::load(folder, model, world).with_context(cannot)?))
     }
 
     fn samples(&self, suite: Suite) -> Result<Vec<Sample>, TrainError> {

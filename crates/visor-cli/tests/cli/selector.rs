@@ -14,6 +14,22 @@ fn train(model: &Path, out: &Path, more: &[&str]) -> Ended {
 }
 
 #[test]
+fn a_checkpoint_of_clip_teaches_where_one_is_given() {
+    let tiny = Tiny::new();
+    let clip = concat!(env!("CARGO_MANIFEST_DIR"), "/../visor-model/tests/goldens/clip");
+    let run = tiny.root.path().join("taught");
+    train(&tiny.checkpoint(), &run, &["--teacher", clip]).answer();
+    let record = fs::read_to_string(run.join("record.json")).unwrap();
+    assert!(record.contains("\"teacher\": \"clip\""), "{record}");
+
+    let other = tiny.root.path().join("other");
+    let model = tiny.checkpoint();
+    let error = train(&model, &other, &["--teacher", model.to_str().unwrap()]).error(1);
+    assert!(error.contains("as a teacher") && error.contains("supported: clip"), "{error}");
+    assert!(!other.exists());
+}
+
+#[test]
 fn a_trained_selector_chooses_draws_and_says_what_it_chose() {
     let tiny = Tiny::new();
     let run = tiny.root.path().join("selector");

@@ -1,9 +1,10 @@
 //! The training of a selector's weights through a frozen backbone.
 
+use super::clip::ClipTeacher;
 use super::loss;
 use super::questions::Questions;
 use super::relax::{logistic, relax};
-use super::teacher::{self, Teacher};
+use super::teacher::{self, Relevance, Teacher};
 use super::world::World;
 use crate::batch::{Batch, Sight};
 use crate::error::TrainError;
@@ -45,6 +46,23 @@ impl Supervision {
     }
 }
 
+/// Who says which patches a question is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TaughtBy {
+    /// A teacher that was trained first, on whole pictures and their captions.
+    #[default]
+    Captions,
+    /// A checkpoint of CLIP.
+    Clip,
+}
+
+impl TaughtBy {
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// How a selector is trained.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -71,6 +89,9 @@ pub struct Settings {
     pub k_max: usize,
     /// What becomes of the backbone.
     pub backbone: BackboneTraining,
+    /// Who says which patches a question is about.
+    #[serde(default, skip_serializing_if = "TaughtBy::is_usual")]
+    pub teacher: TaughtBy,
 }
 
 /// What becomes of the backbone while a selector is trained.
@@ -106,6 +127,7 @@ impl Settings {
             k_min: k_min.max(1),
             k_max: k_max.clamp(k_min.max(1), n_visual.max(1)),
             backbone: BackboneTraining::Frozen,
+            teacher: TaughtBy::Captions,
         }
     }
 
@@ -159,7 +181,8 @@ struct Course<'a> {
     settings: Settings,
 }
 
-/// Trains a selector for the backbone of `world`. `device` must be one that tracks gradients.
+/// Trains a selector for the backbone of `world`, taught by `clip`, or else by a teacher that is
+/// trained first on pictures and captions. `device` must be one that tracks gradients.
 ///
 /// Raised, `stop` ends the work after the step at hand.
 ///
@@ -170,6 +193,7 @@ struct Course<'a> {
 pub fn fit(
     world: &World<'_>,
     settings: Settings,
+    clip: Option<&ClipTeacher>,
     device: &Device,
     stop: &AtomicBool,
     tell: &mut dyn FnMut(Progress),
@@ -185,7 +209,14 @@ pub fn fit(
         None => network.no_grad(),
     };
     let course = Course { world, device, ladder, reading, settings };
-    let teacher = Teacher::train(world, settings.seed, teacher::STEPS, device)?;
+    let captioned;
+    let teacher: &dyn Relevance = match clip {
+        Some(clip) => clip,
+        None => {
+            captioned = Teacher::train(world, settings.seed, teacher::STEPS, device)?;
+            &captioned
+        }
+    };
     let card = settings.card(world.model);
     // As a loaded selector has it.
     let eps = world.model.network().decoder().eps();
@@ -198,7 +229,7 @@ pub fn fit(
         if stop.load(Ordering::Relaxed) {
             return Err(TrainError::SelectorStopped { done: step });
         }
-        let (loss, progress) = course.loss(&network, &selector, &teacher, step)?;
+        let (loss, progress) = course.loss(&network, &selector, teacher, step)?;
         let value = loss.clone().detach().into_scalar::<f32>();
         if !value.is_finite() {
             let pass = settings.supervision.word().to_owned();
@@ -239,7 +270,7 @@ impl Course<'_> {
         &self,
         network: &Network,
         selector: &Selector,
-        teacher: &Teacher,
+        teacher: &dyn Relevance,
         step: u64,
     ) -> Result<(Tensor<1>, Progress), TrainError> {
         let settings = self.settings;
@@ -291,7 +322,7 @@ impl Course<'_> {
                 (asked.picture, ids.collect())
             })
             .collect();
-        let (relevance, knows) = teacher.relevance(&samples, &asked);
+        let (relevance, knows) = teacher.relevance(&samples, &asked)?;
         // From half of the patches to the target, over the first half of the steps.
         let target = settings.target + (0.5 - settings.target) * (1.0 - 2.0 * progress).max(0.0);
         let mut loss = answered

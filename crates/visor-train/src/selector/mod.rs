@@ -6,6 +6,7 @@
 //! [`evaluate`](fn@evaluate) asks test questions with the chosen patches and with what they must be
 //! held against.
 
+mod clip;
 mod evaluate;
 mod export;
 mod fit;
@@ -16,9 +17,10 @@ mod relax;
 mod teacher;
 mod world;
 
+pub use clip::ClipTeacher;
 pub use evaluate::{Level, Pointing, Sighted, evaluate};
 pub use export::with_selector;
-pub use fit::{BackboneTraining, Fitted, Progress, Settings, Supervision, fit};
+pub use fit::{BackboneTraining, Fitted, Progress, Settings, Supervision, TaughtBy, fit};
 pub use record::{LevelRecord, SCHEMA_VERSION, SelectorRecord, record};
-pub use teacher::Teacher;
+pub use teacher::{Relevance, Teacher};
 pub use world::World;

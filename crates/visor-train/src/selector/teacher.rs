@@ -4,7 +4,7 @@
 //! A map of raw patches and a vector a word, trained by contrast between the pictures and captions
 //! of a batch: a caption fits a picture as well as each of its words fits its best patches. No
 //! patch is ever labelled, no question and no answer is seen. Where a checkpoint of CLIP is given,
-//! that would be the teacher.
+//! [that](super::ClipTeacher) is the teacher.
 
 use super::world::World;
 use crate::error::TrainError;
@@ -33,6 +33,21 @@ struct Towers {
     patch_1: Linear,
     patch_2: Linear,
     words: Linear,
+}
+
+/// Says which patches a question is about; frozen.
+pub trait Relevance {
+    /// What each question, given by its picture and the ids of its words, is about: a distribution
+    /// over the patches of the picture, `[Q, V]`, and by question 1 where anything is known of it,
+    /// else 0.
+    ///
+    /// # Errors
+    /// Of a question that cannot be read.
+    fn relevance(
+        &self,
+        samples: &[Sample],
+        questions: &[(usize, Vec<u32>)],
+    ) -> Result<(Vec<f32>, Vec<f32>), TrainError>;
 }
 
 /// A trained teacher.
@@ -132,15 +147,15 @@ impl Teacher {
         let towers = optimizer.write(Towers::new(values, vocabulary.len(), &plain));
         Ok(Self { towers, patch: suite.patch(), known, device: plain })
     }
+}
 
-    /// What each question, given by its picture and the ids of its words, is about: a distribution
-    /// over patches, and whether the teacher knows any of its words. `[Q, V]` and `[Q]` on the
-    /// host's side, row by row.
-    pub fn relevance(
+impl Relevance for Teacher {
+    /// Nothing is known of a question whose words no caption has.
+    fn relevance(
         &self,
         samples: &[Sample],
         questions: &[(usize, Vec<u32>)],
-    ) -> (Vec<f32>, Vec<f32>) {
+    ) -> Result<(Vec<f32>, Vec<f32>), TrainError> {
         let fits = self.towers.fits(patches(samples, self.patch, &self.device)); // [B, V, vocab]
         let [_, v, vocab] = fits.dims();
         let fits: Vec<f32> = fits.into_data().iter::<f32>().collect();
@@ -158,7 +173,7 @@ impl Teacher {
             relevance.extend(all.into_iter().map(|fit| fit / sum));
             knows.push(if words.is_empty() { 0.0 } else { 1.0 });
         }
-        (relevance, knows)
+        Ok((relevance, knows))
     }
 }
 
