@@ -85,6 +85,11 @@ impl Universal {
         interrupt.check(left)?;
         let checkpoint = folder.checkpoint();
         match recipe.arm {
+            Arm::Stock => {
+                export::export(&trainer, ladder.clone(), &checkpoint)
+                    .with_context(|| format!("cannot export to `{}`", checkpoint.display()))?;
+                output::note(&format!("stock checkpoint: `{}`", checkpoint.display()));
+            }
             arm if arm.is_dense() || arm == Arm::DiscardRefinement => output::note(&format!(
                 "the control {} runs in training alone: there is no checkpoint to export",
                 recipe.arm.word()
