@@ -73,11 +73,9 @@ impl Arm {
     /// Whether every layer attends to picture and text.
     pub fn is_dense(self) -> bool {
         match self {
-            Self::Dense
-            | Self::Stock
-            | Self::Pooled
-            | Self::Downsampled16
-            | Self::Downsampled9 => true,
+            Self::Dense | Self::Stock | Self::Pooled | Self::Downsampled16 | Self::Downsampled9 => {
+                true
+            }
             Self::Universal
             | Self::SelfSupervised
             | Self::LateAnswersOnly

@@ -111,13 +111,23 @@ fn item(line: &str, folder: &Path, number: usize) -> Result<Item, String> {
 }
 
 fn picture(path: &Path) -> Result<Picture, String> {
+    decode_picture(path, &picture_bytes(path)?)
+}
+
+/// The bytes of a picture's file, or what is wrong with it.
+pub(crate) fn picture_bytes(path: &Path) -> Result<Vec<u8>, String> {
     let named = |because: String| format!("picture `{}`: {because}", path.display());
     let size = fs::metadata(path).map_err(|error| named(error.to_string()))?.len();
     if size > MAX_PICTURE {
         return Err(named(format!("{size} bytes are more than the limit of {MAX_PICTURE}")));
     }
-    let bytes = fs::read(path).map_err(|error| named(error.to_string()))?;
-    Picture::decode(&bytes, &PictureLimits::default()).map_err(|error| named(error.to_string()))
+    fs::read(path).map_err(|error| named(error.to_string()))
+}
+
+/// The picture in a file's bytes, or what is wrong with it.
+pub(crate) fn decode_picture(path: &Path, bytes: &[u8]) -> Result<Picture, String> {
+    Picture::decode(bytes, &PictureLimits::default())
+        .map_err(|error| format!("picture `{}`: {error}", path.display()))
 }
 
 #[cfg(test)]

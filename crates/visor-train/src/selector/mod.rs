@@ -18,6 +18,7 @@ mod world;
 
 pub use evaluate::{Level, Pointing, Sighted, evaluate};
 pub use export::with_selector;
+pub(crate) use fit::first_values;
 pub use fit::{BackboneTraining, Fitted, Progress, Settings, Supervision, fit};
 pub use record::{LevelRecord, SCHEMA_VERSION, SelectorRecord, record};
 pub use teacher::Teacher;
