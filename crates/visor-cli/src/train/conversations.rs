@@ -7,8 +7,8 @@ use super::universal::Universal;
 use crate::ending::Usage;
 use crate::interrupt::{self, Interrupt};
 use crate::model::Network;
-use crate::output;
 use crate::table::aligned;
+use crate::{files, output};
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -19,7 +19,7 @@ use visor_train::Checkpoint;
 use visor_train::data::{BadLines, read_conversations};
 use visor_train::tuning::{
     Course, Freeze, Material, ModelRecipe, Preparing, Progress, Rhythm, RungScore, Settings, Tuner,
-    export, run,
+    TuningRecord, export, run,
 };
 
 /// What a user's data need beside the options of every run.
@@ -176,12 +176,20 @@ impl Conversations {
                 check: common.validate_every,
             },
         };
-        let scores = train(&mut tuner, &course, &interrupt)?;
+        let (scores, minutes) = train(&mut tuner, &course, &interrupt)?;
         interrupt.check("the trained state is saved, the same command goes on from there")?;
         let out = folder.checkpoint();
         export(&tuner, &checkpoint, &material, &out)
             .with_context(|| format!("cannot export to `{}`", out.display()))?;
-        output::note(&format!("checkpoint: `{}`", out.display()));
+        let data = (course.material, course.held_out);
+        let record = TuningRecord::new(&tuner, data, &scores, minutes);
+        let json = format!("{}\n", serde_json::to_string_pretty(&record)?);
+        files::write(&folder.record(), json.as_bytes())?;
+        output::note(&format!(
+            "checkpoint: `{}`; record: `{}`",
+            out.display(),
+            folder.record().display()
+        ));
         output::answer(&table(&scores))
     }
 
@@ -219,7 +227,11 @@ impl Conversations {
 }
 
 /// All steps that are left to do.
-fn train(tuner: &mut Tuner, course: &Course<'_>, interrupt: &Interrupt) -> Result<Vec<RungScore>> {
+fn train(
+    tuner: &mut Tuner,
+    course: &Course<'_>,
+    interrupt: &Interrupt,
+) -> Result<(Vec<RungScore>, Option<f64>)> {
     let total = tuner.settings().total();
     let progress = bar("{bar:30} step {pos} of {len}, {eta} left, {prefix}{msg}", total);
     let mut minutes = None;
@@ -263,7 +275,7 @@ fn train(tuner: &mut Tuner, course: &Course<'_>, interrupt: &Interrupt) -> Resul
     progress.finish_and_clear();
     match unsaved {
         Some(error) if scores.is_ok() => Err(error),
-        _ => Ok(scores?),
+        _ => Ok((scores?, minutes.and_then(|minutes| minutes.total()))),
     }
 }
 

@@ -78,7 +78,7 @@ pub(crate) struct Options {
     #[arg(long, value_enum)]
     sampling: Option<SamplingName>,
 
-    /// Highest learning rate; with --data, that of each stage, as `1e-3,2e-5`
+    /// Highest learning rate; with --data, that of each stage, as `1e-4,1e-5`
     /// [default: the recipe's]
     #[arg(long, value_name = "X", value_delimiter = ',')]
     lr: Option<Vec<f64>>,
@@ -204,7 +204,7 @@ impl Options {
             }
             Some(_) => {
                 return Err(Usage::because(
-                    "expected a learning rate of each stage with --data, as in --lr 1e-3,2e-5",
+                    "expected a learning rate of each stage with --data, as in --lr 1e-4,1e-5",
                 ));
             }
         }

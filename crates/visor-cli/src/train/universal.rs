@@ -29,7 +29,7 @@ use visor_train::{Arm, Recipe, Trainer, export, outcomes, record};
 /// The same command goes on from the last saved state, to the same weights.
 #[derive(Args)]
 pub(crate) struct Universal {
-    /// Folder of the run: state and log, in the end `checkpoint`, and `record.json` of the suite
+    /// Folder of the run: state and log, in the end `checkpoint` and `record.json`
     #[arg(long, value_name = "RUN_DIR")]
     pub(super) out: PathBuf,
 

@@ -35,6 +35,15 @@ pub enum Place {
     Entry(usize),
 }
 
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Line(line) => write!(f, "line {line}"),
+            Self::Entry(entry) => write!(f, "entry {entry}"),
+        }
+    }
+}
+
 impl Place {
     /// The error of a conversation that cannot be used.
     pub fn error(self, path: &Path, because: String) -> TrainError {
@@ -61,15 +70,33 @@ pub struct Conversations {
 
 #[derive(Deserialize)]
 struct RawConversation {
-    image: Option<RawImage>,
+    #[serde(default)]
+    image: Names,
     conversations: Vec<RawTurn>,
 }
 
-#[derive(Deserialize)]
+/// One name or a list of them.
+#[derive(Default, Deserialize)]
 #[serde(untagged)]
-enum RawImage {
+pub(super) enum Names {
+    /// None.
+    #[default]
+    None,
+    /// One.
     One(String),
+    /// A list.
     Several(Vec<String>),
+}
+
+impl Names {
+    /// All of them.
+    pub(super) fn all(self) -> Vec<String> {
+        match self {
+            Self::None => Vec::new(),
+            Self::One(name) => vec![name],
+            Self::Several(names) => names,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -92,25 +119,14 @@ pub fn read_conversations(
     let folder = images.or_else(|| path.parent()).unwrap_or(Path::new("."));
     let sha256 = Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
     let mut read = Conversations { path: path.to_owned(), sha256, all: vec![], skipped: vec![] };
-    let mut take = |place: Place, raw: Result<RawConversation, serde_json::Error>| {
-        let made =
-            raw.map_err(|error| error.to_string()).and_then(|raw| conversation(raw, folder, place));
+    for (place, entry) in entries(path, &text)? {
+        let made = serde_json::from_str::<RawConversation>(&entry)
+            .map_err(|error| error.to_string())
+            .and_then(|raw| conversation(raw, folder, place));
         match (made, bad) {
             (Ok(made), _) => read.all.push(made),
             (Err(because), BadLines::Skip) => read.skipped.push(place.error(path, because)),
             (Err(because), BadLines::Refuse) => return Err(place.error(path, because)),
-        }
-        Ok(())
-    };
-    if text.trim_start().starts_with('[') {
-        let entries: Vec<serde_json::Value> = serde_json::from_str(&text)
-            .map_err(|source| TrainError::Json { path: path.to_owned(), source })?;
-        for (index, entry) in entries.into_iter().enumerate() {
-            take(Place::Entry(index + 1), serde_json::from_value(entry))?;
-        }
-    } else {
-        for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            take(Place::Line(index + 1), serde_json::from_str(line))?;
         }
     }
     match read.all.is_empty() {
@@ -119,12 +135,42 @@ pub fn read_conversations(
     }
 }
 
-fn conversation(raw: RawConversation, folder: &Path, place: Place) -> Result<Conversation, String> {
-    let names = match raw.image {
-        None => Vec::new(),
-        Some(RawImage::One(name)) => vec![name],
-        Some(RawImage::Several(names)) => names,
+/// The entries of a file as JSON, whether it is a list or has one a line.
+pub(super) fn entries(path: &Path, text: &str) -> Result<Vec<(Place, String)>, TrainError> {
+    if text.trim_start().starts_with('[') {
+        let all: Vec<serde_json::Value> = serde_json::from_str(text)
+            .map_err(|source| TrainError::Json { path: path.to_owned(), source })?;
+        let entry = |(index, value): (usize, serde_json::Value)| {
+            (Place::Entry(index + 1), value.to_string())
+        };
+        return Ok(all.into_iter().enumerate().map(entry).collect());
+    }
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    Ok(lines.map(|(index, line)| (Place::Line(index + 1), line.to_owned())).collect())
+}
+
+/// The one question of a conversation, with its picture files and its answer: what can be asked by
+/// itself.
+pub(super) fn single_question(
+    entry: &str,
+    folder: &Path,
+    place: Place,
+) -> Result<(Vec<PathBuf>, String, String), String> {
+    let raw = serde_json::from_str(entry).map_err(|error| error.to_string())?;
+    let Conversation { pictures, messages, .. } = conversation(raw, folder, place)?;
+    let [asked, answered] = messages.as_slice() else {
+        return Err("expected one question and one answer, without a system turn".to_owned());
     };
+    let leading = asked.parts.iter().take_while(|part| **part == Part::Image).count();
+    if leading != pictures.len() {
+        return Err(format!("expected `{MARKER}` before the words of the question"));
+    }
+    let words = |message: &Message| message.texts().collect::<Vec<_>>().join(" ");
+    Ok((pictures, words(asked), words(answered)))
+}
+
+fn conversation(raw: RawConversation, folder: &Path, place: Place) -> Result<Conversation, String> {
+    let names = raw.image.all();
     let messages = raw.conversations.iter().map(message).collect::<Result<Vec<_>, _>>()?;
     let speaks = |role: Role| messages.iter().any(|message| message.role == role);
     if !speaks(Role::Assistant) {

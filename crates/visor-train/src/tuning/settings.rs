@@ -75,8 +75,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             seed: 1,
-            added: StageSettings { steps: 500, learning_rate: 1e-3 },
-            all: StageSettings { steps: 2000, learning_rate: 2e-5 },
+            added: StageSettings { steps: 1000, learning_rate: 1e-4 },
+            all: StageSettings { steps: 1000, learning_rate: 1e-5 },
             batch: 32,
             micro_batch: 8,
             sampling: Sampling::One,
