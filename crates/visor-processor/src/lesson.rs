@@ -127,7 +127,7 @@ mod tests {
     const IMAGE: u32 = 1;
 
     fn tokenizer() -> Tokenizer {
-        let words = ["a", "b", "c", "d", "u:", "as:"];
+        let words = ["a", "b", "c", "d", "u", "as"];
         let bytes = word_level(&words, &["<unk>", "<image>", "<eos>", "<a>"]).expect("words");
         Tokenizer::from_bytes(&bytes).expect("a tokenizer")
     }
@@ -140,9 +140,9 @@ mod tests {
         ChatTemplate::parse(text, BTreeMap::new()).expect("a template").into()
     }
 
-    const TURNS: &str = "{% for m in messages %}{{ 'u: ' if m.role == 'user' else 'as: ' }}\
+    const TURNS: &str = "{% for m in messages %}{{ 'u ' if m.role == 'user' else 'as ' }}\
         {% for c in m.content %}{{ '<image> ' if c.type == 'image' else c.text }}{% endfor %} \
-        <eos> {% endfor %}{% if add_generation_prompt %}as: {% endif %}";
+        <eos> {% endfor %}{% if add_generation_prompt %}as {% endif %}";
 
     fn lessons(template: &Template, messages: &[Message]) -> Result<Vec<Lesson>, PromptError> {
         let tokenizer = tokenizer();
@@ -164,7 +164,7 @@ mod tests {
         let got = lessons(&chat(TURNS), &conversation).expect("lessons");
         let tokenizer = tokenizer();
         let id = |word: &str| tokenizer.token_to_id(word).expect("a word");
-        let all = ["u:", "a", "<eos>", "as:", "b", "c", "<eos>", "u:", "d", "<eos>", "as:", "a"];
+        let all = ["u", "a", "<eos>", "as", "b", "c", "<eos>", "u", "d", "<eos>", "as", "a"];
         assert_eq!(got.len(), 1);
         assert_eq!(got[0].prompt.text_ids(), all.map(id));
         // The picture's two tokens stand behind the first.
@@ -192,8 +192,8 @@ mod tests {
     fn a_template_that_forgets_earlier_turns_gives_a_lesson_an_answer() {
         let forgets = chat(
             "{% for m in (messages[-1:] if add_generation_prompt else messages[-2:]) %}\
-             {{ 'as: ' if m.role == 'assistant' else '' }}{{ m.content[0].text }} {% endfor %}\
-             {% if add_generation_prompt %}as: {% endif %}",
+             {{ 'as ' if m.role == 'assistant' else '' }}{{ m.content[0].text }} {% endfor %}\
+             {% if add_generation_prompt %}as {% endif %}",
         );
         let conversation = [
             said(Role::User, "a"),

@@ -5,7 +5,6 @@
 //! begins as what its layers were: the lowest runs the text alone.
 
 use crate::error::TrainError;
-use crate::schedule::mask_name;
 use crate::selector::{Settings, Supervision, first_values};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -142,7 +141,10 @@ impl Plan {
             match listed.iter().filter(|other| other.len() == rung.len()).count() {
                 0 | 1 => format!("sa{}", rung.len()),
                 // As many layers as another rung: that is refused, by what tells them apart.
-                _ => mask_name(rung),
+                _ => {
+                    let layers: Vec<String> = rung.iter().map(ToString::to_string).collect();
+                    format!("sa{}-{}", rung.len(), layers.join("-"))
+                }
             }
         };
         let rungs: Vec<_> = std::iter::once(&Vec::new())

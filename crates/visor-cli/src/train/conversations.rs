@@ -158,7 +158,7 @@ impl Conversations {
         let features = match self.features_gib {
             0 => None,
             gib => {
-                let own = folder.path().join("features");
+                let own = folder.features();
                 let limit = u64::from(gib) << 30;
                 tuner.features(self.features.as_deref().unwrap_or(&own), limit)?
             }

@@ -183,8 +183,11 @@ pub(super) enum Kept {
     Tokens,
 }
 
-/// The visual tokens of all rows in their places, `[places, N, E]`, and what was made new of
-/// pictures that stay as they are: with `kept`, for the first of them that was not known.
+/// Takes what was made new of a picture that stays as it is.
+pub(super) type Keep<'a> = &'a mut dyn FnMut(Shown, Feature) -> Result<(), TrainError>;
+
+/// The visual tokens of all rows in their places, `[places, N, E]`. What is new behind the frozen
+/// part is kept where there is a place for it.
 ///
 /// # Errors
 /// Of pictures in one row that take places of different lengths, and as the encoder.
@@ -194,7 +197,7 @@ pub(super) fn tokens(
     frame: Frame,
     kept: Option<Kept>,
     device: &Device,
-    keep: &mut dyn FnMut(Shown, Feature) -> Result<(), TrainError>,
+    mut keep: Option<Keep<'_>>,
 ) -> Result<Option<Tensor<3>>, TrainError> {
     let mut parts = Vec::with_capacity(rows.pictures.len());
     for (shown, sight) in &rows.pictures {
@@ -204,7 +207,7 @@ pub(super) fn tokens(
             }
             Sight::Pixels(picture) => {
                 let made = encode(network, picture, kept, frame, device)?;
-                if kept.is_some() {
+                if let (Some(_), Some(keep)) = (kept, &mut keep) {
                     let values = made.clone().inner().into_data().iter::<f32>().collect();
                     keep(*shown, Feature { shape: made.dims(), values })?;
                 }

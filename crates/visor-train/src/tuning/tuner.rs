@@ -1,7 +1,7 @@
 //! Training of a converted model, step by step.
 
-use super::batch::{Frame, Kept, Lifted, Rows, tokens};
-use super::features::{Features, maker};
+use super::batch::{Frame, Keep, Kept, Lifted, Rows, tokens};
+use super::features::{Feature, Features, maker};
 use super::material::{Material, Shown};
 use super::settings::{Freeze, Settings, Stage};
 use crate::convert::{SELECTOR, is_added};
@@ -224,13 +224,13 @@ impl Tuner {
         features: Option<&Features>,
         device: &Device,
     ) -> Result<Option<Tensor<3>>, TrainError> {
-        let keep = &mut |shown: Shown, feature| match features {
-            Some(features) => {
+        let mut put = features.map(|features| {
+            move |shown: Shown, feature: Feature| {
                 let key = features.key(&material.file(shown).sha256, &material.cut(shown));
                 features.put(&key, &feature)
             }
-            None => Ok(()),
-        };
+        });
+        let keep = put.as_mut().map(|put| put as Keep<'_>);
         tokens(network, rows, self.frame, self.kept(), device, keep)
     }
 
