@@ -61,11 +61,11 @@ pub use header::HeaderError;
 pub use manifest::{
     CrossAttentionManifest, DenseMode, Manifest, Provenance, SCHEMA_VERSION, SelectorManifest,
 };
-pub use save::{DEFAULT_MAX_SHARD_BYTES, save_checkpoint};
+pub use save::{DEFAULT_MAX_SHARD_BYTES, Streamed, save_checkpoint, save_streamed};
 pub use source::Source;
 pub use verify::{Trust, Verified, verify};
 pub use weights::{IgnoredTensor, LoadReport, NamedTensor, Weights, read_safetensors};
-pub use write::{FileDigest, TensorToSave, write_safetensors};
+pub use write::{FileDigest, TensorOutline, TensorToSave, ValuesOf, write_safetensors};
 
 /// Names of the files in a checkpoint folder.
 pub mod files {

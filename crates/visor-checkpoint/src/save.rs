@@ -3,7 +3,7 @@
 use crate::disk::{self, Disk, sync_folder};
 use crate::source::{MIB, is_plain_name};
 use crate::swap::swap_in;
-use crate::write::{WriteError, encode, sorted, write_through};
+use crate::write::{Held, TensorOutline, ValuesOf, WriteError, encode, sorted, write_through};
 use crate::{CheckpointError, Dtype, Manifest, Sha256Sum, TensorToSave, files, index};
 use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
@@ -55,15 +55,48 @@ pub fn save_checkpoint(
     dtype: Dtype,
     max_shard_bytes: u64,
 ) -> Result<(), CheckpointError> {
-    let parts = Parts { config_json, extra_files, manifest, tensors, dtype, max_shard_bytes };
-    save_on(disk::REAL, folder, &parts)
+    let held = Held::new(tensors)?;
+    let streamed =
+        Streamed { outlines: &held.outlines, values: &mut |outline| held.values(outline) };
+    let parts = Parts { config_json, extra_files, manifest, dtype, max_shard_bytes };
+    save_on(disk::REAL, folder, &parts, streamed)
+}
+
+/// Tensors whose values are made one after another.
+pub struct Streamed<'v, 'a> {
+    /// What there is.
+    pub outlines: &'v [TensorOutline],
+    /// The values of each.
+    pub values: ValuesOf<'v, 'a>,
+}
+
+impl std::fmt::Debug for Streamed<'_, '_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Streamed").field("outlines", &self.outlines.len()).finish_non_exhaustive()
+    }
+}
+
+/// As [`save_checkpoint`], with one tensor in memory at a time.
+///
+/// # Errors
+/// As [`save_checkpoint`], and what the values' own source returns.
+pub fn save_streamed(
+    folder: &Path,
+    config_json: &[u8],
+    extra_files: &[(&str, &[u8])],
+    manifest: Option<&Manifest>,
+    tensors: Streamed<'_, '_>,
+    dtype: Dtype,
+    max_shard_bytes: u64,
+) -> Result<(), CheckpointError> {
+    let parts = Parts { config_json, extra_files, manifest, dtype, max_shard_bytes };
+    save_on(disk::REAL, folder, &parts, tensors)
 }
 
 pub(crate) struct Parts<'a> {
     pub(crate) config_json: &'a [u8],
     pub(crate) extra_files: &'a [(&'a str, &'a [u8])],
     pub(crate) manifest: Option<&'a Manifest>,
-    pub(crate) tensors: &'a [TensorToSave<'a>],
     pub(crate) dtype: Dtype,
     pub(crate) max_shard_bytes: u64,
 }
@@ -72,6 +105,7 @@ pub(crate) fn save_on(
     disk: Disk<'_>,
     folder: &Path,
     parts: &Parts<'_>,
+    tensors: Streamed<'_, '_>,
 ) -> Result<(), CheckpointError> {
     check(parts)?;
     let target = Target::resolve(folder)?;
@@ -91,7 +125,7 @@ pub(crate) fn save_on(
     for (name, content) in parts.extra_files {
         staging.write(name, |out| Ok(out.write_all(content)?))?;
     }
-    staging.weights(parts)?;
+    staging.weights(parts, tensors)?;
     if let Some(manifest) = parts.manifest {
         let manifest = Manifest { files: staging.sums.clone(), ..manifest.clone() };
         let json = manifest.to_json();
@@ -132,21 +166,28 @@ impl Staging<'_> {
         Ok(())
     }
 
-    fn weights(&mut self, parts: &Parts<'_>) -> Result<(), CheckpointError> {
-        let tensors = sorted(parts.tensors)?;
+    fn weights(
+        &mut self,
+        parts: &Parts<'_>,
+        tensors: Streamed<'_, '_>,
+    ) -> Result<(), CheckpointError> {
+        let Streamed { outlines, values } = tensors;
+        let tensors = sorted(outlines)?;
         // transformers refuses files without it.
         let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
         let shards = shards(&tensors, parts.dtype, parts.max_shard_bytes);
         if let [_] | [] = shards.as_slice() {
-            return self.write(files::WEIGHTS, |out| encode(out, &tensors, parts.dtype, &metadata));
+            let encode =
+                |out: &mut dyn Write| encode(out, &tensors, parts.dtype, &metadata, values);
+            return self.write(files::WEIGHTS, encode);
         }
         let mut weight_map = BTreeMap::new();
         let mut total = 0;
         for (number, shard) in shards.iter().enumerate() {
             let name = format!("model-{:05}-of-{:05}.safetensors", number + 1, shards.len());
-            self.write(&name, |out| encode(out, shard, parts.dtype, &metadata))?;
+            self.write(&name, |out| encode(out, shard, parts.dtype, &metadata, &mut *values))?;
             for tensor in *shard {
-                total += bytes(tensor, parts.dtype);
+                total += tensor.bytes(parts.dtype);
                 weight_map.insert(tensor.name.as_str(), name.clone());
             }
         }
@@ -155,21 +196,17 @@ impl Staging<'_> {
     }
 }
 
-fn bytes(tensor: &TensorToSave<'_>, dtype: Dtype) -> u64 {
-    (tensor.data.len() * dtype.bytes()) as u64
-}
-
 /// Cuts the tensors so that no shard of several is larger than `max`.
 fn shards<'t, 'a>(
-    mut tensors: &'t [&'a TensorToSave<'a>],
+    mut tensors: &'t [&'a TensorOutline],
     dtype: Dtype,
     max: u64,
-) -> Vec<&'t [&'a TensorToSave<'a>]> {
+) -> Vec<&'t [&'a TensorOutline]> {
     let mut shards = Vec::new();
     while !tensors.is_empty() {
         let mut size = 0_u64;
         let fitting = tensors.iter().take_while(|tensor| {
-            size = size.saturating_add(bytes(tensor, dtype));
+            size = size.saturating_add(tensor.bytes(dtype));
             size <= max
         });
         let (shard, rest) = tensors.split_at(fitting.count().max(1));
@@ -305,12 +342,14 @@ mod tests {
             config_json: b"{}",
             extra_files: &[("tokenizer.json", b"{}")],
             manifest: None,
-            tensors: &tensors,
             dtype: Dtype::F32,
             max_shard_bytes: 256,
         };
         let left = Rc::new(Cell::new(room));
-        save_on(&|file| Box::new(Room { left: Rc::clone(&left), file }), folder, &parts)
+        let held = Held::new(&tensors)?;
+        let values = &mut |outline: &TensorOutline| held.values(outline);
+        let tensors = Streamed { outlines: &held.outlines, values };
+        save_on(&|file| Box::new(Room { left: Rc::clone(&left), file }), folder, &parts, tensors)
     }
 
     fn value(folder: &Path) -> f32 {

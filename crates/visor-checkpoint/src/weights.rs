@@ -2,9 +2,9 @@
 
 use crate::blob::Blob;
 use crate::header::{Entry, Header, HeaderError, LENGTH_BYTES, header_bytes};
-use crate::{CheckpointError, Dtype, Source, files, index};
+use crate::{CheckpointError, Dtype, Source, TensorOutline, files, index};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
@@ -146,13 +146,8 @@ impl Weights {
     /// [`CheckpointError::NonFinite`] if a value is infinite or not a number; or the file cannot be
     /// read.
     pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, CheckpointError> {
-        let Some(stored) = self.tensors.get_mut(name) else {
-            return Err(CheckpointError::Missing {
-                name: name.to_owned(),
-                shape: shape.to_vec(),
-                file: self.blobs.first().map(|(_, b)| b.shown().to_owned()).unwrap_or_default(),
-            });
-        };
+        let missing = || Self::missing(&self.blobs, name, shape);
+        let stored = self.tensors.get_mut(name).ok_or_else(missing)?;
         let Entry { dtype, start, bytes, .. } = stored.entry;
         if stored.entry.shape != shape {
             return Err(CheckpointError::Shape {
@@ -193,6 +188,46 @@ impl Weights {
         };
         for (_, stored) in self.tensors.iter_mut().filter(|(name, _)| fits(name)) {
             stored.ignored = Some(because.to_owned());
+        }
+    }
+
+    /// Holds the headers against what will be taken, before anything is read.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Missing`], [`CheckpointError::Shape`], or [`CheckpointError::Unused`] if a
+    /// tensor is neither wanted nor ignored.
+    pub fn expect(&self, wanted: &[TensorOutline]) -> Result<(), CheckpointError> {
+        let mut left: BTreeSet<&str> = self
+            .tensors
+            .iter()
+            .filter(|(_, stored)| stored.ignored.is_none())
+            .map(|(name, _)| name.as_str())
+            .collect();
+        for TensorOutline { name, shape } in wanted {
+            left.remove(name.as_str());
+            match self.shape(name) {
+                Some(got) if got == shape => {}
+                Some(got) => {
+                    let (name, expected, got) = (name.clone(), shape.clone(), got.to_vec());
+                    return Err(CheckpointError::Shape { name, expected, got });
+                }
+                None => return Err(Self::missing(&self.blobs, name, shape)),
+            }
+        }
+        match left.is_empty() {
+            true => Ok(()),
+            false => {
+                let names = left.into_iter().map(str::to_owned).collect();
+                Err(CheckpointError::Unused { names })
+            }
+        }
+    }
+
+    fn missing(blobs: &[(String, Blob)], name: &str, shape: &[usize]) -> CheckpointError {
+        CheckpointError::Missing {
+            name: name.to_owned(),
+            shape: shape.to_vec(),
+            file: blobs.first().map(|(_, b)| b.shown().to_owned()).unwrap_or_default(),
         }
     }
 

@@ -24,6 +24,20 @@ pub struct TensorToSave<'a> {
     pub data: Cow<'a, [f32]>,
 }
 
+/// A tensor that is to be written, without its values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorOutline {
+    /// The name it will be taken by.
+    pub name: String,
+    /// Its shape; empty for a single number.
+    pub shape: Vec<usize>,
+}
+
+/// Gives the values of one tensor after another, so that no two need to be held in memory. It may
+/// be asked for them in any order, once each.
+pub type ValuesOf<'v, 'a> =
+    &'v mut dyn FnMut(&TensorOutline) -> Result<Cow<'a, [f32]>, CheckpointError>;
+
 /// Length and hash of a file that was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileDigest {
@@ -45,8 +59,10 @@ pub fn write_safetensors(
     dtype: Dtype,
     metadata: &BTreeMap<String, String>,
 ) -> Result<FileDigest, CheckpointError> {
-    let tensors = sorted(tensors)?;
-    write_atomically(path, disk::REAL, |out| encode(out, &tensors, dtype, metadata))
+    let held = Held::new(tensors)?;
+    let outlines = sorted(&held.outlines)?;
+    let values = &mut |outline: &TensorOutline| held.values(outline);
+    write_atomically(path, disk::REAL, |out| encode(out, &outlines, dtype, metadata, values))
 }
 
 /// Creates a file beside `path`, lets `content` write it, and renames it to `path`.
@@ -128,28 +144,65 @@ impl<W: Write> Write for Hashing<W> {
     }
 }
 
-/// The tensors in order of their names, once names and sizes have been checked.
-pub(crate) fn sorted<'t, 'a>(
-    tensors: &'t [TensorToSave<'a>],
-) -> Result<Vec<&'t TensorToSave<'a>>, CheckpointError> {
-    let mut sorted: Vec<_> = tensors.iter().collect();
+/// Tensors that are in memory, by name.
+pub(crate) struct Held<'t, 'a> {
+    pub(crate) outlines: Vec<TensorOutline>,
+    tensors: BTreeMap<&'t str, &'t TensorToSave<'a>>,
+}
+
+impl<'t, 'a> Held<'t, 'a> {
+    /// Of tensors whose numbers of values are those of their shapes.
+    pub(crate) fn new(tensors: &'t [TensorToSave<'a>]) -> Result<Self, CheckpointError> {
+        let outline = |tensor: &TensorToSave<'_>| {
+            let outline = TensorOutline { name: tensor.name.clone(), shape: tensor.shape.clone() };
+            outline.expect_values(tensor.data.len()).map(|()| outline)
+        };
+        let outlines = tensors.iter().map(outline).collect::<Result<_, _>>()?;
+        let tensors = tensors.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
+        Ok(Self { outlines, tensors })
+    }
+
+    pub(crate) fn values(
+        &self,
+        outline: &TensorOutline,
+    ) -> Result<Cow<'t, [f32]>, CheckpointError> {
+        match self.tensors.get(outline.name.as_str()) {
+            Some(tensor) => Ok(Cow::Borrowed(&tensor.data)),
+            None => Err(CheckpointError::Name { what: "tensor", name: outline.name.clone() }),
+        }
+    }
+}
+
+impl TensorOutline {
+    fn expect_values(&self, values: usize) -> Result<(), CheckpointError> {
+        if bytes_of(Dtype::F32, &self.shape) == Some(4 * values as u64) {
+            return Ok(());
+        }
+        let Self { name, shape } = self.clone();
+        Err(CheckpointError::Values { name, shape, values })
+    }
+
+    /// How many values it has; none where they cannot be counted, which no values agree with.
+    fn n_values(&self) -> usize {
+        bytes_of(Dtype::F32, &self.shape).map_or(0, |bytes| (bytes / 4) as usize)
+    }
+
+    /// Its length in a file.
+    pub(crate) fn bytes(&self, dtype: Dtype) -> u64 {
+        (self.n_values() * dtype.bytes()) as u64
+    }
+}
+
+/// The tensors in order of their names, once names have been checked.
+pub(crate) fn sorted(outlines: &[TensorOutline]) -> Result<Vec<&TensorOutline>, CheckpointError> {
+    let mut sorted: Vec<_> = outlines.iter().collect();
     sorted.sort_by(|a, b| a.name.cmp(&b.name));
     let twice = sorted.windows(2).find(|pair| pair[0].name == pair[1].name).map(|pair| pair[0]);
-    let reserved = sorted.iter().copied().find(|tensor| tensor.name == METADATA);
-    if let Some(tensor) = twice.or(reserved) {
-        return Err(CheckpointError::Name { what: "tensor", name: tensor.name.clone() });
+    let reserved = sorted.iter().copied().find(|outline| outline.name == METADATA);
+    match twice.or(reserved) {
+        Some(outline) => Err(CheckpointError::Name { what: "tensor", name: outline.name.clone() }),
+        None => Ok(sorted),
     }
-    let wrong = |tensor: &&&TensorToSave<'_>| {
-        bytes_of(Dtype::F32, &tensor.shape) != Some(4 * tensor.data.len() as u64)
-    };
-    if let Some(tensor) = sorted.iter().find(wrong) {
-        return Err(CheckpointError::Values {
-            name: tensor.name.clone(),
-            shape: tensor.shape.clone(),
-            values: tensor.data.len(),
-        });
-    }
-    Ok(sorted)
 }
 
 #[derive(Serialize)]
@@ -162,9 +215,10 @@ enum RawEntry<'a> {
 /// Writes the content of a safetensors file. `tensors` come from [`sorted`].
 pub(crate) fn encode(
     out: &mut dyn Write,
-    tensors: &[&TensorToSave<'_>],
+    tensors: &[&TensorOutline],
     dtype: Dtype,
     metadata: &BTreeMap<String, String>,
+    values: ValuesOf<'_, '_>,
 ) -> Result<(), WriteError> {
     let mut header = BTreeMap::new();
     if !metadata.is_empty() {
@@ -173,7 +227,7 @@ pub(crate) fn encode(
     let mut end = 0;
     for tensor in tensors {
         let begin = end;
-        end += (tensor.data.len() * dtype.bytes()) as u64;
+        end += tensor.bytes(dtype);
         let data_offsets = (begin, end);
         let entry = RawEntry::Tensor { dtype: dtype.name(), shape: &tensor.shape, data_offsets };
         header.insert(&tensor.name, entry);
@@ -186,7 +240,9 @@ pub(crate) fn encode(
 
     let mut bytes = Vec::with_capacity(CHUNK * dtype.bytes());
     for tensor in tensors {
-        for (chunk, values) in tensor.data.chunks(CHUNK).enumerate() {
+        let data = values(tensor).map_err(WriteError::Content)?;
+        tensor.expect_values(data.len()).map_err(WriteError::Content)?;
+        for (chunk, values) in data.chunks(CHUNK).enumerate() {
             bytes.clear();
             dtype.encode(values, &mut bytes).map_err(|place| {
                 let (name, index, value) =

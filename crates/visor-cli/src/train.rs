@@ -1,5 +1,6 @@
-//! `visor train`: networks of this project's own.
+//! `visor train`: networks from nothing and converted ones.
 
+mod conversations;
 mod minutes;
 mod options;
 mod policy;
@@ -12,7 +13,7 @@ mod universal;
 use anyhow::Result;
 use clap::Subcommand;
 
-/// Train a network on the generated task suite
+/// Train a network, its patch selector or its policy
 #[derive(Subcommand)]
 pub(crate) enum Train {
     Universal(Box<universal::Universal>),

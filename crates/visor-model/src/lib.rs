@@ -36,7 +36,7 @@ pub use config::{ConfigError, ModelConfig};
 pub use error::ModelError;
 pub use model::{
     Activation, AtDecision, Blueprint, Decoding, Dropped, EncodedPictures, LayerView, LoadReport,
-    Observed, VisorModel, Watch, Way, Witness, parameters,
+    Observed, VisorModel, Watch, Way, Witness, parameters, token_map,
 };
 pub use network::{Extension, Head, Network};
 pub use placement::{Placement, TextToken, TokenMap, VisualToken};

@@ -14,6 +14,7 @@ mod states;
 
 pub use blueprint::{Blueprint, parameters};
 pub use observed::{Dropped, LayerView, Observed, Watch, Way, Witness};
+pub use prompt::token_map;
 pub use seams::Activation;
 pub use states::{AtDecision, Decoding, EncodedPictures};
 

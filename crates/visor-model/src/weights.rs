@@ -5,7 +5,7 @@ use crate::keys::KeyMap;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Device, Shape, Tensor, TensorData};
 use std::borrow::Cow;
-use visor_checkpoint::{TensorToSave, Weights};
+use visor_checkpoint::{TensorOutline, TensorToSave, Weights};
 
 /// A parameter that is nothing until it is filled: memory is taken when a value comes.
 pub(crate) fn zeros<const R: usize>(shape: [usize; R], device: &Device) -> Param<Tensor<R>> {
@@ -61,6 +61,21 @@ pub fn named<M: Module>(module: &M) -> Vec<TensorToSave<'static>> {
     collector.tensors
 }
 
+/// The names of a module's parameters, in the order of the network, with what identifies each.
+pub fn ids<M: Module>(module: &M) -> Vec<(String, ParamId)> {
+    let mut outliner = Outliner::default();
+    module.visit(&mut outliner);
+    outliner.outlines.into_iter().map(|outline| outline.name).zip(outliner.ids).collect()
+}
+
+/// The parameters of a module under their own names, in the order of the network, without values:
+/// none is made, filled or not.
+pub fn outlines<M: Module>(module: &M) -> Vec<TensorOutline> {
+    let mut outliner = Outliner::default();
+    module.visit(&mut outliner);
+    outliner.outlines
+}
+
 #[derive(Default)]
 struct Path(Vec<String>);
 
@@ -113,6 +128,29 @@ impl<const R: usize> RequireGradWherePossible for Tensor<R> {
     /// Gradients are tracked exactly on devices that can: others run inference.
     fn require_grad_where_possible(self) -> Self {
         if self.device().is_autodiff() { self.require_grad() } else { self }
+    }
+}
+
+#[derive(Default)]
+struct Outliner {
+    path: Path,
+    outlines: Vec<TensorOutline>,
+    ids: Vec<ParamId>,
+}
+
+impl ModuleVisitor for Outliner {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.0.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.0.pop();
+    }
+
+    fn visit_float<const R: usize>(&mut self, param: &Param<Tensor<R>>) {
+        let shape = param.lazy_shape().iter().copied().collect();
+        self.outlines.push(TensorOutline { name: self.path.name(), shape });
+        self.ids.push(param.id);
     }
 }
 

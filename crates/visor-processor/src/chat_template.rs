@@ -39,6 +39,15 @@ pub struct ChatTemplate {
     tokens: BTreeMap<String, String>,
 }
 
+/// What the text of a conversation ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// The words that an answer follows.
+    Asked,
+    /// An answer.
+    Answered,
+}
+
 impl ChatTemplate {
     /// Reads a template. `tokens` are the special tokens that it may name, such as `bos_token`.
     ///
@@ -73,11 +82,25 @@ impl ChatTemplate {
     ///
     /// [`PromptError::ChatTemplate`] where the template fails or raises, with what it says.
     pub fn render(&self, messages: &[Message]) -> Result<String, PromptError> {
+        self.rendered(messages, Ending::Asked)
+    }
+
+    /// The conversation as one text that ends behind its last message, an answer.
+    ///
+    /// # Errors
+    ///
+    /// As [`render`](Self::render).
+    pub(crate) fn render_answered(&self, messages: &[Message]) -> Result<String, PromptError> {
+        self.rendered(messages, Ending::Answered)
+    }
+
+    fn rendered(&self, messages: &[Message], ending: Ending) -> Result<String, PromptError> {
         let failed = |error| PromptError::ChatTemplate(Box::new(error));
         let template = self.environment.get_template(NAME).map_err(failed)?;
         let messages: Vec<Value> = messages.iter().map(value).collect();
         let tokens = Value::from_iter(self.tokens.iter().map(|(k, v)| (k.clone(), v.clone())));
-        let context = context! { messages, add_generation_prompt => true, ..tokens };
+        let context =
+            context! { messages, add_generation_prompt => ending == Ending::Asked, ..tokens };
         template.render(context).map_err(failed)
     }
 }

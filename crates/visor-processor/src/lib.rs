@@ -38,6 +38,7 @@
 mod chat;
 mod chat_template;
 mod image_processor;
+mod lesson;
 mod normalize;
 mod picture;
 mod pixels;
@@ -56,6 +57,7 @@ pub use image_processor::{
     ImageProcessor, ImageProcessorError, MAX_TILE_SIDE, MAX_TILES, ProcessedPicture, Setting,
     Splitting,
 };
+pub use lesson::Lesson;
 pub use normalize::Normalization;
 pub use picture::{Picture, PictureError, PictureFormat, PictureLimits};
 pub use pixels::{Pixels, PixelsError};

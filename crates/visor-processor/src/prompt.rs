@@ -138,6 +138,18 @@ pub enum PromptError {
     /// The checkpoint's chat template fails, or refuses the conversation.
     #[error("the chat template of this model fails: {0}")]
     ChatTemplate(#[source] Box<minijinja::Error>),
+    /// A conversation to learn from in which the last word is not the assistant's.
+    #[error("there is no answer to learn: expected the last message to be the assistant's")]
+    NoAnswer,
+    /// An answer without words.
+    #[error("an answer is empty: expected at least one word")]
+    EmptyAnswer,
+    /// The chat template does not write an answer where it asked for one.
+    #[error(
+        "the chat template of this model does not write an answer behind the prompt for it: there \
+         is nothing that it could learn to say"
+    )]
+    AnswerElsewhere,
     /// The tokenizer failed.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
@@ -231,6 +243,14 @@ impl EncodedPrompt {
         let mut prompt = self.clone();
         ids.iter().for_each(|&id| prompt.push_text(id));
         prompt
+    }
+
+    /// Whether this is another prompt and more text or pictures behind it.
+    pub(crate) fn goes_on_from(&self, other: &Self) -> bool {
+        let Self { text_ids, text_positions, images, .. } = other;
+        self.text_ids.starts_with(text_ids)
+            && self.text_positions.starts_with(text_positions)
+            && self.images.starts_with(images)
     }
 
     fn empty() -> Self {

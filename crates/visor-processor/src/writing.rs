@@ -147,8 +147,12 @@ impl Scribe<'_> {
 
     /// The ids that steer the model, those that stand for pictures included.
     fn control(&self, ids: &[u32]) -> Vec<u32> {
-        let steers = |id: &u32| *id == self.image_token || self.tokenizer.is_control(*id);
-        ids.iter().copied().filter(steers).collect()
+        ids.iter().copied().filter(|id| self.steers(*id)).collect()
+    }
+
+    /// Whether an id steers the model or stands for a picture.
+    pub(crate) fn steers(&self, id: u32) -> bool {
+        id == self.image_token || self.tokenizer.is_control(id)
     }
 }
 

@@ -143,6 +143,11 @@ pub fn training(device: &Device) -> Device {
     device.clone().autodiff()
 }
 
+/// The same, computing activations again in the backward pass where that spares memory.
+pub fn training_sparing(device: &Device) -> Device {
+    device.clone().autodiff().gradient_checkpointing()
+}
+
 /// Every device that this binary can use on this machine.
 pub fn list() -> Vec<DeviceInfo> {
     let mut all = Vec::new();

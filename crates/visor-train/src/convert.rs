@@ -5,17 +5,19 @@
 //! begins as what its layers were: the lowest runs the text alone.
 
 use crate::error::TrainError;
+use crate::selector::{Settings, Supervision, first_values};
 use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use visor_checkpoint::{
     Checkpoint, CrossAttentionManifest, DEFAULT_MAX_SHARD_BYTES, DenseMode, Dtype, Manifest,
-    Provenance, Weights, files, save_checkpoint,
+    Provenance, Streamed, TensorOutline, Weights, files, save_streamed,
 };
-use visor_core::{Ladder, Layout, PositionScheme};
+use visor_core::{Ladder, LayerIdx, Layout, PositionScheme};
+use visor_model::config::ModelConfig;
 use visor_model::init::Noise;
 use visor_model::linear::Bias;
-use visor_model::{Blueprint, Extension, Head, ModelError, Network, weights};
+use visor_model::{Blueprint, Extension, Head, Network, weights};
 use visor_runtime::{DeviceRequest, device};
 
 /// Small files that go along, where they are there.
@@ -34,6 +36,9 @@ const FILES: [&str; 12] = [
     "vocab.json",
 ];
 
+/// How the names of a selector's parameters begin.
+pub(crate) const SELECTOR: &str = "selector.";
+
 /// Spread of the null key and value.
 const NULL: f32 = 0.02;
 
@@ -43,6 +48,11 @@ const NULL: f32 = 0.02;
 /// # Errors
 /// None for a layout that has a capable layer.
 pub fn default_ladder(layout: Layout) -> Result<Ladder, TrainError> {
+    let decision = layout.decision_layer().0;
+    default_ladder_at(layout, decision)
+}
+
+fn default_ladder_at(layout: Layout, decision: usize) -> Result<Ladder, TrainError> {
     let capable: Vec<usize> = layout.self_capable().iter().map(|layer| layer.0).collect();
     let order: Vec<usize> = middles(capable.len()).into_iter().map(|at| capable[at]).collect();
     let n = capable.len();
@@ -57,7 +67,6 @@ pub fn default_ladder(layout: Layout) -> Result<Ladder, TrainError> {
         (format!("sa{size}"), active)
     };
     let rungs: Vec<_> = sizes.into_iter().map(rung).collect();
-    let decision = layout.decision_layer().0;
     Ok(Ladder::try_new(layout, decision, &rungs)?)
 }
 
@@ -77,25 +86,103 @@ fn middles(n: usize) -> Vec<usize> {
     order
 }
 
-/// Writes the universal checkpoint of a stock one into `folder`, with the layout and ladder of its
-/// depth, in the number format that it is stored in. `seed` is that of the added weights.
+/// Which layers become what, and which budgets there shall be. What is left open is the default of
+/// the decoder's depth.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Cross-attention layers, ascending.
+    pub cross: Option<Vec<usize>>,
+    /// Self-attention capable layers, ascending.
+    pub self_capable: Option<Vec<usize>>,
+    /// Active layers of each rung, cheapest first. The rung without self-attention is always there
+    /// and need not be listed.
+    pub rungs: Option<Vec<Vec<usize>>>,
+    /// The layer in front of which a budget is decided: by default the first self-attention
+    /// capable one.
+    pub decision: Option<usize>,
+    /// Whether a patch selector is added.
+    pub selector: SelectorPlan,
+}
+
+/// Whether a patch selector is added.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SelectorPlan {
+    /// None is.
+    #[default]
+    Without,
+    /// One is, in the sizes that the method has for the width and the tokens of a tile, untrained.
+    Fresh,
+}
+
+impl Plan {
+    /// The ladder for a decoder of this depth.
+    ///
+    /// # Errors
+    /// Of layers that break the rules of a layout or a ladder, or a depth without a default.
+    pub fn ladder(&self, n_layers: usize) -> Result<Ladder, TrainError> {
+        let layout = match (&self.cross, &self.self_capable) {
+            (Some(cross), Some(capable)) => Layout::try_new(n_layers, cross, capable)?,
+            (cross, capable) => {
+                let default = Layout::conversion_default(n_layers)?;
+                let plain = |layers: &std::collections::BTreeSet<LayerIdx>| {
+                    layers.iter().map(|layer| layer.0).collect::<Vec<_>>()
+                };
+                let cross = cross.clone().unwrap_or_else(|| plain(default.cross()));
+                let capable = capable.clone().unwrap_or_else(|| plain(default.self_capable()));
+                Layout::try_new(n_layers, &cross, &capable)?
+            }
+        };
+        let decision = self.decision.unwrap_or(layout.decision_layer().0);
+        let Some(rungs) = &self.rungs else {
+            return default_ladder_at(layout, decision);
+        };
+        let listed: Vec<&Vec<usize>> = rungs.iter().filter(|rung| !rung.is_empty()).collect();
+        let name = |rung: &Vec<usize>| {
+            match listed.iter().filter(|other| other.len() == rung.len()).count() {
+                0 | 1 => format!("sa{}", rung.len()),
+                // As many layers as another rung: that is refused, by what tells them apart.
+                _ => {
+                    let layers: Vec<String> = rung.iter().map(ToString::to_string).collect();
+                    format!("sa{}-{}", rung.len(), layers.join("-"))
+                }
+            }
+        };
+        let rungs: Vec<_> = std::iter::once(&Vec::new())
+            .chain(listed.iter().copied())
+            .map(|rung| (name(rung), rung.clone()))
+            .collect();
+        Ok(Ladder::try_new(layout, decision, &rungs)?)
+    }
+}
+
+/// Writes the universal checkpoint of a stock one into `folder`, in the number format that it is
+/// stored in, one tensor in memory at a time. `seed` is that of the added weights.
 ///
 /// # Errors
-/// If it is universal already, there is no layout for its depth, its files do not fit together, or
+/// If it is universal already, the plan does not fit its depth, its files do not fit together, or
 /// the folder cannot be written; what was there before is then unharmed.
-pub fn convert(checkpoint: &Checkpoint, seed: u64, folder: &Path) -> Result<Ladder, TrainError> {
+pub fn convert(
+    checkpoint: &Checkpoint,
+    plan: &Plan,
+    seed: u64,
+    folder: &Path,
+) -> Result<Ladder, TrainError> {
     let Blueprint { config, card, .. } = Blueprint::read(checkpoint)?;
     if checkpoint.manifest().is_some() {
         return Err(TrainError::AlreadyUniversal { model: card.name });
     }
-    let ladder = default_ladder(Layout::conversion_default(config.text.n_layers)?)?;
+    let ladder = plan.ladder(config.text.n_layers)?;
     let cross =
         CrossAttentionManifest { n_kv_heads: config.text.n_kv_heads, bias: false, null_key: true };
+    let selector = match plan.selector {
+        SelectorPlan::Without => None,
+        SelectorPlan::Fresh => Some(fresh_selector(&config, seed)),
+    };
     let extension = Extension {
         layout: ladder.layout().clone(),
         cross_kv_heads: cross.n_kv_heads,
         cross_bias: Bias::from(cross.bias),
-        selector: None,
+        selector: selector.map(|settings| settings.card_for(&config)),
     };
     let keys = config.family.key_map();
     let (verified, mut stock) = checkpoint.verified_weights()?;
@@ -109,15 +196,29 @@ pub fn convert(checkpoint: &Checkpoint, seed: u64, folder: &Path) -> Result<Ladd
         path: folder.to_owned(),
         because: error.to_string(),
     })?;
-    let network = Network::new(&config, Some(&extension), head, &device);
-    let network = weights::fill(network, &device, &mut |name, shape| match added(name) {
-        true => Ok(first(name, shape, seed)),
-        false => {
-            let on_disk = keys.in_files(name, &stock);
-            stock.take(&on_disk, shape).map_err(ModelError::from)
+    let parameters = weights::outlines(&Network::new(&config, Some(&extension), head, &device));
+    let wanted: Vec<TensorOutline> = parameters
+        .iter()
+        .filter(|outline| !is_added(&outline.name))
+        .map(|TensorOutline { name, shape }| TensorOutline {
+            name: keys.in_files(name, &stock),
+            shape: shape.clone(),
+        })
+        .collect();
+    stock.expect(&wanted)?;
+    let names: BTreeMap<String, &str> =
+        parameters.iter().map(|o| (keys.on_disk(&o.name), o.name.as_str())).collect();
+    let outlines: Vec<TensorOutline> = parameters
+        .iter()
+        .map(|o| TensorOutline { name: keys.on_disk(&o.name), shape: o.shape.clone() })
+        .collect();
+    let values = &mut |outline: &TensorOutline| {
+        let name = names.get(&outline.name).copied().unwrap_or(&outline.name);
+        match is_added(name) {
+            true => Ok(Cow::Owned(first(name, &outline.shape, seed))),
+            false => stock.take(&keys.in_files(name, &stock), &outline.shape).map(Cow::Owned),
         }
-    })?;
-    stock.finish()?;
+    };
     let provenance = Provenance {
         visor_version: env!("CARGO_PKG_VERSION").to_owned(),
         recipe: "converted, not trained".to_owned(),
@@ -126,38 +227,52 @@ pub fn convert(checkpoint: &Checkpoint, seed: u64, folder: &Path) -> Result<Ladd
         ..Provenance::default()
     };
     let positions = PositionScheme::STOCK;
-    let manifest = Manifest::new(ladder.clone(), positions, cross, DenseMode::Stock, provenance);
+    let mut manifest =
+        Manifest::new(ladder.clone(), positions, cross, DenseMode::Stock, provenance);
+    manifest.selector = selector.map(|settings| settings.manifest());
     let mut extra: Vec<(&str, Cow<'static, [u8]>)> = Vec::new();
     for name in FILES {
         extra.extend(checkpoint.file(name)?.map(|bytes| (name, bytes)));
     }
     let extra: Vec<(&str, &[u8])> = extra.iter().map(|(name, b)| (*name, b.as_ref())).collect();
-    save_checkpoint(
+    save_streamed(
         folder,
         checkpoint.config_json(),
         &extra,
         Some(&manifest),
-        &weights::tensors(&network, &keys),
+        Streamed { outlines: &outlines, values },
         dtype,
         DEFAULT_MAX_SHARD_BYTES,
     )?;
     Ok(ladder)
 }
 
+/// What the method has for a decoder of this width and the tokens of one tile (section 5). A patch
+/// is what stands in the prompt as one visual token: after a pixel shuffle of scale `s` that is a
+/// square of `s * s` patches of the encoder.
+fn fresh_selector(config: &ModelConfig, seed: u64) -> Settings {
+    let n_visual = config.token_grid().pow(2);
+    Settings::new(Supervision::SelfSupervised, seed, config.text.d_model, n_visual)
+}
+
 /// The widest number format of a checkpoint: in it nothing is lost.
-fn stored(weights: &Weights) -> Dtype {
+pub(crate) fn stored(weights: &Weights) -> Dtype {
     let mut formats = weights.names().filter_map(|name| weights.dtype(name));
     let first = formats.next().unwrap_or(Dtype::F32);
     if formats.all(|format| format == first) { first } else { Dtype::F32 }
 }
 
 /// Whether a parameter is none of the stock model's.
-fn added(name: &str) -> bool {
-    name.starts_with("conditional.") || name.contains(".cross.")
+pub(crate) fn is_added(name: &str) -> bool {
+    ["conditional.", SELECTOR].iter().any(|prefix| name.starts_with(prefix))
+        || name.contains(".cross.")
 }
 
 /// The first value of a parameter that is added.
 fn first(name: &str, shape: &[usize], seed: u64) -> Vec<f32> {
+    if let Some(name) = name.strip_prefix(SELECTOR) {
+        return first_values(name, shape, seed);
+    }
     let n = shape.iter().product();
     let mut noise = Noise::new(seed, name);
     let leaf = name.rsplit('.').next().unwrap_or(name);

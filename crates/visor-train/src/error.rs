@@ -84,6 +84,16 @@ pub enum TrainError {
         /// What is wrong.
         because: String,
     },
+    /// An entry of a list of conversations that cannot be used.
+    #[error("{path}, entry {entry}: {because}; mend it, or leave such entries out with --skip-bad")]
+    DataEntry {
+        /// The list.
+        path: PathBuf,
+        /// Counted from 1.
+        entry: usize,
+        /// What is wrong.
+        because: String,
+    },
     /// Data without a single question.
     #[error("{data} holds no question that can be used")]
     NoQuestions {
@@ -99,6 +109,25 @@ pub enum TrainError {
         /// The model.
         model: String,
     },
+    /// A recipe of another model.
+    #[error("the recipe is for `{model}` with {expected}; this model has {got}")]
+    OtherModel {
+        /// The model that it is for.
+        model: String,
+        /// The sizes of that.
+        expected: String,
+        /// The sizes of this one.
+        got: String,
+    },
+    /// A model that has nothing to train yet.
+    #[error("this is a stock model: turn it into a universal one first, with `visor convert`")]
+    NotConverted,
+    /// Distillation from what is not there.
+    #[error(
+        "nothing can be distilled from dense: this model does not offer it any more; begin from \
+         the converted checkpoint, or leave out the distillation"
+    )]
+    NoTeacher,
     /// A question that cannot be asked.
     #[error("question {id}: {because}")]
     Question {

@@ -27,7 +27,8 @@ pub const ANSWERS_ALONE: &str = "answers alone";
 /// It was told what single patches show.
 pub const ANSWERS_AND_LABELS: &str = "answers, and dense grounding labels of patches in training";
 
-/// Saves the network of a run with the ladder that was chosen for it.
+/// Saves the network of a run with the ladder that was chosen for it; the arm that is to be
+/// converted without one, as a stock checkpoint.
 ///
 /// # Errors
 /// If the folder cannot be written; what was there before is then unharmed.
@@ -57,7 +58,8 @@ pub fn export(trainer: &Trainer, ladder: Ladder, folder: &Path) -> Result<(), Tr
         data: format!("visor-tasks {} v{}", recipe.suite, trainer.suite().version()),
         notes: BTreeMap::from([(SUPERVISION.to_owned(), supervision.to_owned())]),
     };
-    let manifest = Manifest::new(ladder, recipe.positions(), cross, dense, provenance);
+    let universal = || Manifest::new(ladder, recipe.positions(), cross, dense, provenance);
+    let manifest = (recipe.arm != Arm::Stock).then(universal);
     let vocabulary = trainer.vocabulary();
     let words: Vec<&str> = vocabulary.words().iter().map(String::as_str).collect();
     let (special, own) = words.split_at(Vocabulary::special().len());
@@ -78,7 +80,7 @@ pub fn export(trainer: &Trainer, ladder: Ladder, folder: &Path) -> Result<(), Tr
         folder,
         &config,
         &files,
-        Some(&manifest),
+        manifest.as_ref(),
         &tensors,
         Dtype::F32,
         DEFAULT_MAX_SHARD_BYTES,

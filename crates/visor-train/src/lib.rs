@@ -26,6 +26,7 @@ pub mod schedule;
 pub mod selector;
 pub mod state;
 pub mod trainer;
+pub mod tuning;
 pub mod vocabulary;
 
 pub use error::TrainError;
@@ -33,3 +34,11 @@ pub use recipe::{Arm, Recipe};
 pub use trainer::{StepReport, Trainer};
 #[doc(inline)]
 pub use visor_checkpoint::{Checkpoint, Source};
+
+/// The sizes of a checkpoint's network.
+///
+/// # Errors
+/// Of a configuration that cannot be built.
+pub fn model_config(checkpoint: &Checkpoint) -> Result<visor_model::ModelConfig, TrainError> {
+    Ok(visor_model::Blueprint::read(checkpoint)?.config)
+}

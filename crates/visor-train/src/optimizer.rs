@@ -4,11 +4,12 @@
 //! three tensors whose meaning is the order of the network's parameters.
 
 use crate::error::TrainError;
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::{
     AdamW, AdamWConfig, AdamWState, AdaptiveMomentumState, GradientsParams, Optimizer,
 };
 use burn::tensor::{Device, Tensor, TensorData};
+use std::collections::HashSet;
 use std::fmt;
 
 /// Settings of AdamW. There is no weight decay (method, section 3).
@@ -22,9 +23,28 @@ pub struct Settings {
     pub clip: f32,
 }
 
-/// The parameters of a module with their moments, off the autodiff graph.
+/// Which parameters of a module learn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Chosen {
+    /// All of them.
+    All,
+    /// These.
+    Only(HashSet<ParamId>),
+}
+
+impl Chosen {
+    fn has(&self, id: ParamId) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(ids) => ids.contains(&id),
+        }
+    }
+}
+
+/// The parameters of a module that learn, with their moments, off the autodiff graph.
 pub struct FlatAdamW {
     optimizer: AdamW,
+    chosen: Chosen,
     clip: f32,
     parameters: Tensor<1>,
     moments: Option<AdaptiveMomentumState<1>>,
@@ -51,10 +71,16 @@ pub struct State {
 }
 
 impl FlatAdamW {
-    /// Starts from the values that `module` has.
+    /// Starts from the values that `module` has; all of it learns.
     pub fn new<M: Module>(module: &M, settings: Settings) -> Self {
-        let mut flattener = Flattener::default();
+        Self::over(module, settings, Chosen::All)
+    }
+
+    /// The same where only some parameters learn, at least one.
+    pub fn over<M: Module>(module: &M, settings: Settings, chosen: Chosen) -> Self {
+        let mut flattener = Flattener { chosen: &chosen, parts: Vec::new() };
         module.visit(&mut flattener);
+        let parameters = Tensor::cat(flattener.parts, 0);
         Self {
             optimizer: AdamWConfig::new()
                 .with_beta_1(settings.beta_1)
@@ -63,8 +89,9 @@ impl FlatAdamW {
                 .with_weight_decay(0.0)
                 .build(),
             clip: settings.clip,
-            parameters: Tensor::cat(flattener.parts, 0),
+            parameters,
             moments: None,
+            chosen,
         }
     }
 
@@ -81,8 +108,8 @@ impl FlatAdamW {
 
     /// The gradient of all parameters, zeros where a parameter was not used.
     pub fn flatten<M: Module>(&self, module: &M, gradients: GradientsParams) -> Tensor<1> {
-        let mut collector =
-            GradientCollector { gradients, parts: Vec::new(), device: self.parameters.device() };
+        let (device, chosen) = (self.parameters.device(), &self.chosen);
+        let mut collector = GradientCollector { gradients, parts: Vec::new(), device, chosen };
         module.visit(&mut collector);
         Tensor::cat(collector.parts, 0)
     }
@@ -101,7 +128,8 @@ impl FlatAdamW {
 
     /// The module with the values held here.
     pub fn write<M: Module>(&self, module: M) -> M {
-        module.map(&mut Writer { parameters: &self.parameters, offset: 0 })
+        let Self { parameters, chosen, .. } = self;
+        module.map(&mut Writer { parameters, chosen, offset: 0 })
     }
 
     /// What must be kept to go on exactly.
@@ -158,27 +186,67 @@ impl ModuleMapper for Tracker {
     }
 }
 
-#[derive(Default)]
-struct Flattener {
+/// The same module with gradients tracked for the parameters that learn, and no other one on the
+/// autodiff graph.
+pub(crate) fn tracked_where<M: Module>(module: M, chosen: &Chosen) -> M {
+    module.map(&mut ChosenTracker(chosen))
+}
+
+struct ChosenTracker<'a>(&'a Chosen);
+
+impl ModuleMapper for ChosenTracker<'_> {
+    fn map_float<const R: usize>(&mut self, param: Param<Tensor<R>>) -> Param<Tensor<R>> {
+        let Self(chosen) = self;
+        let value = param.val();
+        let value = match chosen.has(param.id) {
+            true => value.autodiff().detach().require_grad(),
+            false => value.detach(),
+        };
+        Param::initialized(param.id, value)
+    }
+}
+
+/// The same module off the autodiff graph.
+pub(crate) fn plain<M: Module>(module: M) -> M {
+    module.map(&mut Plain)
+}
+
+struct Plain;
+
+impl ModuleMapper for Plain {
+    fn map_float<const R: usize>(&mut self, param: Param<Tensor<R>>) -> Param<Tensor<R>> {
+        Param::initialized(param.id, param.val().inner())
+    }
+}
+
+struct Flattener<'a> {
+    chosen: &'a Chosen,
     parts: Vec<Tensor<1>>,
 }
 
-impl ModuleVisitor for Flattener {
+impl ModuleVisitor for Flattener<'_> {
     fn visit_float<const R: usize>(&mut self, param: &Param<Tensor<R>>) {
+        if !self.chosen.has(param.id) {
+            return;
+        }
         let value = param.val();
         let n = value.dims().iter().product::<usize>();
         self.parts.push(value.inner().reshape([n]));
     }
 }
 
-struct GradientCollector {
+struct GradientCollector<'a> {
     gradients: GradientsParams,
     parts: Vec<Tensor<1>>,
     device: Device,
+    chosen: &'a Chosen,
 }
 
-impl ModuleVisitor for GradientCollector {
+impl ModuleVisitor for GradientCollector<'_> {
     fn visit_float<const R: usize>(&mut self, param: &Param<Tensor<R>>) {
+        if !self.chosen.has(param.id) {
+            return;
+        }
         let n = param.dims().iter().product::<usize>();
         self.parts.push(match self.gradients.remove::<R>(param.id) {
             Some(gradient) => gradient.reshape([n]),
@@ -189,19 +257,24 @@ impl ModuleVisitor for GradientCollector {
 
 struct Writer<'a> {
     parameters: &'a Tensor<1>,
+    chosen: &'a Chosen,
     offset: usize,
 }
 
 impl ModuleMapper for Writer<'_> {
     fn map_float<const R: usize>(&mut self, param: Param<Tensor<R>>) -> Param<Tensor<R>> {
+        if !self.chosen.has(param.id) {
+            return param;
+        }
         let shape = param.dims();
         let n = shape.iter().product::<usize>();
         let value = self.parameters.clone().narrow(0, self.offset, n).reshape(shape);
         self.offset += n;
-        let value = if param.device().is_autodiff() {
-            Tensor::from_inner(value).require_grad()
-        } else {
-            value
+        let value = match param.val().gradient_checkpointing_strategy() {
+            Some(strategy) => Tensor::from_inner(value)
+                .with_gradient_checkpointing_strategy(strategy)
+                .require_grad(),
+            None => value,
         };
         Param::initialized(param.id, value)
     }

@@ -30,6 +30,9 @@ pub enum Arm {
     CrossOnly,
     /// The stock LLaVA-style network: every layer attends to picture and text.
     Dense,
+    /// Dense as stock models are: causal among patches too, positions in one dimension. It is
+    /// exported as a stock checkpoint, to be converted.
+    Stock,
     /// Dense, with visual tokens averaged over nested squares, every size in every step (M3).
     Pooled,
     /// Dense, on pictures of two thirds of the side: 16 patches where there were 36.
@@ -51,13 +54,14 @@ pub enum Arm {
 
 impl Arm {
     /// All of them, the one that is meant first.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Universal,
         Self::SelfSupervised,
         Self::LateAnswersOnly,
         Self::DiscardRefinement,
         Self::CrossOnly,
         Self::Dense,
+        Self::Stock,
         Self::Pooled,
         Self::Downsampled16,
         Self::Downsampled9,
@@ -70,7 +74,21 @@ impl Arm {
 
     /// Whether every layer attends to picture and text.
     pub fn is_dense(self) -> bool {
-        matches!(self, Self::Dense | Self::Pooled | Self::Downsampled16 | Self::Downsampled9)
+        match self {
+            Self::Dense | Self::Stock | Self::Pooled | Self::Downsampled16 | Self::Downsampled9 => {
+                true
+            }
+            Self::Universal
+            | Self::SelfSupervised
+            | Self::LateAnswersOnly
+            | Self::DiscardRefinement
+            | Self::CrossOnly
+            | Self::Reduced
+            | Self::Independent0
+            | Self::Independent1
+            | Self::Independent2
+            | Self::Independent3 => false,
+        }
     }
 
     /// The self-attention layers of the one budget that is trained, where it is one alone: those
@@ -94,6 +112,7 @@ impl Arm {
             Self::DiscardRefinement => "discard-refinement",
             Self::CrossOnly => "cross-only",
             Self::Dense => "dense",
+            Self::Stock => "stock",
             Self::Pooled => "pooled",
             Self::Downsampled16 => "downsampled-16",
             Self::Downsampled9 => "downsampled-9",
@@ -306,9 +325,12 @@ impl Recipe {
     }
 
     /// Positions of a network trained from scratch: patches see each other both ways, by row and
-    /// column.
+    /// column; but in the arm that is to be converted as stock models have them.
     pub fn positions(&self) -> PositionScheme {
-        PositionScheme { image_mask: ImageMask::Bidirectional, rotary: Rotary::TwoD }
+        match self.arm {
+            Arm::Stock => PositionScheme::STOCK,
+            _ => PositionScheme { image_mask: ImageMask::Bidirectional, rotary: Rotary::TwoD },
+        }
     }
 
     /// The configuration of the network for a vocabulary of `vocab` tokens whose picture marker is

@@ -152,16 +152,15 @@ pub fn validate(
     Ok(budgets.iter().map(|budget| budget.name.clone()).zip(scores).collect())
 }
 
-struct Log {
+/// The lines of a log.
+pub(crate) struct Lines {
     file: File,
     path: PathBuf,
-    pending: Vec<StepReport>,
-    since: Instant,
 }
 
-impl Log {
+impl Lines {
     /// Opens the log and drops the lines that a killed run wrote after its last saved state.
-    fn open(path: &Path, from: u64) -> Result<Self, TrainError> {
+    pub(crate) fn open(path: &Path, from: u64) -> Result<Self, TrainError> {
         let mut kept = Vec::new();
         if path.exists() {
             for line in BufReader::new(File::open(path).map_err(at(path))?).lines() {
@@ -176,7 +175,26 @@ impl Log {
         }
         fs::write(path, kept.concat()).map_err(at(path))?;
         let file = OpenOptions::new().append(true).open(path).map_err(at(path))?;
-        Ok(Self { file, path: path.to_owned(), pending: Vec::new(), since: Instant::now() })
+        Ok(Self { file, path: path.to_owned() })
+    }
+
+    /// Writes one.
+    pub(crate) fn write(&mut self, line: &impl Serialize) -> Result<(), TrainError> {
+        let json = serde_json::to_string(line)
+            .map_err(|source| TrainError::Json { path: self.path.clone(), source })?;
+        writeln!(self.file, "{json}").map_err(at(&self.path))
+    }
+}
+
+struct Log {
+    lines: Lines,
+    pending: Vec<StepReport>,
+    since: Instant,
+}
+
+impl Log {
+    fn open(path: &Path, from: u64) -> Result<Self, TrainError> {
+        Ok(Self { lines: Lines::open(path, from)?, pending: Vec::new(), since: Instant::now() })
     }
 
     fn add(&mut self, report: StepReport, every: u64) -> Result<(), TrainError> {
@@ -195,7 +213,7 @@ impl Log {
             *sum = (sum.0 + loss, sum.1 + 1.0);
         }
         let questions: usize = pending.iter().map(|report| report.questions).sum();
-        self.write(&Line::Step {
+        self.lines.write(&Line::Step {
             step: last.step,
             stage: last.stage.word(),
             learning_rate: last.learning_rate,
@@ -215,13 +233,7 @@ impl Log {
             scores.families.iter().map(family).collect()
         };
         let accuracy = scores.iter().map(|(name, s)| (name.clone(), by_family(s))).collect();
-        self.write(&Line::Validation { step, accuracy })
-    }
-
-    fn write(&mut self, line: &Line) -> Result<(), TrainError> {
-        let json = serde_json::to_string(line)
-            .map_err(|source| TrainError::Json { path: self.path.clone(), source })?;
-        writeln!(self.file, "{json}").map_err(at(&self.path))
+        self.lines.write(&Line::Validation { step, accuracy })
     }
 }
 

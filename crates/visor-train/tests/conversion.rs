@@ -14,7 +14,7 @@ use visor_processor::{
     Resolution,
 };
 use visor_runtime::{Backbone, Cancel, DeviceRequest, Start, device};
-use visor_train::convert::convert;
+use visor_train::convert::{Plan, SelectorPlan, convert};
 
 const IMAGE: u32 = 2;
 const CONFIG: &str = r#"{"model_type": "llava_onevision", "image_token_index": 2,
@@ -84,12 +84,14 @@ fn logits(
     model.prefill_rest(state, schedule, &cancel).unwrap().0.0
 }
 
-#[test]
-fn a_converted_checkpoint_is_the_stock_model_at_dense_and_the_text_alone_at_its_lowest_rung() {
-    let root = TempDir::new().unwrap();
-    let (stock, universal) = (root.path().join("stock"), root.path().join("universal"));
-    write_stock(&stock);
-    let ladder = convert(&open(&stock), 3, &universal).unwrap();
+/// Holds a conversion against the stock model: dense to the bit, the lowest rung as text alone.
+fn expect_unchanged(root: &Path, name: &str, plan: &Plan) -> VisorModel {
+    let stock = root.join("stock");
+    if !stock.exists() {
+        write_stock(&stock);
+    }
+    let universal = root.join(name);
+    let ladder = convert(&open(&stock), plan, 3, &universal).unwrap();
     let (before, after) = (load(&stock), load(&universal));
     assert_eq!(after.card().ladder.as_ref(), Some(&ladder));
     let picture = picture();
@@ -113,7 +115,102 @@ fn a_converted_checkpoint_is_the_stock_model_at_dense_and_the_text_alone_at_its_
         }
     }
     assert_ne!(logits(&after, &prompt, &lowest, false), expected);
+    after
+}
+
+#[test]
+fn a_converted_checkpoint_is_the_stock_model_at_dense_and_the_text_alone_at_its_lowest_rung() {
+    let root = TempDir::new().unwrap();
+    expect_unchanged(root.path(), "universal", &Plan::default());
+    let universal = root.path().join("universal");
     assert_eq!(std::fs::read(universal.join("tokenizer.json")).unwrap(), b"{}");
-    let again = convert(&open(&universal), 3, &root.path().join("again")).unwrap_err();
+    let again = convert(&open(&universal), &Plan::default(), 3, &root.path().join("again"));
+    let again = again.unwrap_err();
     assert!(again.to_string().contains("universal already"), "{again}");
+}
+
+#[test]
+fn a_layout_of_ones_own_changes_nothing_before_training_either() {
+    let root = TempDir::new().unwrap();
+    let plan = Plan {
+        cross: Some(vec![1, 2, 20]),
+        self_capable: Some(vec![0, 5, 6, 19]),
+        rungs: Some(vec![vec![], vec![19], vec![0, 6], vec![0, 5, 6, 19]]),
+        ..Plan::default()
+    };
+    let model = expect_unchanged(root.path(), "own", &plan);
+    let rungs = model.card().ladder.as_ref().unwrap().rungs();
+    let active: Vec<Vec<usize>> = rungs.iter().map(|rung| rung.active_layers()).collect();
+    assert_eq!(active, [vec![], vec![19], vec![0, 6], vec![0, 5, 6, 19]]);
+    let named: Vec<&str> = rungs.iter().map(|rung| rung.name()).collect();
+    assert_eq!(named, ["sa0", "sa1", "sa2", "sa4"]);
+    // One of the two lists alone: the other is that of the depth.
+    let plan = Plan { cross: Some(vec![0, 23]), ..Plan::default() };
+    let model = expect_unchanged(root.path(), "half", &plan);
+    let ladder = model.card().ladder.as_ref().unwrap();
+    assert_eq!(ladder.layout().self_capable().len(), 6);
+}
+
+#[test]
+fn a_selector_is_added_untrained_and_changes_nothing_where_nobody_asks_for_it() {
+    let root = TempDir::new().unwrap();
+    let plan = Plan { selector: SelectorPlan::Fresh, ..Plan::default() };
+    let model = expect_unchanged(root.path(), "chosen", &plan);
+    // A tile of 2 x 2 visual tokens: the range is that of four.
+    let card = model.card().selector.unwrap();
+    assert_eq!((card.n_reference, card.range, card.shape.d_select), (4, (1, 4), 4));
+    let picture = picture();
+    let places = picture.arrangement.places(ImageTokens { rows: 2, cols: 2 });
+    let prompt = EncodedPrompt::from_ids(&[7, IMAGE, 5, 9, 3], IMAGE, &places).unwrap();
+    let cancel = Cancel::new();
+    let visual = model.encode(&[picture], &cancel).unwrap();
+    let ladder = model.card().ladder.as_ref().unwrap();
+    let count = visor_core::Patches::Count(std::num::NonZeroUsize::new(2).unwrap());
+    let start = Start::Budgeted { ladder, routing: None, patches: count };
+    model.prefill_to_decision(&prompt, Some(&visual), start, prompt.n_text(), &cancel).unwrap();
+}
+
+#[test]
+fn a_plan_that_cannot_be_followed_writes_nothing() {
+    let root = TempDir::new().unwrap();
+    let stock = root.path().join("stock");
+    write_stock(&stock);
+    let out = root.path().join("out");
+    let plan = |cross: &[usize], capable: &[usize], rungs: &[&[usize]], decision| Plan {
+        cross: Some(cross.to_vec()),
+        self_capable: Some(capable.to_vec()),
+        rungs: Some(rungs.iter().map(|rung| rung.to_vec()).collect()),
+        decision,
+        selector: SelectorPlan::Without,
+    };
+    for (plan, says) in [
+        (plan(&[24], &[1], &[&[1]], None), "layer 24 is out of range"),
+        (plan(&[1], &[4], &[&[4]], None), "not followed by a cross-attention layer"),
+        (plan(&[4, 8], &[4], &[&[4]], None), "both as cross-attention and"),
+        (plan(&[8], &[2, 4], &[&[2], &[4]], None), "without repeats"),
+        (plan(&[8], &[2, 4], &[&[3]], None), "not self-attention capable"),
+        (plan(&[8], &[2, 4], &[&[2], &[2, 4]], Some(4)), "before the decision layer 4"),
+        (plan(&[8], &[2, 4], &[&[2]], Some(25)), "beyond the 24 layers"),
+    ] {
+        let error = convert(&open(&stock), &plan, 3, &out).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+        assert!(!out.exists(), "{says}");
+    }
+    // A tensor that nobody takes is found before anything is written.
+    let mut weights = open(&stock).weights().unwrap();
+    let names: Vec<String> = weights.names().map(str::to_owned).collect();
+    let mut tensors: Vec<visor_checkpoint::TensorToSave<'_>> = names
+        .into_iter()
+        .map(|name| {
+            let shape = weights.shape(&name).unwrap().to_vec();
+            let data = weights.take(&name, &shape).unwrap().into();
+            visor_checkpoint::TensorToSave { name, shape, data }
+        })
+        .collect();
+    tensors[0].name = "stranger".to_owned();
+    let other = root.path().join("other");
+    let bytes = DEFAULT_MAX_SHARD_BYTES;
+    save_checkpoint(&other, CONFIG.as_bytes(), &[], None, &tensors, Dtype::BF16, bytes).unwrap();
+    let error = convert(&open(&other), &Plan::default(), 3, &out).unwrap_err().to_string();
+    assert!(error.contains("image_newline") && !out.exists(), "{error}");
 }

@@ -5,13 +5,11 @@ use crate::info::{self, PictureSize};
 use crate::model_ref::ModelRef;
 use crate::policy::{self, PolicyInfo};
 use crate::policy_ref::PolicyRef;
-use crate::preprocessor;
-use crate::prompting;
+use crate::preparation::Preparation;
 use crate::question::Question;
 use visor_core::Pair;
-use visor_model::{Blueprint, LoadReport, VisorModel};
+use visor_model::{LoadReport, VisorModel};
 use visor_policy::Policy;
-use visor_processor::Tokenizer;
 use visor_runtime::{
     CostTable, DeviceRequest, Dtype, Generation, ModelCard, Outcome, Prepared, Runner, device,
 };
@@ -66,16 +64,8 @@ impl Model {
     pub fn load(model: &ModelRef, options: &LoadOptions) -> Result<Self, Error> {
         device::check_dtype(options.device, options.dtype)?;
         let checkpoint = model.checkpoint()?;
-        let name = model.to_string();
-        let tokenizer = Tokenizer::from_bytes(&checkpoint.tokenizer_json()?)?;
-        let template = prompting::read(&checkpoint, &name)?;
-        let blueprint = Blueprint::read(&checkpoint)?;
-        let image_processor = preprocessor::read(&checkpoint, &name, &blueprint.config)?;
-        if tokenizer.vocab_size() > blueprint.card.vocab {
-            let (tokenizer, model) = (tokenizer.vocab_size(), blueprint.card.vocab);
-            return Err(Error::Vocabulary { tokenizer, model });
-        }
-        prompting::check_image_token(&tokenizer, blueprint.config.image_token)?;
+        let Preparation { tokenizer, image_processor, template, blueprint } =
+            Preparation::read(model)?;
         let device = device::open(options.device)?;
         // Before the large files: what is wrong with a policy is said at once.
         let default = checkpoint.manifest().and_then(|manifest| manifest.default_policy.as_deref());

@@ -60,7 +60,7 @@ pub(crate) struct Compare {
           value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     questions: u64,
 
-    /// Questions of one's own, one JSON object a line, in place of the generated ones
+    /// Questions of one's own, or conversations of one question, one JSON object a line, in place of the generated ones
     #[arg(long, value_name = "FILE.jsonl")]
     data: Option<PathBuf>,
 

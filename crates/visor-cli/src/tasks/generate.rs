@@ -7,6 +7,8 @@ use crate::output::note;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
@@ -15,6 +17,9 @@ use visor_tasks::Row;
 
 /// The list of questions in the folder.
 const LIST: &str = "samples.jsonl";
+
+/// The same as conversations.
+const CONVERSATIONS: &str = "conversations.jsonl";
 
 /// The fewest digits in the name of a picture.
 const DIGITS: usize = 5;
@@ -29,9 +34,36 @@ pub(crate) struct Generate {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     count: u32,
 
+    /// Also write conversations.jsonl, every question a conversation of its own, which
+    /// `visor train universal --data` learns from
+    #[arg(long)]
+    conversations: bool,
+
     /// The folder: new, empty, or written by this command before, and then replaced
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+}
+
+/// A question as LLaVA's training data have it.
+#[derive(Serialize)]
+struct Conversation<'a> {
+    image: &'a str,
+    conversations: [Turn<'a>; 2],
+}
+
+#[derive(Serialize)]
+struct Turn<'a> {
+    from: &'static str,
+    value: Cow<'a, str>,
+}
+
+impl<'a> Conversation<'a> {
+    fn of(row: &'a Row) -> Self {
+        let asked = Cow::Owned(format!("<image>\n{}", row.question));
+        let answered = Cow::Borrowed(row.answer.as_str());
+        let turn = |from, value| Turn { from, value };
+        Self { image: &row.image, conversations: [turn("human", asked), turn("gpt", answered)] }
+    }
 }
 
 impl Generate {
@@ -42,7 +74,8 @@ impl Generate {
         let digits = (self.count - 1).to_string().len().max(DIGITS);
         let style = ProgressStyle::with_template("{bar:30} {pos}/{len} pictures, {eta} left")?;
         let bar = ProgressBar::new(self.count.into()).with_style(style);
-        let (mut list, mut questions) = (String::new(), 0);
+        let (mut list, mut conversations) = (String::new(), String::new());
+        let mut questions = 0;
         for index in 0..u64::from(self.count) {
             interrupt.check("nothing was written")?;
             let sample = pictures.sample(index);
@@ -51,11 +84,18 @@ impl Generate {
             for row in Row::of(&sample, &image, pictures.split, pictures.seed(index)) {
                 list.push_str(&serde_json::to_string(&row)?);
                 list.push('\n');
+                if self.conversations {
+                    conversations.push_str(&serde_json::to_string(&Conversation::of(&row))?);
+                    conversations.push('\n');
+                }
                 questions += 1;
             }
             bar.inc(1);
         }
         folder.write(LIST, list.as_bytes())?;
+        if self.conversations {
+            folder.write(CONVERSATIONS, conversations.as_bytes())?;
+        }
         bar.finish_and_clear();
         folder.finish()?;
         note(&format!(
@@ -75,7 +115,7 @@ fn generated(folder: &Path) -> Result<()> {
         let cannot = || format!("cannot read `{}`", list.display());
         for line in BufReader::new(File::open(&list).with_context(cannot)?).lines() {
             match serde_json::from_str::<Row>(&line.with_context(cannot)?) {
-                Ok(row) => own.insert(row.image),
+                Ok(row) => own.extend([row.image, CONVERSATIONS.to_owned()]),
                 Err(_) => break,
             };
         }

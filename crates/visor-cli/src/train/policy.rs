@@ -48,7 +48,7 @@ pub(crate) struct TrainPolicy {
     #[arg(long, value_name = "X", value_parser = crate::ask::thrift)]
     thrift: Option<Thrift>,
 
-    /// Questions of one's own, one JSON object a line, in place of the generated standard mix
+    /// Questions of one's own, or conversations of one question, one JSON object a line, in place of the generated standard mix
     #[arg(long, value_name = "FILE.jsonl")]
     data: Option<PathBuf>,
 

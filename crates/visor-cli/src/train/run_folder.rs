@@ -14,6 +14,9 @@ pub(crate) const RECORD: &str = "record.json";
 /// Its answers on the standard mix, question by question.
 const OUTCOMES: &str = "outcomes.json";
 
+/// What a frozen encoder made of pictures.
+const FEATURES: &str = "features";
+
 /// A folder that no other run writes to, for as long as this lives.
 #[derive(Debug)]
 pub(crate) struct RunFolder {
@@ -38,7 +41,7 @@ impl RunFolder {
             for entry in fs::read_dir(path).with_context(cannot)? {
                 let name = entry.with_context(cannot)?.file_name().to_string_lossy().into_owned();
                 // What a run leaves that was killed before it saved its state for the first time.
-                let early = [run::LOG, minutes::FILE].contains(&name.as_str());
+                let early = [run::LOG, minutes::FILE, FEATURES].contains(&name.as_str());
                 if !early && !name.starts_with(UNFINISHED) {
                     bail!(
                         "`{}` holds `{name}` and no saved state of a run: choose a new folder",
@@ -56,6 +59,10 @@ impl RunFolder {
 
     pub(crate) fn checkpoint(&self) -> PathBuf {
         self.path.join(CHECKPOINT)
+    }
+
+    pub(crate) fn features(&self) -> PathBuf {
+        self.path.join(FEATURES)
     }
 
     pub(crate) fn outcomes(&self) -> PathBuf {

@@ -1,5 +1,6 @@
 //! `visor train universal`: from the first step to a checkpoint and its record.
 
+use super::conversations::Conversations;
 use super::minutes::Minutes;
 use super::options::Options;
 use super::progress::Progress;
@@ -20,32 +21,38 @@ use visor_train::run::{self, Rhythm};
 use visor_train::schedule::Budget;
 use visor_train::{Arm, Recipe, Trainer, export, outcomes, record};
 
-/// Train the universal network, or a control, and save it as a checkpoint with its record
+/// Train a universal network on the generated suite, or a converted model on data of one's own
 ///
+/// On the generated suite it is trained from nothing, or a control of the experiment is, and saved
+/// with its record. With --model and --data a converted model learns a user's conversations in two
+/// stages: what conversion added, then all weights that are not frozen; one random rung a step.
 /// The same command goes on from the last saved state, to the same weights.
 #[derive(Args)]
 pub(crate) struct Universal {
     /// Folder of the run: state and log, in the end `checkpoint` and `record.json`
     #[arg(long, value_name = "RUN_DIR")]
-    out: PathBuf,
+    pub(super) out: PathBuf,
 
     #[command(flatten)]
-    options: Options,
+    pub(super) options: Options,
+
+    #[command(flatten)]
+    conversations: Conversations,
 
     /// Steps between two lines in the log
     #[arg(long, value_name = "N", default_value_t = 25,
           value_parser = clap::value_parser!(u64).range(1..))]
-    log_every: u64,
+    pub(super) log_every: u64,
 
     /// Steps between two saved states
     #[arg(long, value_name = "N", default_value_t = 100,
           value_parser = clap::value_parser!(u64).range(1..))]
-    save_every: u64,
+    pub(super) save_every: u64,
 
-    /// Steps between two looks at validation pictures
+    /// Steps between two looks at validation pictures, or with --data at what each rung knows
     #[arg(long, value_name = "N", default_value_t = 500,
           value_parser = clap::value_parser!(u64).range(1..))]
-    validate_every: u64,
+    pub(super) validate_every: u64,
 
     /// Validation pictures by which the rungs of the ladder are chosen
     #[arg(long, value_name = "N", default_value_t = 1400,
@@ -59,14 +66,17 @@ pub(crate) struct Universal {
 
     /// The device: cpu, wgpu, cuda or cuda:N
     #[arg(long, default_value = "cpu")]
-    device: DeviceRequest,
+    pub(super) device: DeviceRequest,
 
     #[command(flatten)]
-    threads: Threads,
+    pub(super) threads: Threads,
 }
 
 impl Universal {
     pub(crate) fn run(&self) -> Result<()> {
+        if let Some(asked) = self.conversations.asked() {
+            return self.conversations.run(&asked, self);
+        }
         let recipe = self.options.recipe()?;
         self.threads.start()?;
         let folder = RunFolder::take(&self.out)?;
@@ -85,6 +95,11 @@ impl Universal {
         interrupt.check(left)?;
         let checkpoint = folder.checkpoint();
         match recipe.arm {
+            Arm::Stock => {
+                export::export(&trainer, ladder.clone(), &checkpoint)
+                    .with_context(|| format!("cannot export to `{}`", checkpoint.display()))?;
+                output::note(&format!("stock checkpoint: `{}`", checkpoint.display()));
+            }
             arm if arm.is_dense() || arm == Arm::DiscardRefinement => output::note(&format!(
                 "the control {} runs in training alone: there is no checkpoint to export",
                 recipe.arm.word()

@@ -7,6 +7,8 @@ mod ask;
 mod bench;
 mod checkpoints;
 mod common;
+mod conversations;
+mod convert;
 mod families;
 mod full_disk;
 mod help;

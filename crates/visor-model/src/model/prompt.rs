@@ -4,7 +4,7 @@ use crate::placement::{TextToken, TokenMap, VisualToken};
 use visor_processor::{EncodedPrompt, ImageSpan};
 
 /// Where the tokens of a prompt stand. One question is one segment.
-pub(crate) fn token_map(prompt: &EncodedPrompt) -> TokenMap {
+pub fn token_map(prompt: &EncodedPrompt) -> TokenMap {
     let text = prompt.text_positions().iter().map(|&position| at(position));
     let visual = prompt.images().iter().enumerate().flat_map(|(image, span)| picture(image, *span));
     TokenMap { text: text.collect(), visual: visual.collect() }

@@ -2,11 +2,14 @@
 //!
 //! `{"image": "a.png", "question": "…", "answer": "…", "family": "…", "kind": "one-look"}`, with
 //! `images` and `answers` where there are several, and family and kind left out where there is
-//! nothing to tell apart. Pictures are named relative to the list.
+//! nothing to tell apart. In place of question and answer there may be `conversations` of one human
+//! and one gpt turn, as LLaVA's data have it. Pictures are named relative to the list.
 
+use super::conversations::{Names, Place, entries, single_question};
 use super::{Dataset, Item, Need, Scorer};
 use crate::error::TrainError;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use std::fs;
 use std::path::Path;
 use visor_processor::{Picture, PictureLimits};
@@ -36,13 +39,15 @@ pub struct Jsonl {
 /// One line. Fields of our own generator that mean nothing here are passed over.
 #[derive(Deserialize)]
 struct Line {
-    image: Option<String>,
+    #[serde(default)]
+    image: Names,
     #[serde(default)]
     images: Vec<String>,
-    question: String,
+    question: Option<String>,
     answer: Option<String>,
     #[serde(default)]
     answers: Vec<String>,
+    conversations: Option<IgnoredAny>,
     family: Option<String>,
     kind: Option<Kind>,
 }
@@ -65,12 +70,11 @@ pub fn read(path: &Path, scorer: Scorer, bad: BadLines) -> Result<Jsonl, TrainEr
     let text = fs::read_to_string(path).map_err(failed)?;
     let folder = path.parent().unwrap_or(Path::new("."));
     let (mut items, mut skipped) = (Vec::new(), Vec::new());
-    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let number = index + 1;
-        match item(line, folder, number) {
+    for (place, entry) in entries(path, &text)? {
+        match item(&entry, folder, place) {
             Ok(item) => items.push(item),
             Err(because) => {
-                let error = TrainError::DataLine { path: path.to_owned(), line: number, because };
+                let error = place.error(path, because);
                 match bad {
                     BadLines::Refuse => return Err(error),
                     BadLines::Skip => skipped.push(error),
@@ -83,22 +87,33 @@ pub fn read(path: &Path, scorer: Scorer, bad: BadLines) -> Result<Jsonl, TrainEr
     Ok(Jsonl { data, skipped })
 }
 
-fn item(line: &str, folder: &Path, number: usize) -> Result<Item, String> {
-    let line: Line = serde_json::from_str(line).map_err(|error| error.to_string())?;
-    let answers: Vec<String> = line.answer.into_iter().chain(line.answers).collect();
+fn item(entry: &str, folder: &Path, place: Place) -> Result<Item, String> {
+    let line: Line = serde_json::from_str(entry).map_err(|error| error.to_string())?;
+    let (files, question, answers) = match (line.conversations, line.question) {
+        (Some(_), Some(_)) => {
+            return Err("expected `question` or `conversations`, not both".to_owned());
+        }
+        (Some(_), None) => {
+            let (files, question, answer) = single_question(entry, folder, place)?;
+            (files, question, vec![answer])
+        }
+        (None, Some(question)) => {
+            let names = line.image.all().into_iter().chain(line.images);
+            let answers: Vec<String> = line.answer.into_iter().chain(line.answers).collect();
+            (names.map(|name| folder.join(name)).collect(), question, answers)
+        }
+        (None, None) => return Err("missing field `question`".to_owned()),
+    };
     if answers.is_empty() {
         return Err("expected `answer` or `answers`".to_owned());
     }
-    if line.question.trim().is_empty() {
+    if question.trim().is_empty() {
         return Err("`question` is empty".to_owned());
     }
-    let names: Vec<String> = line.image.into_iter().chain(line.images).collect();
-    let pictures =
-        names.iter().map(|name| picture(&folder.join(name))).collect::<Result<_, _>>()?;
     Ok(Item {
-        id: format!("line {number}"),
-        pictures,
-        question: line.question,
+        id: place.to_string(),
+        pictures: files.iter().map(|file| picture(file)).collect::<Result<_, _>>()?,
+        question,
         answers,
         family: line.family.unwrap_or_else(|| "all".to_owned()),
         need: line.kind.map(|kind| match kind {
@@ -111,13 +126,23 @@ fn item(line: &str, folder: &Path, number: usize) -> Result<Item, String> {
 }
 
 fn picture(path: &Path) -> Result<Picture, String> {
+    decode_picture(path, &picture_bytes(path)?)
+}
+
+/// The bytes of a picture's file, or what is wrong with it.
+pub(crate) fn picture_bytes(path: &Path) -> Result<Vec<u8>, String> {
     let named = |because: String| format!("picture `{}`: {because}", path.display());
     let size = fs::metadata(path).map_err(|error| named(error.to_string()))?.len();
     if size > MAX_PICTURE {
         return Err(named(format!("{size} bytes are more than the limit of {MAX_PICTURE}")));
     }
-    let bytes = fs::read(path).map_err(|error| named(error.to_string()))?;
-    Picture::decode(&bytes, &PictureLimits::default()).map_err(|error| named(error.to_string()))
+    fs::read(path).map_err(|error| named(error.to_string()))
+}
+
+/// The picture in a file's bytes, or what is wrong with it.
+pub(crate) fn decode_picture(path: &Path, bytes: &[u8]) -> Result<Picture, String> {
+    Picture::decode(bytes, &PictureLimits::default())
+        .map_err(|error| format!("picture `{}`: {error}", path.display()))
 }
 
 #[cfg(test)]
@@ -147,6 +172,29 @@ mod tests {
         assert_eq!(data.items[0].need, Some(Need::Refinement));
         assert_eq!(data.items[1].pictures.len(), 2);
         assert_eq!((data.items[1].id.as_str(), data.items[1].answers.len()), ("line 3", 2));
+    }
+
+    #[test]
+    fn a_conversation_of_one_question_is_a_question() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let talk = |turns: &str| format!(r#"{{"image": "a.png", "conversations": [{turns}]}}"#);
+        let human = r#"{"from": "human", "value": "<image>\nwhat ?"}"#;
+        let gpt = r#"{"from": "gpt", "value": "x"}"#;
+        let path = list(folder.path(), &[&talk(&format!("{human}, {gpt}")), GOOD]);
+        let data = read(&path, Scorer::Exact, BadLines::Refuse).expect("read").data;
+        let [talked, asked] = data.items.as_slice() else { panic!("{data:?}") };
+        assert_eq!((&talked.question, &talked.answers), (&asked.question, &asked.answers));
+        assert_eq!(talked.pictures, asked.pictures);
+        let late = r#"{"from": "human", "value": "what <image> ?"}"#;
+        for (turns, says) in [
+            (format!("{human}, {gpt}, {human}, {gpt}"), "markers for 1 pictures"),
+            (format!("{late}, {gpt}"), "before the words"),
+            (format!(r#"{human}, {gpt}], "question": "q", "x": ["#), "not both"),
+        ] {
+            let path = list(folder.path(), &[&talk(&turns)]);
+            let error = read(&path, Scorer::Exact, BadLines::Refuse).expect_err(says).to_string();
+            assert!(error.contains("line 1") && error.contains(says), "{error}");
+        }
     }
 
     #[test]

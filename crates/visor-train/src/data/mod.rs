@@ -1,12 +1,15 @@
 //! Questions with pictures and accepted answers: what policies learn from and budgets are compared
 //! on, from the generated suite or from a file of the user's.
 
+mod conversations;
 mod generated;
 mod jsonl;
 mod scorer;
 
+pub use conversations::{Conversation, Conversations, Place, read_conversations};
 pub use generated::{blank, standard, standard_without};
 pub use jsonl::{BadLines, Jsonl, read};
+pub(crate) use jsonl::{decode_picture, picture_bytes};
 pub use scorer::{Scorer, UnknownScorer};
 
 use crate::error::TrainError;

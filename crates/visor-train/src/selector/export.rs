@@ -5,8 +5,8 @@ use crate::error::TrainError;
 use std::borrow::Cow;
 use std::path::Path;
 use visor_checkpoint::{
-    Checkpoint, DEFAULT_MAX_SHARD_BYTES, Dtype, SELECTOR_PREFIX, SelectorManifest, TensorToSave,
-    files, save_checkpoint,
+    Checkpoint, DEFAULT_MAX_SHARD_BYTES, Dtype, SELECTOR_PREFIX, TensorToSave, files,
+    save_checkpoint,
 };
 use visor_model::config::ModelConfig;
 use visor_model::weights;
@@ -26,12 +26,7 @@ pub fn with_selector(
 ) -> Result<(), TrainError> {
     let Fitted { selector, network, .. } = fitted;
     let mut manifest = checkpoint.manifest().ok_or(TrainError::NoLadder)?.clone();
-    manifest.selector = Some(SelectorManifest {
-        d_select: settings.d_select,
-        n_pools: settings.n_pools,
-        k_min: settings.k_min,
-        k_max: settings.k_max,
-    });
+    manifest.selector = Some(settings.manifest());
     let said = settings.supervision.word().to_owned();
     manifest.provenance.notes.insert("selector".to_owned(), said);
 

@@ -16,8 +16,10 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicBool, Ordering};
+use visor_checkpoint::SelectorManifest;
 use visor_core::cost::SelectorShape;
 use visor_core::{Ladder, Schedule};
+use visor_model::config::ModelConfig;
 use visor_model::decoder::Pass;
 use visor_model::init::Noise;
 use visor_model::layer::{Refinement, Streams};
@@ -134,16 +136,25 @@ impl Settings {
     /// Its card in front of a model.
     pub fn card(&self, model: &VisorModel) -> SelectorCard {
         let card = model.card();
-        SelectorCard {
-            shape: SelectorShape {
-                d_model: card.shape.decoder.d_model,
-                d_select: self.d_select,
-                n_pools: self.n_pools,
-                d_hidden: self.d_select,
-            },
-            range: (self.k_min, self.k_max),
-            n_reference: card.tile_tokens.rows * card.tile_tokens.cols,
-        }
+        let n_reference = card.tile_tokens.rows * card.tile_tokens.cols;
+        self.sized(card.shape.decoder.d_model, n_reference)
+    }
+
+    /// Its card in front of a model of this configuration.
+    pub fn card_for(&self, config: &ModelConfig) -> SelectorCard {
+        self.sized(config.text.d_model, config.token_grid().pow(2))
+    }
+
+    fn sized(&self, d_model: usize, n_reference: usize) -> SelectorCard {
+        let &Self { d_select, n_pools, k_min, k_max, .. } = self;
+        let shape = SelectorShape { d_model, d_select, n_pools, d_hidden: d_select };
+        SelectorCard { shape, range: (k_min, k_max), n_reference }
+    }
+
+    /// What `visor.json` says of it.
+    pub fn manifest(&self) -> SelectorManifest {
+        let &Self { d_select, n_pools, k_min, k_max, .. } = self;
+        SelectorManifest { d_select, n_pools, k_min, k_max }
     }
 }
 
@@ -402,27 +413,29 @@ impl Course<'_> {
     }
 }
 
-/// First values: queries and keys from the same random matrix, so that like is compared with like.
+/// A selector before it is trained.
 fn fill(selector: Selector, seed: u64, device: &Device) -> Result<Selector, TrainError> {
-    let filled = weights::fill(selector, device, &mut |name, shape| {
-        let n = shape.iter().product();
-        let own = |name: &str, spread: f32| {
-            Noise::new(seed, &format!("selector.{name}")).normal(n, spread)
-        };
-        Ok(match *shape {
-            _ if name == "sharpness" => vec![4.0],
-            _ if name.ends_with("norm.weight") => vec![1.0; n],
-            [_] => vec![0.0; n],
-            [_, d_in] if name.ends_with("_proj.weight") => {
-                let spread = (d_in as f32).powf(-0.5);
-                let common = own("meet", spread);
-                let noise = own(name, 0.3 * spread);
-                common.into_iter().zip(noise).map(|(common, own)| common + own).collect()
-            }
-            [_, d_in] if name.contains("linear_2") => own(name, 0.1 * (d_in as f32).powf(-0.5)),
-            [_, d_in] => own(name, (d_in as f32).powf(-0.5)),
-            _ => vec![0.0; n],
-        })
-    })?;
-    Ok(filled)
+    Ok(weights::fill(selector, device, &mut |name, shape| Ok(first_values(name, shape, seed)))?)
+}
+
+/// First values of a selector's parameter: queries and keys from the same random matrix, so that
+/// like is compared with like.
+pub(crate) fn first_values(name: &str, shape: &[usize], seed: u64) -> Vec<f32> {
+    let n = shape.iter().product();
+    let own =
+        |name: &str, spread: f32| Noise::new(seed, &format!("selector.{name}")).normal(n, spread);
+    match *shape {
+        _ if name == "sharpness" => vec![4.0],
+        _ if name.ends_with("norm.weight") => vec![1.0; n],
+        [_] => vec![0.0; n],
+        [_, d_in] if name.ends_with("_proj.weight") => {
+            let spread = (d_in as f32).powf(-0.5);
+            let common = own("meet", spread);
+            let noise = own(name, 0.3 * spread);
+            common.into_iter().zip(noise).map(|(common, own)| common + own).collect()
+        }
+        [_, d_in] if name.contains("linear_2") => own(name, 0.1 * (d_in as f32).powf(-0.5)),
+        [_, d_in] => own(name, (d_in as f32).powf(-0.5)),
+        _ => vec![0.0; n],
+    }
 }

@@ -20,6 +20,7 @@ mod world;
 pub use clip::ClipTeacher;
 pub use evaluate::{Level, Pointing, Sighted, evaluate};
 pub use export::with_selector;
+pub(crate) use fit::first_values;
 pub use fit::{BackboneTraining, Fitted, Progress, Settings, Supervision, TaughtBy, fit};
 pub use record::{LevelRecord, SCHEMA_VERSION, SelectorRecord, record};
 pub use teacher::{Relevance, Teacher};

@@ -1,0 +1,219 @@
+//! Conversations and their pictures as examples: ids, places, targets, and how pictures are cut.
+
+use crate::data::{BadLines, Conversation, Conversations, Place, decode_picture, picture_bytes};
+use crate::error::TrainError;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use visor_model::{TokenMap, token_map};
+use visor_processor::{
+    Arrangement, ImageProcessor, Lesson, PixelSize, ProcessedPicture, Scribe, Setting, Template,
+    Tokenizer,
+};
+use visor_runtime::ModelCard;
+
+/// How a model's pictures and words are prepared.
+#[derive(Clone, Copy, Debug)]
+pub struct Preparing<'a> {
+    /// Text to ids.
+    pub tokenizer: &'a Tokenizer,
+    /// Pictures to tiles.
+    pub processor: &'a ImageProcessor,
+    /// How the model is asked.
+    pub template: &'a Template,
+    /// Its sizes.
+    pub card: &'a ModelCard,
+}
+
+/// One sequence to learn from.
+#[derive(Clone, Debug)]
+pub struct Example {
+    /// The conversation that it is of.
+    pub place: Place,
+    /// Text tokens.
+    pub ids: Vec<u32>,
+    /// Where all tokens stand.
+    pub map: TokenMap,
+    /// Visual tokens in each of the pictures' places.
+    pub spans: Vec<usize>,
+    /// Position behind the last token.
+    pub len: usize,
+    /// Tokens asked for, by the index of the text token that they follow.
+    pub targets: Vec<(usize, u32)>,
+    /// Its pictures, in order.
+    pub pictures: Vec<Shown>,
+}
+
+/// A picture in an example.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Which of the files.
+    pub file: usize,
+    /// What it shares its prompt with.
+    pub setting: Setting,
+    /// How it is cut.
+    pub arrangement: Arrangement,
+}
+
+/// A picture file that was read once.
+#[derive(Clone, Debug)]
+pub struct PictureFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// SHA-256 of its bytes, in hexadecimal digits.
+    pub sha256: String,
+    size: PixelSize,
+}
+
+/// All that is learned from.
+#[derive(Debug)]
+pub struct Material {
+    /// The examples, in the order of the data.
+    pub examples: Vec<Example>,
+    files: Vec<PictureFile>,
+    processor: ImageProcessor,
+    /// What was left out, and why.
+    pub skipped: Vec<TrainError>,
+    /// SHA-256 of the conversations and all picture files, in hexadecimal digits.
+    pub sha256: String,
+}
+
+impl Material {
+    /// Makes examples of conversations. Every picture is read once, so that a damaged one is found
+    /// before training; `tell` hears of each conversation.
+    ///
+    /// # Errors
+    /// Of a conversation that cannot be learned from, unless such are skipped; if none is left.
+    pub fn new(
+        conversations: &Conversations,
+        preparing: Preparing<'_>,
+        bad: BadLines,
+        tell: &mut dyn FnMut(usize),
+    ) -> Result<Self, TrainError> {
+        let mut made = Self {
+            examples: Vec::new(),
+            files: Vec::new(),
+            processor: preparing.processor.clone(),
+            skipped: Vec::new(),
+            sha256: String::new(),
+        };
+        let mut known: BTreeMap<&Path, Result<usize, String>> = BTreeMap::new();
+        for (index, conversation) in conversations.all.iter().enumerate() {
+            match made.examples_of(conversation, preparing, &mut known) {
+                Ok(examples) => made.examples.extend(examples),
+                Err(because) => {
+                    let error = conversation.place.error(&conversations.path, because);
+                    match bad {
+                        BadLines::Refuse => return Err(error),
+                        BadLines::Skip => made.skipped.push(error),
+                    }
+                }
+            }
+            tell(index + 1);
+        }
+        if made.examples.is_empty() {
+            let data = conversations.path.display().to_string();
+            return Err(TrainError::NoQuestions { data });
+        }
+        let mut hash = Sha256::new().chain_update(&conversations.sha256);
+        made.files.iter().for_each(|file| hash.update(&file.sha256));
+        made.sha256 = super::features::hex(hash);
+        Ok(made)
+    }
+
+    fn examples_of<'c>(
+        &mut self,
+        conversation: &'c Conversation,
+        preparing: Preparing<'_>,
+        known: &mut BTreeMap<&'c Path, Result<usize, String>>,
+    ) -> Result<Vec<Example>, String> {
+        let setting = Setting { pictures: conversation.pictures.len(), max_tiles: None };
+        let mut pictures = Vec::new();
+        for path in &conversation.pictures {
+            let file = known.entry(path).or_insert_with(|| {
+                self.files.push(PictureFile::read(path)?);
+                Ok(self.files.len() - 1)
+            });
+            let file = file.clone()?;
+            let arrangement = preparing.processor.arrange(self.files[file].size, setting);
+            pictures.push(Shown { file, setting, arrangement });
+        }
+        let card = preparing.card;
+        let scribe = Scribe {
+            tokenizer: preparing.tokenizer,
+            image_token: card.image_token,
+            tile: card.tile_tokens,
+        };
+        let arrangements: Vec<Arrangement> = pictures.iter().map(|p| p.arrangement).collect();
+        let lessons = scribe
+            .lessons(preparing.template, &conversation.messages, &arrangements, &card.eos)
+            .map_err(|error| error.to_string())?;
+        let example = |Lesson { prompt, targets }: Lesson| {
+            prompt.check_context(card.context).map_err(|error| error.to_string())?;
+            // A lesson of an early turn shows no later picture.
+            let (mut left, mut shown) = (prompt.images().len(), Vec::new());
+            for picture in &pictures {
+                if left == 0 {
+                    break;
+                }
+                left = left.saturating_sub(picture.arrangement.places(card.tile_tokens).len());
+                shown.push(*picture);
+            }
+            Ok(Example {
+                place: conversation.place,
+                ids: prompt.text_ids().to_vec(),
+                map: token_map(&prompt),
+                spans: prompt.images().iter().map(|span| span.len).collect(),
+                len: prompt.len(),
+                targets,
+                pictures: shown,
+            })
+        };
+        lessons.into_iter().map(example).collect()
+    }
+
+    /// The file of a picture.
+    pub fn file(&self, shown: Shown) -> &PictureFile {
+        &self.files[shown.file]
+    }
+
+    /// How a picture is prepared, in words: what its features depend on beside its bytes.
+    pub fn cut(&self, shown: Shown) -> String {
+        format!("{:?} {:?} {:?}", self.processor, shown.setting, shown.arrangement)
+    }
+
+    /// The tiles of a picture.
+    ///
+    /// # Errors
+    /// If the file is no longer what it was.
+    pub fn process(&self, shown: Shown) -> Result<ProcessedPicture, TrainError> {
+        let file = self.file(shown);
+        let changed = |because| TrainError::State { path: file.path.clone(), because };
+        let bytes = picture_bytes(&file.path).map_err(changed)?;
+        let picture = decode_picture(&file.path, &bytes).map_err(changed)?;
+        self.processor
+            .process_in(&picture, shown.setting)
+            .map_err(|error| changed(error.to_string()))
+    }
+
+    /// Lengths by which examples are put side by side.
+    pub fn lengths(&self) -> Vec<(usize, usize)> {
+        let length = |example: &Example| (example.spans.iter().sum(), example.ids.len());
+        self.examples.iter().map(length).collect()
+    }
+
+    /// How many tokens are asked for.
+    pub fn n_targets(&self) -> usize {
+        self.examples.iter().map(|example| example.targets.len()).sum()
+    }
+}
+
+impl PictureFile {
+    fn read(path: &Path) -> Result<Self, String> {
+        let bytes = picture_bytes(path)?;
+        let picture = decode_picture(path, &bytes)?;
+        let size = PixelSize { width: picture.width(), height: picture.height() };
+        let sha256 = super::features::hex(Sha256::new().chain_update(&bytes));
+        Ok(Self { path: path.to_owned(), sha256, size })
+    }
+}

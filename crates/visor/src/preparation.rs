@@ -1,0 +1,43 @@
+//! How a model's pictures and words are prepared: all that its small files say, without its weights.
+
+use crate::error::Error;
+use crate::model_ref::ModelRef;
+use crate::{preprocessor, prompting};
+use visor_model::Blueprint;
+use visor_processor::{ImageProcessor, Template, Tokenizer};
+
+/// Tokenizer, picture preparation, prompt template and sizes of a model.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Preparation {
+    /// Text to ids.
+    pub tokenizer: Tokenizer,
+    /// Pictures to tiles.
+    pub image_processor: ImageProcessor,
+    /// How the model is asked.
+    pub template: Template,
+    /// Its sizes.
+    pub blueprint: Blueprint,
+}
+
+impl Preparation {
+    /// Reads the small files of a model and holds them against each other.
+    ///
+    /// # Errors
+    /// If there is no such model, or its files are missing, damaged, contradict each other or need
+    /// what is not supported.
+    pub fn read(model: &ModelRef) -> Result<Self, Error> {
+        let checkpoint = model.checkpoint()?;
+        let name = model.to_string();
+        let tokenizer = Tokenizer::from_bytes(&checkpoint.tokenizer_json()?)?;
+        let template = prompting::read(&checkpoint, &name)?;
+        let blueprint = Blueprint::read(&checkpoint)?;
+        let image_processor = preprocessor::read(&checkpoint, &name, &blueprint.config)?;
+        if tokenizer.vocab_size() > blueprint.card.vocab {
+            let (tokenizer, model) = (tokenizer.vocab_size(), blueprint.card.vocab);
+            return Err(Error::Vocabulary { tokenizer, model });
+        }
+        prompting::check_image_token(&tokenizer, blueprint.config.image_token)?;
+        Ok(Self { tokenizer, image_processor, template, blueprint })
+    }
+}
