@@ -12,7 +12,7 @@ const FOLDER: &str = "benches/results/";
 
 /// What each control is, in the order in which they are shown. Records that are not among them
 /// stand behind, by name.
-const ABOUT: [(&str, &str); 9] = [
+const ABOUT: [(&str, &str); 10] = [
     (
         "late-answers-only",
         "labels of patches only in the first 70 % of the steps: the answers alone must keep what the \
@@ -28,6 +28,7 @@ const ABOUT: [(&str, &str); 9] = [
     ("dense-without-patch-labels", "the same without labels of refined patches"),
     ("seed2", "the shipped recipe with another seed"),
     ("seed2-10000-steps", "that seed with more steps, in the same proportions"),
+    ("seed3", "the shipped recipe with a third seed"),
     ("seed2-long-visual", "that seed with four times as many steps of the visual stream alone"),
     (
         "self-supervised",

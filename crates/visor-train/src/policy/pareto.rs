@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use visor_core::{Ladder, Pair};
 
-/// The most budgets that a policy chooses from, rungs and pairs together.
+/// The most budgets that a policy chooses from, those left out that others equal: a rung stays
+/// where a pair equals it, since it can be asked for by name.
 pub const MOST: usize = 12;
 
 /// What was measured of a budget.
@@ -74,10 +75,12 @@ fn choose(measured: &mut [Measured], rungs: &[Option<usize>], most: usize) {
     };
     let worth: Vec<usize> =
         (0..measured.len()).filter(|&place| saves(place) && !equalled(place)).collect();
+    let equalled: Vec<bool> = (0..measured.len()).map(equalled).collect();
     for place in worth {
         measured[place].kept = true;
     }
-    while measured.iter().filter(|one| one.kept).count() > most {
+    let counts = |measured: &[Measured], place: usize| measured[place].kept && !equalled[place];
+    while (0..measured.len()).filter(|&place| counts(measured, place)).count() > most {
         let places = 0..measured.len();
         let gain = |&place: &usize| gain(measured, place);
         let least = places
@@ -128,8 +131,10 @@ mod tests {
         all[4].kept = true;
         let rungs = [Some(4), Some(4), Some(4), Some(4), None];
         choose(&mut all, &rungs, 4);
+        assert_eq!(kept(&all), [0, 1, 2, 3, 4], "a rung that a pair equals does not count");
+        choose(&mut all, &rungs, 3);
         assert_eq!(kept(&all), [0, 1, 3, 4]);
-        choose(&mut all, &rungs, 1);
+        choose(&mut all, &rungs, 0);
         assert_eq!(kept(&all), [4]);
     }
 }
