@@ -7,6 +7,7 @@
 //! reads it alone: tables in [`render`], the comparison with an older one in [`gate`].
 
 pub mod ceilings;
+pub mod clock;
 pub mod gate;
 pub mod peer;
 pub mod plan;
@@ -84,6 +85,9 @@ pub enum SpeedError {
     /// The device cannot be had.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// A clock that means nothing for several threads.
+    #[error("the clock `cpu` adds up what all threads have worked: use it with `--threads 1`")]
+    CpuTimeOfThreads,
     /// The other program.
     #[error(transparent)]
     Peer(#[from] peer::PeerError),

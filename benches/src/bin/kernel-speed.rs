@@ -1,15 +1,16 @@
 //! How much faster each kernel is than burn's own operations at the sizes of published models: both
 //! take turns in one run. Writes a record; `--out FILE`, `--rounds N`. The number of threads is that
-//! of `RAYON_NUM_THREADS`.
+//! of `RAYON_NUM_THREADS`; one thread is timed by what the processor has worked, several by the wall
+//! clock.
 #![expect(clippy::print_stdout, reason = "the record also goes to the terminal")]
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::{Device, Tensor, TensorData, activation};
 use serde::Serialize;
 use std::hint::black_box;
-use std::time::Instant;
 use visor_benches::Environment;
 use visor_benches::environment::load;
+use visor_benches::speed::clock::Clock;
 use visor_benches::speed::record::Spread;
 use visor_kernels::{Attention, Rows};
 use visor_runtime::device::{DeviceRequest, open};
@@ -19,6 +20,7 @@ struct Record {
     schema_version: u32,
     environment: Environment,
     threads: usize,
+    clock: String,
     load: Option<[f64; 2]>,
     kernels: Vec<Kernel>,
 }
@@ -53,11 +55,16 @@ fn main() -> Result<()> {
         }
     }
     let before = load();
+    let clock = match rayon::current_num_threads() {
+        1 => Clock::Cpu,
+        _ => Clock::Wall,
+    };
     let cases = cases(&open(DeviceRequest::Cpu)?);
     let mut times = vec![(Vec::new(), Vec::new()); cases.len()];
     for round in 0..=rounds {
         for (case, (burn, kernel)) in cases.iter().zip(&mut times) {
-            let (theirs, ours) = (time(&case.burn), time(&case.kernel));
+            let (theirs, ours) =
+                (1e3 * clock.seconds(&case.burn), 1e3 * clock.seconds(&case.kernel));
             // The first round warms up.
             if round > 0 {
                 burn.push(theirs);
@@ -81,6 +88,7 @@ fn main() -> Result<()> {
         schema_version: 1,
         environment: Environment::here(),
         threads: rayon::current_num_threads(),
+        clock: clock.to_string(),
         load: before.zip(load()).map(|(before, after)| [before, after]),
         kernels: cases.iter().zip(times).map(kernel).collect::<Result<_>>()?,
     };
@@ -93,12 +101,6 @@ fn main() -> Result<()> {
         std::fs::write(&out, json).with_context(|| format!("cannot write {out}"))?;
     }
     Ok(())
-}
-
-fn time(work: &dyn Fn()) -> f64 {
-    let start = Instant::now();
-    work();
-    1e3 * start.elapsed().as_secs_f64()
 }
 
 /// Numbers between -2 and 2.

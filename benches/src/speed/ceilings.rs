@@ -3,12 +3,12 @@
 //! Measured in the same run as the stages and between them, so that both see the same machine. A
 //! ceiling is the best of all tries: whatever disturbs makes it lower, never higher.
 
+use super::clock::Clock;
 use super::shapes::uniform;
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::hint::black_box;
-use std::time::Instant;
 
 /// Side of the product's matrices.
 const SIDE: usize = 1024;
@@ -52,17 +52,17 @@ impl Probe {
     }
 
     /// One try on the threads that this runs on.
-    pub fn sample(&mut self, threads: usize) -> Ceiling {
-        let product = seconds(|| {
+    pub fn sample(&mut self, threads: usize, clock: Clock) -> Ceiling {
+        let product = clock.seconds(|| {
             let product = self.a.clone().matmul(self.b.clone());
             black_box(product.into_data());
         });
-        let copy = seconds(|| {
+        let copy = clock.seconds(|| {
             let pieces = self.to.par_chunks_mut(PIECE).zip(self.from.par_chunks(PIECE));
             pieces.for_each(|(to, from)| to.copy_from_slice(from));
             black_box(&self.to);
         });
-        let read = seconds(|| {
+        let read = clock.seconds(|| {
             black_box(self.from.par_chunks(PIECE).map(sum).sum::<f32>());
         });
         let bytes = (BUFFER * size_of::<f32>()) as f64;
@@ -103,12 +103,6 @@ impl Ceiling {
         let memory = bytes as f64 / 1e9 / self.read_gb_per_s;
         compute.max(memory)
     }
-}
-
-pub(super) fn seconds(work: impl FnOnce()) -> f64 {
-    let start = Instant::now();
-    work();
-    start.elapsed().as_secs_f64()
 }
 
 #[cfg(test)]

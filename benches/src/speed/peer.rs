@@ -1,6 +1,7 @@
 //! Another program that takes turns with this one: a Python script that is told what to time and
 //! answers with seconds, a line of JSON each way. It sleeps while it is not its turn.
 
+use super::clock::Clock;
 use super::stage::Turn;
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -14,6 +15,9 @@ const TRANSFORMERS: &str = include_str!("../../../tools/peer_transformers.py");
 /// What a turn is asked of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Task {
+    /// By which clock.
+    #[serde(serialize_with = "by_name")]
+    pub clock: Clock,
     /// Tiles of a picture.
     pub tiles: usize,
     /// Pictures and prompts at once.
@@ -26,6 +30,10 @@ pub struct Task {
     pub visual_tokens: usize,
     /// Decode steps.
     pub new_tokens: usize,
+}
+
+fn by_name<S: serde::Serializer>(clock: &Clock, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(clock)
 }
 
 /// Which script runs, and by what.
@@ -163,8 +171,15 @@ impl Drop for Peer {
 mod tests {
     use super::*;
 
-    const TASK: Task =
-        Task { tiles: 1, batch: 1, threads: 1, text_tokens: 3, visual_tokens: 4, new_tokens: 2 };
+    const TASK: Task = Task {
+        clock: Clock::Wall,
+        tiles: 1,
+        batch: 1,
+        threads: 1,
+        text_tokens: 3,
+        visual_tokens: 4,
+        new_tokens: 2,
+    };
 
     fn scripted(lines: &str) -> Result<Peer, PeerError> {
         let folder = tempfile::tempdir().expect("a folder");

@@ -5,7 +5,8 @@
 //! all stages of one answer in their order.
 
 use super::SpeedError;
-use super::ceilings::{Ceiling, Probe, seconds};
+use super::ceilings::{Ceiling, Probe};
+use super::clock::Clock;
 use super::peer::{Peer, Task};
 use super::stage::{Stage, Turn};
 use super::subject::{Example, Level, Subject};
@@ -40,6 +41,8 @@ pub struct Plan<'a> {
     pub batches: Vec<usize>,
     /// Threads on the processor.
     pub threads: Vec<usize>,
+    /// What time is measured by.
+    pub clock: Clock,
     /// Text tokens of a prompt.
     pub text_tokens: usize,
     /// Decode steps.
@@ -119,6 +122,9 @@ impl<'a> Plan<'a> {
         stop: &AtomicBool,
         tell: Tell<'_>,
     ) -> Result<Observed, SpeedError> {
+        if self.clock == Clock::Cpu && self.threads.iter().any(|&threads| threads > 1) {
+            return Err(SpeedError::CpuTimeOfThreads);
+        }
         let pools = self.threads.iter().map(|&threads| pool(threads));
         let pools = pools.collect::<Result<Vec<_>, SpeedError>>()?;
         let groups = self.groups();
@@ -131,7 +137,12 @@ impl<'a> Plan<'a> {
                 let Group { subject, example, batch, pool } = groups[(round + turn) % groups.len()];
                 let counts = round >= self.warm_up;
                 let (device, subject) = &self.subjects[subject];
-                let at = Place { example: &examples[example], batch, watch: round == 0 };
+                let at = Place {
+                    example: &examples[example],
+                    batch,
+                    clock: self.clock,
+                    watch: round == 0,
+                };
                 let own = pools[pool].install(|| self.turns(subject, &at, round, stop))?;
                 let threads = self.threads[pool];
                 let theirs = match &mut peer {
@@ -151,7 +162,7 @@ impl<'a> Plan<'a> {
             }
             if let Some(probe) = &mut probe {
                 for (index, &threads) in self.threads.iter().enumerate() {
-                    let sample = pools[index].install(|| probe.sample(threads));
+                    let sample = pools[index].install(|| probe.sample(threads, self.clock));
                     match observed.ceilings.get_mut(index) {
                         Some(best) => *best = best.or_better(sample),
                         None => observed.ceilings.push(sample),
@@ -177,10 +188,10 @@ impl<'a> Plan<'a> {
     }
 
     fn task(&self, example: &Example, batch: usize, threads: usize) -> Task {
-        let &Self { text_tokens, new_tokens, .. } = self;
+        let &Self { clock, text_tokens, new_tokens, .. } = self;
         let visual_tokens = example.prompt.n_visual();
         let tiles = example.processed.pixels.tiles();
-        Task { tiles, batch, threads, text_tokens, visual_tokens, new_tokens }
+        Task { clock, tiles, batch, threads, text_tokens, visual_tokens, new_tokens }
     }
 
     fn wants(&self, stage: Stage) -> bool {
@@ -316,6 +327,7 @@ type Peaks = BTreeMap<Stage, u64>;
 struct Place<'a> {
     example: &'a Example,
     batch: usize,
+    clock: Clock,
     /// Whether memory is watched, which disturbs times.
     watch: bool,
 }
@@ -327,7 +339,7 @@ impl Place<'_> {
             memory::forget_peak();
         }
         let mut out = None;
-        let time = seconds(|| out = Some(work()));
+        let time = self.clock.seconds(|| out = Some(work()));
         if self.watch
             && let Some(bytes) = memory::peak()
         {

@@ -258,6 +258,7 @@ fn row(plan: &Plan<'_>, examples: &[Example], key: &Key, seen: &Seen) -> Option<
 
 fn settings(plan: &Plan<'_>) -> BTreeMap<String, String> {
     [
+        ("clock", plan.clock.to_string()),
         ("decode steps", plan.new_tokens.to_string()),
         ("order", super::plan::ORDER.to_owned()),
         ("repetitions", plan.repetitions.to_string()),

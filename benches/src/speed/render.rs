@@ -97,6 +97,9 @@ fn markdown(record: &SpeedRecord) -> String {
         record.environment.cpu,
         record.environment.cpus
     );
+    if let Some(clock) = record.settings.get("clock") {
+        text.push_str(&format!("* Clock: {clock}.\n"));
+    }
     for ceiling in &record.ceilings {
         text.push_str(&format!(
             "* At best with {} threads: {} GFLOP/s in a matrix product, copies {} GB/s, reads {} \

@@ -1,9 +1,9 @@
 //! Activations, in place.
 
-use crate::rows::{for_rows, for_values_with};
+use crate::rows::{for_rows, for_rows_with};
 use rten_simd::ops::{BitOps, FloatOps, NumOps};
-use rten_simd::{Isa, SimdOp, SimdUnaryOp};
-use rten_vecmath::{Exp, Gelu};
+use rten_simd::{Isa, Simd, SimdOp, SimdUnaryOp};
+use rten_vecmath::{Exp, Gelu, Silu};
 
 /// `x * (1 + erf(x / sqrt(2))) / 2`.
 pub fn gelu(x: &mut [f32]) {
@@ -22,7 +22,58 @@ pub fn gelu_tanh(x: &mut [f32]) {
 /// `gate * sigmoid(gate) * up`, into `gate`; both are equally long.
 pub fn silu_times(gate: &mut [f32], up: &[f32]) {
     assert_eq!(gate.len(), up.len(), "a value of `up` for every value of `gate`");
-    for_values_with(gate, up, |gate, up| SiluTimes { gate, up }.dispatch());
+    for_rows_with(gate, up, 1, |gate, up| SiluTimes { gate, up }.dispatch());
+}
+
+/// `x * sigmoid(x)`.
+pub fn silu(x: &mut [f32]) {
+    for_rows(x, 1, |x| {
+        Silu {}.map_mut(x);
+    });
+}
+
+/// The gradient of [`silu`]: `grad` is that of its result and becomes that of what went in, `x`.
+pub fn silu_gradient(x: &[f32], grad: &mut [f32]) {
+    assert_eq!(x.len(), grad.len(), "a gradient for every value");
+    for_rows_with(grad, x, 1, |grad, x| SiluGradient { x, grad }.dispatch());
+}
+
+struct SiluGradient<'a> {
+    x: &'a [f32],
+    grad: &'a mut [f32],
+}
+
+impl SimdOp for SiluGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<I: Isa>(self, isa: I) {
+        let ops = isa.f32();
+        pairwise(isa, self.grad, self.x, |grad, x| {
+            // s (1 + x (1 - s)), where s is the sigmoid of x.
+            let below = ops.add(ops.one(), Exp::apply(isa, ops.neg(x)));
+            let s = ops.div(ops.one(), below);
+            let inner = ops.mul_add(x, ops.sub(ops.one(), s), ops.one());
+            ops.mul(grad, ops.mul(s, inner))
+        });
+    }
+}
+
+/// `term(a, b)` for all values of two equally long slices, into the first.
+#[inline(always)]
+fn pairwise<I: Isa>(isa: I, a: &mut [f32], b: &[f32], term: impl Fn(I::F32, I::F32) -> I::F32) {
+    let ops = isa.f32();
+    let n = ops.len();
+    let (mut first, mut second) = (a.chunks_exact_mut(n), b.chunks_exact(n));
+    for (a, b) in first.by_ref().zip(second.by_ref()) {
+        let y = term(ops.load(a), ops.load(b));
+        ops.store(y, a);
+    }
+    let (a, b) = (first.into_remainder(), second.remainder());
+    if !a.is_empty() {
+        let y = term(ops.load_pad(a).0, ops.load_pad(b).0);
+        a.iter_mut().zip(y.to_array()).for_each(|(a, y)| *a = y);
+    }
 }
 
 struct GeluTanh;
@@ -49,22 +100,10 @@ impl SimdOp for SiluTimes<'_> {
     #[inline(always)]
     fn eval<I: Isa>(self, isa: I) {
         let ops = isa.f32();
-        let n = ops.len();
-        let (mut gates, mut ups) = (self.gate.chunks_exact_mut(n), self.up.chunks_exact(n));
-        let term = |gate: I::F32, up: I::F32| {
+        pairwise(isa, self.gate, self.up, |gate, up| {
             let below = ops.add(ops.one(), Exp::apply(isa, ops.neg(gate)));
             ops.mul(ops.div(gate, below), up)
-        };
-        for (gate, up) in gates.by_ref().zip(ups.by_ref()) {
-            let y = term(ops.load(gate), ops.load(up));
-            ops.store(y, gate);
-        }
-        let (gate, up) = (gates.into_remainder(), ups.remainder());
-        if !gate.is_empty() {
-            let y = term(ops.load_pad(gate).0, ops.load_pad(up).0);
-            let values = rten_simd::Simd::to_array(y);
-            gate.iter_mut().zip(values).for_each(|(gate, y)| *gate = y);
-        }
+        });
     }
 }
 
@@ -81,15 +120,22 @@ mod tests {
             seed in 0_u32..100,
         ) {
             let up = reference::noise(x.len(), seed);
-            let (mut silu, mut erf, mut tanh) = (x.clone(), x.clone(), x.clone());
-            silu_times(&mut silu, &up);
+            let (mut gated, mut erf, mut tanh) = (x.clone(), x.clone(), x.clone());
+            let (mut plain, mut grad) = (x.clone(), up.clone());
+            silu_times(&mut gated, &up);
+            silu(&mut plain);
+            silu_gradient(&x, &mut grad);
             gelu(&mut erf);
             gelu_tanh(&mut tanh);
             for (i, &x) in x.iter().enumerate() {
                 let near = |got: f32, want: f64| {
                     (f64::from(got) - want).abs() <= 2e-6 * (1.0 + want.abs())
                 };
-                prop_assert!(near(silu[i], reference::silu(x) * f64::from(up[i])), "{x}");
+                prop_assert!(near(gated[i], reference::silu(x) * f64::from(up[i])), "{x}");
+                prop_assert!(near(plain[i], reference::silu(x)), "{x}");
+                let s = 1.0 / (1.0 + (-f64::from(x)).exp());
+                let slope = s * (1.0 + f64::from(x) * (1.0 - s));
+                prop_assert!(near(grad[i], f64::from(up[i]) * slope), "{x}");
                 prop_assert!(near(erf[i], reference::gelu(x)), "{x} {}", erf[i]);
                 prop_assert!(near(tanh[i], reference::gelu_tanh(x)), "{x} {}", tanh[i]);
             }

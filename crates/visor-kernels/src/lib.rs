@@ -16,8 +16,8 @@ mod rotary;
 mod rows;
 mod softmax;
 
-pub use activation::{gelu, gelu_tanh, silu_times};
+pub use activation::{gelu, gelu_tanh, silu, silu_gradient, silu_times};
 pub use attention::{Attention, Rows};
 pub use norm::{layer_norm, rms_norm};
 pub use rotary::turn;
-pub use softmax::softmax;
+pub use softmax::{softmax, softmax_gradient};

@@ -15,13 +15,15 @@ pub(crate) fn for_rows(x: &mut [f32], width: usize, work: impl Fn(&mut [f32]) + 
 }
 
 /// The same with the values of `y` beside those of `x`, of which there are as many.
-pub(crate) fn for_values_with(
+pub(crate) fn for_rows_with(
     x: &mut [f32],
     y: &[f32],
+    width: usize,
     work: impl Fn(&mut [f32], &[f32]) + Sync + Send,
 ) {
-    match x.len() <= TASK {
+    let piece = width.max(1) * (TASK / width.max(1)).max(1);
+    match x.len() <= piece {
         true => work(x, y),
-        false => x.par_chunks_mut(TASK).zip(y.par_chunks(TASK)).for_each(|(x, y)| work(x, y)),
+        false => x.par_chunks_mut(piece).zip(y.par_chunks(piece)).for_each(|(x, y)| work(x, y)),
     }
 }

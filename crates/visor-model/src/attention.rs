@@ -99,9 +99,7 @@ fn record(q: &Tensor<4>, k: &Tensor<4>) {
 
 /// Over the last axis.
 fn softmax(scores: Tensor<4>) -> Tensor<4> {
-    let [_, _, _, s] = scores.dims();
-    host::in_place(scores, |rows| visor_kernels::softmax(rows, s))
-        .unwrap_or_else(|scores| activation::softmax(scores, 3))
+    host::softmax(scores).unwrap_or_else(|scores| activation::softmax(scores, 3))
 }
 
 /// `m e^a / sum m e^a` over the last axis: the softmax of the scores `a` over the keys whose `m` is

@@ -1,6 +1,6 @@
-//! Where kernels take the place of burn's operations: on tensors in the processor's memory that no
-//! gradient is taken of. Whoever calls gets its tensors back where they are not, and goes on with
-//! the formula.
+//! Where kernels take the place of burn's operations: on tensors in the processor's memory, most of
+//! them only where no gradient is taken. Whoever calls gets its tensors back where none can run, and
+//! goes on with the formula.
 //!
 //! Values are read where they lie. What is written is the buffer of the tensor that goes in, where
 //! nobody else holds it, else a copy.
@@ -9,7 +9,7 @@ use crate::attention::Terms;
 use crate::placement::BLOCKED;
 use burn::tensor::{Device, Tensor, TensorData};
 use visor_kernels::{Attention, Rows};
-use visor_runtime::device::HostValues;
+use visor_runtime::device::{HostValues, Keeps, RowFunction};
 
 /// Changes the values of a tensor, in the order of its axes.
 ///
@@ -23,6 +23,31 @@ pub(crate) fn in_place<const R: usize>(
         true => Ok(changed(x, work)),
         false => Err(x),
     }
+}
+
+/// `e^x / sum e^x` over the last axis, also where gradients are taken of it.
+///
+/// # Errors
+/// As [`in_place`].
+pub(crate) fn softmax<const R: usize>(x: Tensor<R>) -> Result<Tensor<R>, Tensor<R>> {
+    let width = x.dims()[R - 1];
+    let (forward, gradient) = (visor_kernels::softmax, visor_kernels::softmax_gradient);
+    let function = RowFunction { width, forward, keeps: Keeps::Results, gradient };
+    in_place(x, |x| forward(x, width)).or_else(|x| function.of_tracked(x))
+}
+
+/// `x * sigmoid(x)`, also where gradients are taken of it.
+///
+/// # Errors
+/// As [`in_place`].
+pub(crate) fn silu<const R: usize>(x: Tensor<R>) -> Result<Tensor<R>, Tensor<R>> {
+    let function = RowFunction {
+        width: 1,
+        forward: |x, _| visor_kernels::silu(x),
+        keeps: Keeps::Values,
+        gradient: |x, grad, _| visor_kernels::silu_gradient(x, grad),
+    };
+    in_place(x, visor_kernels::silu).or_else(|x| function.of_tracked(x))
 }
 
 /// `silu(gate) * up`.
@@ -196,4 +221,95 @@ fn changed<const R: usize>(x: Tensor<R>, work: impl FnOnce(&mut [f32])) -> Tenso
 
 fn lifted(values: Vec<f32>, shape: [usize; 4], device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::attention::{Terms, attend_as};
+    use crate::init::Noise;
+    use crate::mlp::{gelu, gelu_tanh};
+    use crate::norm::{LayerNorm, RmsNorm};
+    use crate::rotary::{Position, RotaryConfig};
+    use crate::weights;
+    use burn::tensor::{Device, Tensor, TensorData, Tolerance, activation};
+    use visor_core::Rotary;
+    use visor_runtime::{DeviceRequest, device};
+
+    fn random<const R: usize>(name: &str, shape: [usize; R], device: &Device) -> Tensor<R> {
+        let values = Noise::new(4, name).normal(shape.iter().product(), 1.5);
+        Tensor::from_data(TensorData::new(values, shape), device)
+    }
+
+    /// What a device with kernels and one without give.
+    fn expect_equal(what: &str, run: impl Fn(&Device) -> TensorData) {
+        let device = device::open(DeviceRequest::Cpu).expect("the CPU is always there");
+        let (kernels, formulas) = (run(&device), run(&device::training(&device)));
+        let tolerance = Tolerance::<f32>::absolute(2e-5);
+        assert!(kernels.shape() == formulas.shape(), "{what}");
+        kernels.assert_approx_eq(&formulas, tolerance);
+    }
+
+    #[test]
+    fn kernels_give_what_the_formulas_give() {
+        expect_equal("gelu", |device| gelu(random("x", [3, 40], device)).into_data());
+        expect_equal("gelu, tanh", |device| gelu_tanh(random("x", [3, 40], device)).into_data());
+        expect_equal("norms", |device| {
+            let fill = &mut |name: &str, shape: &[usize]| {
+                Ok(Noise::new(5, name).normal(shape.iter().product(), 1.0))
+            };
+            let rms = weights::fill(RmsNorm::new(40, 1e-5, device), device, fill);
+            let layer = weights::fill(LayerNorm::new(40, 1e-5, device), device, fill);
+            let x = rms.expect("filled").forward(random("x", [2, 7, 40], device));
+            layer.expect("filled").forward(x).into_data()
+        });
+        expect_equal("rotary", |device| {
+            let rotary = RotaryConfig { scheme: Rotary::OneD, base: 100.0, head_dim: 6 };
+            let rows: Vec<Vec<Position>> =
+                (0..2).map(|b| (0..5).map(|s| Position::at(3 * b + s)).collect()).collect();
+            let x = random("x", [2, 5, 3, 6], device).swap_dims(1, 2); // [B, H, S, D]
+            rotary.table(&rows, device).turn(x).into_data()
+        });
+    }
+
+    #[test]
+    fn attention_and_its_weights_are_those_of_the_formula() {
+        let (b, h, g, t, s, d) = (2, 4, 2, 9, 12, 6);
+        expect_equal("attention", |device| {
+            let q = random("q", [b, t, h, d], device).swap_dims(1, 2);
+            let [k, v] = ["k", "v"].map(|name| random(name, [b, g, s + 3, d], device));
+            // As a cache gives them: less than it has room for.
+            let (k, v) = (k.narrow(2, 0, s), v.narrow(2, 0, s));
+            let reads = |i: usize| if i % s <= i / s % t + 3 { 0.0 } else { -3e4 };
+            let bias: Vec<f32> = (0..b * t * s).map(reads).collect();
+            let bias = Tensor::from_data(TensorData::new(bias, [b, 1, t, s]), device);
+            let mut weights = None;
+            let terms = Terms { bias: Some(&bias), mask: None, seen: Some(&mut weights) };
+            let read = attend_as(q, k, v, terms);
+            let weights = weights.expect("somebody looks").reshape([b * h * t, s]);
+            Tensor::cat(vec![read.reshape([b * h * t, d]), weights], 1).into_data()
+        });
+    }
+
+    #[test]
+    fn gradients_of_kernels_are_those_of_the_formulas() {
+        let device = device::open(DeviceRequest::Cpu).expect("the CPU is always there");
+        let device = device::training(&device);
+        type Function = fn(Tensor<2>) -> Tensor<2>;
+        let pairs: [(Function, Function); 2] = [
+            (|x| super::softmax(x).expect("tracked"), |x| activation::softmax(x, 1)),
+            (|x| super::silu(x).expect("tracked"), activation::silu),
+        ];
+        for (kernel, formula) in pairs {
+            let [ours, theirs] = [kernel, formula].map(|function| {
+                let x = random("x", [30, 17], &device).require_grad();
+                let y = function(x.clone()) * random("upstream", [30, 17], &device);
+                let grads = y.clone().sum().backward();
+                let grad = x.grad(&grads).expect("of a leaf");
+                (y.into_data(), grad.into_data())
+            });
+            let tolerance = Tolerance::<f32>::absolute(1e-5);
+            ours.0.assert_approx_eq(&theirs.0, tolerance);
+            ours.1.assert_approx_eq(&theirs.1, tolerance);
+        }
+    }
 }

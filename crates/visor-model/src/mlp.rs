@@ -33,7 +33,11 @@ impl SwiGlu {
 
 /// `silu(gate) * up`.
 fn silu_times<const R: usize>(gate: Tensor<R>, up: Tensor<R>) -> Tensor<R> {
-    host::silu_times(gate, up).unwrap_or_else(|(gate, up)| activation::silu(gate) * up)
+    host::silu_times(gate, up).unwrap_or_else(|(gate, up)| silu(gate) * up)
+}
+
+fn silu<const R: usize>(x: Tensor<R>) -> Tensor<R> {
+    host::silu(x).unwrap_or_else(activation::silu)
 }
 
 /// `fc2(gelu_tanh(fc1(x)))` (SigLIP).

@@ -1,17 +1,23 @@
-//! Where tensors live: the only file of the workspace that names a backend.
+//! Where tensors live: the only place of the workspace that names a backend.
 //!
 //! Which backends there are is decided when the binary is built, which one is used when it runs.
 //! A device is never taken from burn's default, which prefers a backend for being compiled in and
 //! not for being there.
 
+#[cfg(not(feature = "cpu"))]
+mod elsewhere;
+#[cfg(feature = "cpu")]
+mod host;
+
+#[cfg(not(feature = "cpu"))]
+pub use elsewhere::{HostValues, Keeps, RowFunction};
+#[cfg(feature = "cpu")]
+pub use host::{HostValues, Keeps, RowFunction};
+
 use crate::dtype::Dtype;
-#[cfg(feature = "cpu")]
-use burn::backend::flex::{Flex, FlexTensor};
-#[cfg(feature = "cpu")]
-use burn::tensor::DType;
 #[cfg(any(feature = "cuda", feature = "wgpu"))]
 use burn::tensor::DeviceType;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use std::fmt;
 use std::str::FromStr;
 use thiserror::Error;
@@ -145,66 +151,6 @@ pub fn check_dtype(request: DeviceRequest, dtype: Dtype) -> Result<(), DeviceErr
 /// The same device with gradients.
 pub fn training(device: &Device) -> Device {
     device.clone().autodiff()
-}
-
-/// The values of a tensor that lies in the processor's own memory, in single precision: seen where
-/// they are, without a copy.
-#[derive(Clone, Debug)]
-pub struct HostValues {
-    #[cfg(feature = "cpu")]
-    tensor: FlexTensor,
-    #[cfg(not(feature = "cpu"))]
-    never: std::convert::Infallible,
-}
-
-#[cfg(feature = "cpu")]
-impl HostValues {
-    /// `None` of a tensor that lies elsewhere, has another number format, or is part of what
-    /// gradients are taken of.
-    pub fn of<const R: usize>(tensor: &Tensor<R>) -> Option<Self> {
-        let tensor = tensor.clone().try_into_primitive::<Flex>().ok()?;
-        (tensor.dtype() == DType::F32).then_some(Self { tensor })
-    }
-
-    /// From the first value of the tensor on.
-    pub fn values(&self) -> &[f32] {
-        &self.tensor.storage::<f32>()[self.tensor.layout().start_offset()..]
-    }
-
-    /// From a value to the next along each axis; `None` where an axis runs backwards.
-    pub fn strides(&self) -> Option<Vec<usize>> {
-        let strides = self.tensor.layout().strides().iter();
-        strides.map(|&stride| usize::try_from(stride).ok()).collect()
-    }
-
-    /// All values in the order of the axes, where they lie in it.
-    pub fn in_order(&self) -> Option<&[f32]> {
-        let n = self.tensor.layout().num_elements();
-        self.tensor.is_contiguous().then(|| &self.values()[..n])
-    }
-}
-
-#[cfg(not(feature = "cpu"))]
-impl HostValues {
-    /// `None`: this build has no tensors in the processor's memory.
-    pub fn of<const R: usize>(_: &Tensor<R>) -> Option<Self> {
-        None
-    }
-
-    /// From the first value of the tensor on.
-    pub fn values(&self) -> &[f32] {
-        match self.never {}
-    }
-
-    /// From a value to the next along each axis.
-    pub fn strides(&self) -> Option<Vec<usize>> {
-        match self.never {}
-    }
-
-    /// All values in the order of the axes.
-    pub fn in_order(&self) -> Option<&[f32]> {
-        match self.never {}
-    }
 }
 
 /// Every device that this binary can use on this machine.
@@ -356,19 +302,6 @@ mod tests {
         for info in list() {
             assert!(open(info.request).is_ok(), "{info:?}");
         }
-    }
-
-    #[test]
-    fn values_on_the_processor_are_seen_where_they_lie() {
-        let Ok(device) = open(DeviceRequest::Cpu) else { return };
-        let x = Tensor::<2>::from_floats([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], &device);
-        let all = HostValues::of(&x).expect("on the processor");
-        assert_eq!(all.in_order(), Some([1.0, 2.0, 3.0, 4.0, 5.0, 6.0].as_slice()));
-        let turned = HostValues::of(&x.clone().transpose().narrow(0, 1, 2)).expect("a view");
-        assert_eq!((turned.strides(), turned.in_order()), (Some(vec![1, 3]), None));
-        assert_eq!(turned.values()[0], 2.0);
-        let tracked = Tensor::<2>::from_floats([[1.0]], &training(&device));
-        assert!(HostValues::of(&tracked).is_none());
     }
 
     #[test]

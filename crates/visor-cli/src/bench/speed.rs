@@ -14,6 +14,7 @@ use visor::{DeviceRequest, LoadOptions, Model, PolicyRef};
 use visor_benches::Environment;
 use visor_benches::environment::load;
 use visor_benches::speed::SpeedError;
+use visor_benches::speed::clock::Clock;
 use visor_benches::speed::gate::gate;
 use visor_benches::speed::peer::{Peer, Script};
 use visor_benches::speed::plan::Plan;
@@ -66,6 +67,10 @@ pub(crate) struct Speed {
     /// Devices: cpu, wgpu, cuda or cuda:N
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "cpu")]
     device: Vec<DeviceRequest>,
+
+    /// What time is measured by: `wall`, or `cpu` with one thread, for a machine that others work on
+    #[arg(long, value_name = "CLOCK", default_value = "wall")]
+    clock: Clock,
 
     /// Text tokens of the prompt
     #[arg(long, value_name = "N", default_value_t = 30,
@@ -192,6 +197,7 @@ impl Speed {
             tiles: self.tiles.0.clone(),
             batches: self.batch.0.clone(),
             threads: self.threads.clone().map_or_else(hardware, |Numbers(threads)| threads),
+            clock: self.clock,
             text_tokens: usize::from(self.text_tokens),
             new_tokens: usize::from(self.new_tokens),
             warm_up: usize::from(self.warm_up),
@@ -202,7 +208,8 @@ impl Speed {
         let mut peer = self.peer(shape.as_ref())?;
         let bar = Bar::new();
         let mut tell = |what: &str, done: usize, all: usize| bar.tell(what, done, all);
-        let observed = plan.run(&examples, peer.as_mut(), interrupt.flag(), &mut tell)?;
+        let observed = plan.run(&examples, peer.as_mut(), interrupt.flag(), &mut tell);
+        let observed = observed.map_err(usage)?;
         bar.end();
         let context = Context {
             environment: Environment::here(),
@@ -265,6 +272,7 @@ impl Speed {
 fn usage(error: SpeedError) -> Error {
     match error {
         SpeedError::UnknownShape { .. }
+        | SpeedError::CpuTimeOfThreads
         | SpeedError::Tiles { .. }
         | SpeedError::Budget { .. }
         | SpeedError::Context { .. } => Usage::because(error),

@@ -68,6 +68,7 @@ fn what_cannot_be_timed_is_named_with_what_can() {
         (vec!["--tiles", "0"], 2, "ranges"),
         (vec!["--new-tokens", "60000"], 2, "context"),
         (vec!["--repetitions", "4"], 2, "4"),
+        (vec!["--clock", "sun"], 2, "wall or cpu"),
         (vec!["--stages", "dream"], 2, "prefill"),
         (vec!["--compare", "no-such-file.json"], 1, "no-such-file.json"),
         (vec!["--peer", "transformers", "--python", "no-such-python"], 1, "--python"),
