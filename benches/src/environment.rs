@@ -37,3 +37,8 @@ impl Environment {
         }
     }
 }
+
+/// The system's load average of one minute, where it tells it.
+pub fn load() -> Option<f64> {
+    fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
+}

@@ -4,5 +4,6 @@ pub mod analyze;
 pub mod compare;
 pub mod environment;
 pub mod measure;
+pub mod speed;
 
 pub use environment::Environment;

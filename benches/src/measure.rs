@@ -2,7 +2,7 @@
 //! what is seen goes into a store, from where a killed run goes on.
 
 mod baselines;
-mod memory;
+pub(crate) mod memory;
 mod rows;
 mod timing;
 

@@ -8,6 +8,7 @@ mod nano;
 mod parity;
 mod policy;
 mod selector;
+mod speed;
 
 use crate::markdown::{fill_blocks, has_blocks};
 use crate::repo::Repo;
@@ -42,6 +43,8 @@ fn content(repo: &Repo, name: &str) -> Result<String> {
         "nano-card" => card::block(repo),
         "nano-controls" => controls::block(repo),
         "nano-policy" => policy::block(repo),
+        "kernels" => speed::kernels(repo),
+        "speed" => speed::stages(repo),
         "selectors" => selector::block(repo),
         _ => bail!("nothing generates a block of this name"),
     }

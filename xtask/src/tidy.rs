@@ -27,7 +27,7 @@ pub(crate) const CHECKS: &[Check] = &[
     },
     Check {
         name: "backends",
-        rule: "one file names a backend, four crates do not know burn",
+        rule: "one module names a backend, four crates do not know burn",
         run: backends::check,
     },
     Check {

@@ -3,13 +3,13 @@
 use std::fs;
 
 /// Forgets what was resident before. Linux alone can.
-pub(super) fn forget_peak() {
+pub(crate) fn forget_peak() {
     // Where this fails the peak is that of the whole process, an upper bound.
     let _ = fs::write("/proc/self/clear_refs", "5");
 }
 
 /// Bytes; `None` where the system does not tell.
-pub(super) fn peak() -> Option<u64> {
+pub(crate) fn peak() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

@@ -3,6 +3,7 @@
 use crate::cache::KvCache;
 use crate::counter;
 use crate::error::ModelError;
+use crate::host;
 use crate::linear::{Bias, Linear};
 use crate::placement::Sequence;
 use crate::ragged::{pack, unpack};
@@ -67,17 +68,38 @@ pub(crate) struct Terms<'a> {
 }
 
 /// [`attend`] on terms of its own.
-pub(crate) fn attend_as(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, terms: Terms<'_>) -> Tensor<4> {
+pub(crate) fn attend_as(
+    q: Tensor<4>,
+    k: Tensor<4>,
+    v: Tensor<4>,
+    mut terms: Terms<'_>,
+) -> Tensor<4> {
+    record(&q, &k);
+    if let Some(read) = host::attend(&q, &k, &v, &mut terms) {
+        return read;
+    }
     let Terms { bias, mask, seen } = terms;
     let scores = scores(q, k, bias); // [B, H, T, S]
     let weights = match mask {
         Some(mask) => selective_softmax(scores, mask),
-        None => activation::softmax(scores, 3),
+        None => softmax(scores),
     };
     if let Some(seen) = seen {
         *seen = Some(weights.clone());
     }
     weigh(weights, v)
+}
+
+/// Counts the two products of attention whole, whatever of them is spared: nothing is halved for
+/// being causal (method, section 6).
+fn record(q: &Tensor<4>, k: &Tensor<4>) {
+    let ([b, h, t, d], [_, _, s, _]) = (q.dims(), k.dims());
+    counter::record(matmul(b * t, s, 2 * h * d));
+}
+
+/// Over the last axis.
+fn softmax(scores: Tensor<4>) -> Tensor<4> {
+    host::softmax(scores).unwrap_or_else(|scores| activation::softmax(scores, 3))
 }
 
 /// `m e^a / sum m e^a` over the last axis: the softmax of the scores `a` over the keys whose `m` is
@@ -97,7 +119,6 @@ const UNSELECTED: f64 = 6e4;
 fn scores(q: Tensor<4>, k: Tensor<4>, bias: Option<&Tensor<4>>) -> Tensor<4> {
     let [b, h, t, d] = q.dims();
     let [_, g, s, _] = k.dims();
-    counter::record(matmul(b * t, s, 2 * h * d));
     let q = q * (d as f64).powf(-0.5);
     // The query heads of a group are stacked as rows, so that keys are never repeated.
     let q = if h == g { q } else { q.reshape([b, g, h / g * t, d]) };

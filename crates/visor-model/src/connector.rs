@@ -4,9 +4,10 @@
 use crate::config::{ConnectorConfig, TextConfig, Tiling, VisionConfig};
 use crate::feature_map;
 use crate::linear::{Bias, Linear};
+use crate::mlp::gelu;
 use crate::weights::zeros;
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Device, Tensor};
 use visor_processor::{Arrangement, ImageTokens};
 
 /// One linear map, named as Idefics3 checkpoints name it.
@@ -118,6 +119,6 @@ impl PixelShuffle {
 
 impl MlpConnector {
     fn forward(&self, patches: Tensor<3>) -> Tensor<3> {
-        self.linear_2.forward(activation::gelu(self.linear_1.forward(patches)))
+        self.linear_2.forward(gelu(self.linear_1.forward(patches)))
     }
 }

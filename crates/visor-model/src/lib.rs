@@ -17,6 +17,7 @@ pub mod cross;
 pub mod decoder;
 mod error;
 mod feature_map;
+mod host;
 pub mod init;
 pub mod keys;
 pub mod layer;

@@ -1,5 +1,6 @@
 //! The two feed-forward blocks.
 
+use crate::host;
 use crate::linear::{Bias, Linear};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, activation};
@@ -25,9 +26,18 @@ impl SwiGlu {
 
     /// `[B, S, E]` to `[B, S, E]`.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let gate = activation::silu(self.gate_proj.forward(x.clone())); // [B, S, d_ffn]
-        self.down_proj.forward(gate * self.up_proj.forward(x))
+        let gate = self.gate_proj.forward(x.clone()); // [B, S, d_ffn]
+        self.down_proj.forward(silu_times(gate, self.up_proj.forward(x)))
     }
+}
+
+/// `silu(gate) * up`.
+fn silu_times<const R: usize>(gate: Tensor<R>, up: Tensor<R>) -> Tensor<R> {
+    host::silu_times(gate, up).unwrap_or_else(|(gate, up)| silu(gate) * up)
+}
+
+fn silu<const R: usize>(x: Tensor<R>) -> Tensor<R> {
+    host::silu(x).unwrap_or_else(activation::silu)
 }
 
 /// `fc2(gelu_tanh(fc1(x)))` (SigLIP).
@@ -55,6 +65,13 @@ impl VisionMlp {
 /// GELU by its tanh approximation, written as `x * sigmoid(2 sqrt(2/pi) (x + 0.044715 x^3))`.
 pub fn gelu_tanh<const R: usize>(x: Tensor<R>) -> Tensor<R> {
     const TWICE_SQRT_2_OVER_PI: f64 = 1.595_769_121_605_730_8;
-    let cube = x.clone() * x.clone() * x.clone();
-    x.clone() * activation::sigmoid((x + cube * 0.044_715) * TWICE_SQRT_2_OVER_PI)
+    host::in_place(x, visor_kernels::gelu_tanh).unwrap_or_else(|x| {
+        let cube = x.clone() * x.clone() * x.clone();
+        x.clone() * activation::sigmoid((x + cube * 0.044_715) * TWICE_SQRT_2_OVER_PI)
+    })
+}
+
+/// GELU by the error function.
+pub(crate) fn gelu<const R: usize>(x: Tensor<R>) -> Tensor<R> {
+    host::in_place(x, visor_kernels::gelu).unwrap_or_else(activation::gelu)
 }

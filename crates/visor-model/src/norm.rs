@@ -1,5 +1,6 @@
 //! Normalisation over the last axis.
 
+use crate::host;
 use crate::weights::zeros;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
@@ -26,9 +27,11 @@ impl RmsNorm {
 
     /// Normalises the last axis.
     pub fn forward<const R: usize>(&self, x: Tensor<R>) -> Tensor<R> {
-        let mean_square = x.clone().square().mean_dim(R - 1); // [.., 1]
-        let x = x / (mean_square + self.eps).sqrt();
-        x * self.weight.val().unsqueeze()
+        host::rms_norm(x, &self.weight.val(), self.eps).unwrap_or_else(|x| {
+            let mean_square = x.clone().square().mean_dim(R - 1); // [.., 1]
+            let x = x / (mean_square + self.eps).sqrt();
+            x * self.weight.val().unsqueeze()
+        })
     }
 }
 
@@ -51,9 +54,12 @@ impl LayerNorm {
 
     /// Normalises the last axis.
     pub fn forward<const R: usize>(&self, x: Tensor<R>) -> Tensor<R> {
-        let centred = x.clone() - x.mean_dim(R - 1);
-        let variance = centred.clone().square().mean_dim(R - 1); // [.., 1]
-        let x = centred / (variance + self.eps).sqrt();
-        x * self.weight.val().unsqueeze() + self.bias.val().unsqueeze()
+        let (weight, bias) = (self.weight.val(), self.bias.val());
+        host::layer_norm(x, &weight, &bias, self.eps).unwrap_or_else(|x| {
+            let centred = x.clone() - x.mean_dim(R - 1);
+            let variance = centred.clone().square().mean_dim(R - 1); // [.., 1]
+            let x = centred / (variance + self.eps).sqrt();
+            x * weight.unsqueeze() + bias.unsqueeze()
+        })
     }
 }

@@ -10,7 +10,7 @@ use visor_core::{ImageMask, Rotary};
 
 /// What is added to the score of a key that must not be read. Far below any score, and within the
 /// range of f16.
-const BLOCKED: f32 = -3e4;
+pub(crate) const BLOCKED: f32 = -3e4;
 
 /// A text token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 //! Half-split ("rotate half") layout of Hugging Face Llama and Qwen2: pair `i` is made of the
 //! values `i` and `i + D/2`.
 
-use crate::ragged;
+use crate::{host, ragged};
 use burn::tensor::{Device, Tensor, TensorData};
 use visor_core::Rotary;
 
@@ -76,13 +76,15 @@ impl RotaryConfig {
 impl RotaryTable {
     /// Turns queries or keys `[B, H, S, D]`.
     pub fn turn(&self, x: Tensor<4>) -> Tensor<4> {
-        let [_, _, _, d] = x.dims();
-        let first = x.clone().narrow(3, 0, d / 2); // [B, H, S, D/2]
-        let second = x.narrow(3, d / 2, d / 2); // [B, H, S, D/2]
-        let (cos, sin) = (self.cos.clone(), self.sin.clone());
-        let turned_first = first.clone() * cos.clone() - second.clone() * sin.clone();
-        let turned_second = second * cos + first * sin;
-        Tensor::cat(vec![turned_first, turned_second], 3)
+        host::turn(x, &self.cos, &self.sin).unwrap_or_else(|x| {
+            let [_, _, _, d] = x.dims();
+            let first = x.clone().narrow(3, 0, d / 2); // [B, H, S, D/2]
+            let second = x.narrow(3, d / 2, d / 2); // [B, H, S, D/2]
+            let (cos, sin) = (self.cos.clone(), self.sin.clone());
+            let turned_first = first.clone() * cos.clone() - second.clone() * sin.clone();
+            let turned_second = second * cos + first * sin;
+            Tensor::cat(vec![turned_first, turned_second], 3)
+        })
     }
 
     /// The table of the first `tokens` alone.

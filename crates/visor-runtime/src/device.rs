@@ -1,8 +1,18 @@
-//! Where tensors live: the only file of the workspace that names a backend.
+//! Where tensors live: the only place of the workspace that names a backend.
 //!
 //! Which backends there are is decided when the binary is built, which one is used when it runs.
 //! A device is never taken from burn's default, which prefers a backend for being compiled in and
 //! not for being there.
+
+#[cfg(not(feature = "cpu"))]
+mod elsewhere;
+#[cfg(feature = "cpu")]
+mod host;
+
+#[cfg(not(feature = "cpu"))]
+pub use elsewhere::{HostValues, Keeps, RowFunction};
+#[cfg(feature = "cpu")]
+pub use host::{HostValues, Keeps, RowFunction};
 
 use crate::dtype::Dtype;
 use burn::tensor::Device;

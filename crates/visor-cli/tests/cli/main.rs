@@ -24,6 +24,7 @@ mod requests;
 mod resume;
 mod selector;
 mod shipped;
+mod speed;
 mod streams;
 mod tasks;
 mod train;

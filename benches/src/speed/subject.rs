@@ -1,0 +1,207 @@
+//! What is measured: a model, a picture that gives so many tiles, and a prompt around it.
+
+use super::SpeedError;
+use super::shapes::uniform;
+use super::stage::Stage;
+use std::num::NonZeroUsize;
+use visor_core::cost::{Decode, Flops, Keys, Prompt};
+use visor_core::{RungId, Schedule};
+use visor_model::VisorModel;
+use visor_processor::{
+    EncodedPrompt, ImageProcessor, Picture, PixelSize, ProcessedPicture, Setting,
+};
+use visor_runtime::{Backbone, DenseMode, ModelCard};
+
+/// Text before the picture: the rest stands behind it.
+const BEFORE: usize = 5;
+
+/// A model with what its pictures are prepared by.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The model.
+    pub model: &'a VisorModel,
+    /// How its pictures are prepared.
+    pub processor: &'a ImageProcessor,
+}
+
+/// A budget that is timed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// The stock model.
+    Dense,
+    /// A rung.
+    Rung(RungId),
+}
+
+/// A picture and a prompt of a number of tiles.
+#[derive(Debug)]
+pub struct Example {
+    /// The picture as it came.
+    pub picture: Picture,
+    /// What it shares its prompt with.
+    pub setting: Setting,
+    /// The picture as the model takes it.
+    pub processed: ProcessedPicture,
+    /// The prompt.
+    pub prompt: EncodedPrompt,
+}
+
+impl Subject<'_> {
+    /// What is known about the model.
+    pub fn card(&self) -> &ModelCard {
+        self.model.card()
+    }
+
+    /// Names and schedules of its budgets, cheapest first, dense last.
+    pub fn levels(&self) -> Vec<(String, Level)> {
+        let card = self.card();
+        let ladder = card.ladder.iter();
+        let rungs = ladder.flat_map(|ladder| {
+            ladder.ids().map(|id| (ladder.rung(id).name().to_owned(), Level::Rung(id)))
+        });
+        let dense =
+            (card.dense == DenseMode::Available).then(|| ("dense".to_owned(), Level::Dense));
+        rungs.chain(dense).collect()
+    }
+
+    /// The budgets of these names; all for `all`.
+    ///
+    /// # Errors
+    /// [`SpeedError::Budget`].
+    pub fn levels_called(&self, names: &[String]) -> Result<Vec<(String, Level)>, SpeedError> {
+        let levels = self.levels();
+        if names.iter().any(|name| name == "all") {
+            return Ok(levels);
+        }
+        let find = |name: &String| {
+            let found = levels.iter().find(|(known, _)| known == name).cloned();
+            found.ok_or_else(|| SpeedError::Budget {
+                got: name.clone(),
+                known: levels.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "),
+            })
+        };
+        names.iter().map(find).collect()
+    }
+
+    /// By what the layers run at a budget.
+    pub fn schedule(&self, level: Level) -> Schedule {
+        match (level, &self.card().ladder) {
+            (Level::Rung(id), Some(ladder)) => ladder.schedule(id),
+            (Level::Dense, _) | (_, None) => Schedule::dense(self.card().shape.decoder.n_layers),
+        }
+    }
+
+    /// A picture that gives `tiles` tiles in a prompt of `n_text` text tokens, with room for `steps`
+    /// more.
+    ///
+    /// # Errors
+    /// If no picture does, or the context is too short.
+    pub fn example(
+        &self,
+        tiles: usize,
+        n_text: usize,
+        steps: usize,
+    ) -> Result<Example, SpeedError> {
+        let (size, setting) = self.size_of(tiles)?;
+        let values = uniform((size.width * size.height * 3) as usize, 128.0, 7);
+        let levels = values.iter().map(|value| (value + 128.0) as u8).collect();
+        let picture = Picture::from_rgb(size.width, size.height, levels)
+            .expect("as many levels as the picture has");
+        let processed = self.processor.process_in(&picture, setting)?;
+        let card = self.card();
+        let places = processed.arrangement.places(card.tile_tokens);
+        let word = |i: usize| {
+            let id = (3 + 7 * i as u32) % card.vocab as u32;
+            if id == card.image_token { id.wrapping_sub(1) } else { id }
+        };
+        let before = BEFORE.min(n_text);
+        let marks = std::iter::repeat_n(card.image_token, places.len());
+        let ids: Vec<u32> =
+            (0..before).map(word).chain(marks).chain((before..n_text).map(word)).collect();
+        let prompt = EncodedPrompt::from_ids(&ids, card.image_token, &places)
+            .expect("a marker a place, and text around them");
+        let needed = prompt.len() + steps;
+        match needed <= card.context {
+            true => Ok(Example { picture, setting, processed, prompt }),
+            false => Err(SpeedError::Context { needed, context: card.context }),
+        }
+    }
+
+    /// The size of a picture that gives so many tiles.
+    fn size_of(&self, tiles: usize) -> Result<(PixelSize, Setting), SpeedError> {
+        let side = self.processor.tile_side();
+        let most = |limit: Option<usize>| Setting {
+            pictures: 1,
+            max_tiles: limit.and_then(NonZeroUsize::new),
+        };
+        let sizes = || {
+            (1..=8_u32)
+                .flat_map(|rows| (1..=8_u32).map(move |cols| (rows, cols)))
+                .map(|(rows, cols)| PixelSize { width: cols * side, height: rows * side })
+        };
+        let settings = [most(None), most(Some(tiles))];
+        let found = settings.into_iter().find_map(|setting| {
+            let fits = |size: &PixelSize| self.processor.arrange(*size, setting).tiles() == tiles;
+            sizes().find(fits).map(|size| (size, setting))
+        });
+        found.ok_or_else(|| {
+            let mut possible: Vec<usize> =
+                sizes().map(|size| self.processor.arrange(size, most(None)).tiles()).collect();
+            possible.sort_unstable();
+            possible.dedup();
+            let possible = possible.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+            SpeedError::Tiles { tiles, possible }
+        })
+    }
+
+    /// What a stage computes for a batch, by the formulas, and the bytes that it must at least move:
+    /// weights once, keys and values once, in single precision. `None` where nothing is counted.
+    pub fn work(
+        &self,
+        stage: Stage,
+        level: Level,
+        example: &Example,
+        batch: usize,
+        steps: usize,
+    ) -> Option<(Flops, u64)> {
+        let (shape, prompt) = (&self.card().shape, &example.prompt);
+        let n_tiles = example.processed.pixels.tiles();
+        let (n_text, n_visual) = (prompt.n_text(), prompt.n_visual());
+        let n_question = prompt.question().len();
+        let sizes = Prompt { n_text, n_question, n_visual, n_tiles, keys: Keys::All };
+        let schedule = self.schedule(level);
+        let kv = shape.decoder.kv_bytes(&schedule, n_text, n_visual, sizes.looks(), 4);
+        let decoder = weights_of(shape.decoder.projections(1) + shape.decoder.ffn(1))
+            * shape.decoder.n_layers as u64
+            + weights_of(shape.decoder.head());
+        let (flops, bytes) = match stage {
+            Stage::Encode => {
+                let (encoder, connector) = (&shape.encoder, &shape.connector);
+                let (d, d_ffn) = (encoder.d_model as u64, encoder.d_ffn as u64);
+                let layer = 4 * d * d + 2 * d * d_ffn;
+                let tokens = connector.tokens(encoder.n_patches).max(1) as u64;
+                let connector = weights_of(connector.tile(encoder.n_patches)) / tokens;
+                let patch = encoder.patch_values as u64 * d;
+                let weights = layer * encoder.n_layers as u64 + connector + patch;
+                let pixels = (3 * self.card().tile_side.pow(2) * n_tiles) as u64;
+                (shape.vision(n_tiles), 4 * (weights + pixels * batch as u64))
+            }
+            Stage::Prefill => {
+                (shape.scopes(&schedule, sizes, None).lm_prefill, 4 * decoder + kv * batch as u64)
+            }
+            Stage::Decode => {
+                let context = n_text + 1 + steps / 2;
+                let at = Decode { context, n_visual, looks: sizes.looks() };
+                let step = shape.decoder.decode_step(&schedule, at);
+                (step, 4 * decoder + kv * batch as u64)
+            }
+            Stage::Preprocess | Stage::FirstToken | Stage::EndToEnd => return None,
+        };
+        Some((flops * batch, bytes))
+    }
+}
+
+/// The weights of products over one row.
+fn weights_of(row: Flops) -> u64 {
+    row.0 / 2
+}

@@ -1,0 +1,29 @@
+//! Sharing rows among threads.
+
+use rayon::prelude::*;
+
+/// Values that are worth a task of their own: less is done before another thread has woken up.
+const TASK: usize = 1 << 14;
+
+/// Calls `work` with pieces of whole rows of `width` values.
+pub(crate) fn for_rows(x: &mut [f32], width: usize, work: impl Fn(&mut [f32]) + Sync + Send) {
+    let piece = width.max(1) * (TASK / width.max(1)).max(1);
+    match x.len() <= piece {
+        true => work(x),
+        false => x.par_chunks_mut(piece).for_each(work),
+    }
+}
+
+/// The same with the values of `y` beside those of `x`, of which there are as many.
+pub(crate) fn for_rows_with(
+    x: &mut [f32],
+    y: &[f32],
+    width: usize,
+    work: impl Fn(&mut [f32], &[f32]) + Sync + Send,
+) {
+    let piece = width.max(1) * (TASK / width.max(1)).max(1);
+    match x.len() <= piece {
+        true => work(x, y),
+        false => x.par_chunks_mut(piece).zip(y.par_chunks(piece)).for_each(|(x, y)| work(x, y)),
+    }
+}

@@ -1,0 +1,315 @@
+//! Where kernels take the place of burn's operations: on tensors in the processor's memory, most of
+//! them only where no gradient is taken. Whoever calls gets its tensors back where none can run, and
+//! goes on with the formula.
+//!
+//! Values are read where they lie. What is written is the buffer of the tensor that goes in, where
+//! nobody else holds it, else a copy.
+
+use crate::attention::Terms;
+use crate::placement::BLOCKED;
+use burn::tensor::{Device, Tensor, TensorData};
+use visor_kernels::{Attention, Rows};
+use visor_runtime::device::{HostValues, Keeps, RowFunction};
+
+/// Changes the values of a tensor, in the order of its axes.
+///
+/// # Errors
+/// The tensor, where no kernel can run on it.
+pub(crate) fn in_place<const R: usize>(
+    x: Tensor<R>,
+    work: impl FnOnce(&mut [f32]),
+) -> Result<Tensor<R>, Tensor<R>> {
+    match is_here(&x) {
+        true => Ok(changed(x, work)),
+        false => Err(x),
+    }
+}
+
+/// `e^x / sum e^x` over the last axis, also where gradients are taken of it.
+///
+/// # Errors
+/// As [`in_place`].
+pub(crate) fn softmax<const R: usize>(x: Tensor<R>) -> Result<Tensor<R>, Tensor<R>> {
+    let width = x.dims()[R - 1];
+    let (forward, gradient) = (visor_kernels::softmax, visor_kernels::softmax_gradient);
+    let function = RowFunction { width, forward, keeps: Keeps::Results, gradient };
+    in_place(x, |x| forward(x, width)).or_else(|x| function.of_tracked(x))
+}
+
+/// `x * sigmoid(x)`, also where gradients are taken of it.
+///
+/// # Errors
+/// As [`in_place`].
+pub(crate) fn silu<const R: usize>(x: Tensor<R>) -> Result<Tensor<R>, Tensor<R>> {
+    let function = RowFunction {
+        width: 1,
+        forward: |x, _| visor_kernels::silu(x),
+        keeps: Keeps::Values,
+        gradient: |x, grad, _| visor_kernels::silu_gradient(x, grad),
+    };
+    in_place(x, visor_kernels::silu).or_else(|x| function.of_tracked(x))
+}
+
+/// `silu(gate) * up`.
+///
+/// # Errors
+/// As [`in_place`].
+pub(crate) fn silu_times<const R: usize>(
+    gate: Tensor<R>,
+    up: Tensor<R>,
+) -> Result<Tensor<R>, (Tensor<R>, Tensor<R>)> {
+    let beside = HostValues::of(&up);
+    match beside.as_ref().and_then(HostValues::in_order) {
+        Some(values) if is_here(&gate) && gate.dims() == up.dims() => {
+            Ok(changed(gate, |gate| visor_kernels::silu_times(gate, values)))
+        }
+        _ => Err((gate, up)),
+    }
+}
+
+/// `x / sqrt(mean(x^2) + eps) * weight` over the last axis.
+///
+/// # Errors
+/// As [`in_place`].
+pub(crate) fn rms_norm<const R: usize>(
+    x: Tensor<R>,
+    weight: &Tensor<1>,
+    eps: f64,
+) -> Result<Tensor<R>, Tensor<R>> {
+    let weight = HostValues::of(weight);
+    match weight.as_ref().and_then(HostValues::in_order) {
+        Some(weight) => in_place(x, |x| visor_kernels::rms_norm(x, weight, eps as f32)),
+        None => Err(x),
+    }
+}
+
+/// `(x - mean) / sqrt(var + eps) * weight + bias` over the last axis.
+///
+/// # Errors
+/// As [`in_place`].
+pub(crate) fn layer_norm<const R: usize>(
+    x: Tensor<R>,
+    weight: &Tensor<1>,
+    bias: &Tensor<1>,
+    eps: f64,
+) -> Result<Tensor<R>, Tensor<R>> {
+    let (weight, bias) = (HostValues::of(weight), HostValues::of(bias));
+    let weight = weight.as_ref().and_then(HostValues::in_order);
+    match weight.zip(bias.as_ref().and_then(HostValues::in_order)) {
+        Some((weight, bias)) => {
+            in_place(x, |x| visor_kernels::layer_norm(x, weight, bias, eps as f32))
+        }
+        None => Err(x),
+    }
+}
+
+/// Turns queries or keys `[B, H, S, D]` by the cosines and sines `[B or 1, 1, S, D/2]` of their
+/// tokens.
+///
+/// # Errors
+/// As [`in_place`].
+pub(crate) fn turn(x: Tensor<4>, cos: &Tensor<4>, sin: &Tensor<4>) -> Result<Tensor<4>, Tensor<4>> {
+    let [b, h, s, d] = x.dims();
+    let (tables, cos, sin) = (cos.dims()[0], HostValues::of(cos), HostValues::of(sin));
+    let angles = cos.as_ref().and_then(HostValues::in_order);
+    let (Some(cos), Some(sin)) = (angles, sin.as_ref().and_then(HostValues::in_order)) else {
+        return Err(x);
+    };
+    let (sample, table) = (s * h * d, s * (d / 2));
+    if sample == 0 || !is_here(&x) {
+        return Err(x);
+    }
+    // The heads of a token stand together in what the projections give.
+    let turned = changed(x.swap_dims(1, 2), |x| {
+        for (index, x) in x.chunks_mut(sample).enumerate() {
+            let at = if tables == b { index * table } else { 0 };
+            visor_kernels::turn(x, s, d, &cos[at..][..table], &sin[at..][..table]);
+        }
+    });
+    Ok(turned.swap_dims(1, 2)) // [B, H, S, D]
+}
+
+/// Fewer queries do not pay for bringing keys and values into the order of a kernel.
+const LEAST_QUERIES: usize = 8;
+
+/// `softmax(q k^T / sqrt(D) + bias) v` for `q` of `[B, H, T, D]`, `k` and `v` of `[B, G, S, D]` and
+/// `bias` of `[B or 1, 1, T, S]`: what is read, `[B, H, T, D]`. The weights `[B, H, T, S]` are left
+/// for who looks. `None` where no kernel can run; then nothing was left.
+pub(crate) fn attend(
+    q: &Tensor<4>,
+    k: &Tensor<4>,
+    v: &Tensor<4>,
+    terms: &mut Terms<'_>,
+) -> Option<Tensor<4>> {
+    let ([b, h, t, d], [_, g, s, _]) = (q.dims(), k.dims());
+    if t < LEAST_QUERIES || s == 0 || terms.mask.is_some() {
+        return None;
+    }
+    let bias = terms.bias;
+    let host = [Heads::of(q)?, Heads::of(k)?, Heads::of(v)?];
+    let biases = bias.map_or(1, |bias| bias.dims()[0]);
+    let bias = match bias {
+        Some(bias) => Some(HostValues::of(bias)?),
+        None => None,
+    };
+    let bias = match &bias {
+        Some(bias) => Some(bias.in_order()?),
+        None => None,
+    };
+    let mut read = Vec::with_capacity(b * t * h * d);
+    let mut weights = terms.seen.as_ref().map(|_| vec![0.0; b * t * h * s]);
+    for sample in 0..b {
+        let [q, k, v] = host.each_ref().map(|heads| heads.rows(sample));
+        let attention = Attention {
+            q,
+            k,
+            v,
+            bias: bias.map(|bias| &bias[if biases == b { sample * t * s } else { 0 }..][..t * s]),
+            hidden: BLOCKED / 2.0,
+            scale: (d as f64).powf(-0.5) as f32,
+            queries: t,
+            keys: s,
+            heads: h,
+            kv_heads: g,
+            head_dim: d,
+        };
+        let weights = weights.as_mut();
+        let seen = weights.map(|weights| &mut weights[sample * t * h * s..][..t * h * s]);
+        read.extend(attention.run(seen)); // [T, H, D]
+    }
+    let device = q.device();
+    if let (Some(seen), Some(weights)) = (&mut terms.seen, weights) {
+        **seen = Some(lifted(weights, [b, t, h, s], &device).swap_dims(1, 2)); // [B, H, T, S]
+    }
+    Some(lifted(read, [b, t, h, d], &device).swap_dims(1, 2)) // [B, H, T, D]
+}
+
+/// A tensor `[B, N, S, D]` whose rows of `D` values are whole.
+struct Heads {
+    values: HostValues,
+    sample: usize,
+    head: usize,
+    row: usize,
+}
+
+impl Heads {
+    fn of(x: &Tensor<4>) -> Option<Self> {
+        let values = HostValues::of(x)?;
+        match *values.strides()? {
+            [sample, head, row, 1] => Some(Self { values, sample, head, row }),
+            _ => None,
+        }
+    }
+
+    fn rows(&self, sample: usize) -> Rows<'_> {
+        let values = &self.values.values()[sample * self.sample..];
+        Rows { values, row: self.row, head: self.head }
+    }
+}
+
+fn is_here<const R: usize>(x: &Tensor<R>) -> bool {
+    HostValues::of(x).is_some()
+}
+
+/// Takes the values out, changes them and puts them back: of a tensor that is here.
+fn changed<const R: usize>(x: Tensor<R>, work: impl FnOnce(&mut [f32])) -> Tensor<R> {
+    let device = x.device();
+    let mut data = x.into_data();
+    work(data.as_mut_slice().expect("the tensor is in single precision"));
+    Tensor::from_data(data, &device)
+}
+
+fn lifted(values: Vec<f32>, shape: [usize; 4], device: &Device) -> Tensor<4> {
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::attention::{Terms, attend_as};
+    use crate::init::Noise;
+    use crate::mlp::{gelu, gelu_tanh};
+    use crate::norm::{LayerNorm, RmsNorm};
+    use crate::rotary::{Position, RotaryConfig};
+    use crate::weights;
+    use burn::tensor::{Device, Tensor, TensorData, Tolerance, activation};
+    use visor_core::Rotary;
+    use visor_runtime::{DeviceRequest, device};
+
+    fn random<const R: usize>(name: &str, shape: [usize; R], device: &Device) -> Tensor<R> {
+        let values = Noise::new(4, name).normal(shape.iter().product(), 1.5);
+        Tensor::from_data(TensorData::new(values, shape), device)
+    }
+
+    /// What a device with kernels and one without give.
+    fn expect_equal(what: &str, run: impl Fn(&Device) -> TensorData) {
+        let device = device::open(DeviceRequest::Cpu).expect("the CPU is always there");
+        let (kernels, formulas) = (run(&device), run(&device::training(&device)));
+        let tolerance = Tolerance::<f32>::absolute(2e-5);
+        assert!(kernels.shape() == formulas.shape(), "{what}");
+        kernels.assert_approx_eq(&formulas, tolerance);
+    }
+
+    #[test]
+    fn kernels_give_what_the_formulas_give() {
+        expect_equal("gelu", |device| gelu(random("x", [3, 40], device)).into_data());
+        expect_equal("gelu, tanh", |device| gelu_tanh(random("x", [3, 40], device)).into_data());
+        expect_equal("norms", |device| {
+            let fill = &mut |name: &str, shape: &[usize]| {
+                Ok(Noise::new(5, name).normal(shape.iter().product(), 1.0))
+            };
+            let rms = weights::fill(RmsNorm::new(40, 1e-5, device), device, fill);
+            let layer = weights::fill(LayerNorm::new(40, 1e-5, device), device, fill);
+            let x = rms.expect("filled").forward(random("x", [2, 7, 40], device));
+            layer.expect("filled").forward(x).into_data()
+        });
+        expect_equal("rotary", |device| {
+            let rotary = RotaryConfig { scheme: Rotary::OneD, base: 100.0, head_dim: 6 };
+            let rows: Vec<Vec<Position>> =
+                (0..2).map(|b| (0..5).map(|s| Position::at(3 * b + s)).collect()).collect();
+            let x = random("x", [2, 5, 3, 6], device).swap_dims(1, 2); // [B, H, S, D]
+            rotary.table(&rows, device).turn(x).into_data()
+        });
+    }
+
+    #[test]
+    fn attention_and_its_weights_are_those_of_the_formula() {
+        let (b, h, g, t, s, d) = (2, 4, 2, 9, 12, 6);
+        expect_equal("attention", |device| {
+            let q = random("q", [b, t, h, d], device).swap_dims(1, 2);
+            let [k, v] = ["k", "v"].map(|name| random(name, [b, g, s + 3, d], device));
+            // As a cache gives them: less than it has room for.
+            let (k, v) = (k.narrow(2, 0, s), v.narrow(2, 0, s));
+            let reads = |i: usize| if i % s <= i / s % t + 3 { 0.0 } else { -3e4 };
+            let bias: Vec<f32> = (0..b * t * s).map(reads).collect();
+            let bias = Tensor::from_data(TensorData::new(bias, [b, 1, t, s]), device);
+            let mut weights = None;
+            let terms = Terms { bias: Some(&bias), mask: None, seen: Some(&mut weights) };
+            let read = attend_as(q, k, v, terms);
+            let weights = weights.expect("somebody looks").reshape([b * h * t, s]);
+            Tensor::cat(vec![read.reshape([b * h * t, d]), weights], 1).into_data()
+        });
+    }
+
+    #[test]
+    fn gradients_of_kernels_are_those_of_the_formulas() {
+        let device = device::open(DeviceRequest::Cpu).expect("the CPU is always there");
+        let device = device::training(&device);
+        type Function = fn(Tensor<2>) -> Tensor<2>;
+        let pairs: [(Function, Function); 2] = [
+            (|x| super::softmax(x).expect("tracked"), |x| activation::softmax(x, 1)),
+            (|x| super::silu(x).expect("tracked"), activation::silu),
+        ];
+        for (kernel, formula) in pairs {
+            let [ours, theirs] = [kernel, formula].map(|function| {
+                let x = random("x", [30, 17], &device).require_grad();
+                let y = function(x.clone()) * random("upstream", [30, 17], &device);
+                let grads = y.clone().sum().backward();
+                let grad = x.grad(&grads).expect("of a leaf");
+                (y.into_data(), grad.into_data())
+            });
+            let tolerance = Tolerance::<f32>::absolute(1e-5);
+            ours.0.assert_approx_eq(&theirs.0, tolerance);
+            ours.1.assert_approx_eq(&theirs.1, tolerance);
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Tables of time: every measured stage beside the machine's limit and the peer, and every kernel
+//! beside burn's operations.
+
+use crate::repo::Repo;
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+
+/// Written by `visor bench speed`, one folder or file a run.
+const RECORDS: &str = "benches/results/speed/";
+
+/// Written by `kernel-speed`, one a number of threads.
+const KERNELS: &str = "benches/results/kernels/";
+
+#[derive(Deserialize)]
+struct Record {
+    schema_version: u32,
+    environment: Environment,
+    model: Model,
+    settings: Settings,
+    load: Option<[f64; 2]>,
+    peer: Option<String>,
+    ceilings: Vec<Ceiling>,
+    rows: Vec<Row>,
+}
+
+#[derive(Deserialize)]
+struct Environment {
+    cpu: String,
+    cpus: usize,
+}
+
+#[derive(Deserialize)]
+struct Model {
+    name: String,
+    sha256: Option<String>,
+    dtype: String,
+}
+
+#[derive(Deserialize)]
+struct Settings {
+    clock: String,
+    repetitions: String,
+}
+
+#[derive(Deserialize)]
+struct Ceiling {
+    threads: usize,
+    matmul_gflops: f64,
+    copy_gb_per_s: f64,
+    read_gb_per_s: f64,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    stage: String,
+    budget: Option<String>,
+    threads: usize,
+    batch: usize,
+    tiles: usize,
+    prompt_tokens: usize,
+    gflops: Option<f64>,
+    bytes: Option<u64>,
+    ms: Times,
+    peak_rss_bytes: Option<u64>,
+    peer_ms: Option<Times>,
+    ratio: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct Times {
+    median: f64,
+    spread: f64,
+}
+
+#[derive(Deserialize)]
+struct Kernels {
+    threads: usize,
+    clock: String,
+    kernels: Vec<Kernel>,
+}
+
+#[derive(Deserialize)]
+struct Kernel {
+    name: String,
+    size: String,
+    burn_ms: Times,
+    kernel_ms: Times,
+    ratio: f64,
+}
+
+/// The content of the block `speed`: a section a record, by name.
+pub(super) fn stages(repo: &Repo) -> Result<String> {
+    let mut text = String::new();
+    for (file, json) in records(repo, RECORDS) {
+        let record: Record = serde_json::from_str(&json).context(file.clone())?;
+        ensure!(record.schema_version == 1, "{file}: schema version {}", record.schema_version);
+        text.push_str(&section(&file, &record));
+    }
+    Ok(text)
+}
+
+/// The content of the block `kernels`.
+pub(super) fn kernels(repo: &Repo) -> Result<String> {
+    let mut text = String::new();
+    for (file, json) in records(repo, KERNELS) {
+        let Kernels { threads, clock, kernels } = serde_json::from_str(&json).context(file)?;
+        text.push_str(&format!(
+            "Threads: {threads}. Clock: {clock}.\n\n\
+             | kernel | size | burn, ms | kernel, ms | ratio |\n|---|---|--:|--:|--:|\n"
+        ));
+        for Kernel { name, size, burn_ms, kernel_ms, ratio } in kernels {
+            let (burn, kernel) = (figure(burn_ms.median), figure(kernel_ms.median));
+            text.push_str(&format!("| {name} | {size} | {burn} | {kernel} | {ratio:.2} |\n"));
+        }
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+/// The JSON files of a folder, in order.
+fn records(repo: &Repo, folder: &'static str) -> Vec<(String, String)> {
+    let inside = |file: &str| file.starts_with(folder) && file.ends_with(".json");
+    let found = repo.texts().filter(|(file, _)| inside(file));
+    found.map(|(file, text)| (file.to_owned(), text)).collect()
+}
+
+fn section(file: &str, record: &Record) -> String {
+    let Record { environment, model, settings, load, peer, ceilings, rows, .. } = record;
+    let weights = if model.sha256.is_some() { "its own weights" } else { "random weights" };
+    let load = load.map_or_else(String::new, |[before, after]| {
+        format!(" Load of the machine: {before:.1} before, {after:.1} after.")
+    });
+    let mut text = format!(
+        "### {}\n\n`{file}`: {weights}, {}, {}, {} processors; clock: {}; {} rounds.{load}",
+        model.name,
+        model.dtype,
+        environment.cpu,
+        environment.cpus,
+        settings.clock,
+        settings.repetitions
+    );
+    for Ceiling { threads, matmul_gflops, copy_gb_per_s, read_gb_per_s } in ceilings {
+        text.push_str(&format!(
+            " Ceilings, {threads} thread{}: {} GFLOP/s, copies {} GB/s, reads {} GB/s.",
+            if *threads == 1 { "" } else { "s" },
+            figure(*matmul_gflops),
+            figure(*copy_gb_per_s),
+            figure(*read_gb_per_s)
+        ));
+    }
+    if let Some(peer) = peer {
+        text.push_str(&format!(" Peer: {peer}."));
+    }
+    text.push_str(
+        "\n\n| stage | budget | tiles | batch | threads | prompt | GFLOP | MB | limit, ms | \
+         time, ms | spread | reached | peak MB | peer, ms | ratio |\n\
+         |---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+    );
+    rows.iter().for_each(|row| text.push_str(&line(row, ceilings)));
+    text.push('\n');
+    text
+}
+
+fn line(row: &Row, ceilings: &[Ceiling]) -> String {
+    let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+    let ceiling = ceilings.iter().find(|ceiling| ceiling.threads == row.threads);
+    let limit = ceiling.and_then(|ceiling| {
+        let compute = row.gflops? / ceiling.matmul_gflops;
+        let memory = row.bytes? as f64 / 1e9 / ceiling.read_gb_per_s;
+        Some(1e3 * compute.max(memory))
+    });
+    let cells = [
+        row.stage.clone(),
+        or_dash(row.budget.clone()),
+        row.tiles.to_string(),
+        row.batch.to_string(),
+        row.threads.to_string(),
+        row.prompt_tokens.to_string(),
+        or_dash(row.gflops.map(figure)),
+        or_dash(row.bytes.map(|bytes| figure(bytes as f64 / 1e6))),
+        or_dash(limit.map(figure)),
+        figure(row.ms.median),
+        format!("{:.0} %", 100.0 * row.ms.spread),
+        or_dash(limit.map(|limit| format!("{:.0} %", 100.0 * limit / row.ms.median))),
+        or_dash(row.peak_rss_bytes.map(|bytes| (bytes >> 20).to_string())),
+        or_dash(row.peer_ms.as_ref().map(|peer| figure(peer.median))),
+        or_dash(row.ratio.map(|ratio| format!("{ratio:.2}"))),
+    ];
+    format!("| {} |\n", cells.join(" | "))
+}
+
+/// Three digits that count.
+fn figure(value: f64) -> String {
+    let digits = 2 - value.abs().max(1e-9).log10().floor() as i32;
+    format!("{value:.*}", usize::try_from(digits.clamp(0, 6)).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = r#"{
+        "schema_version": 1,
+        "environment": {"cpu": "a processor", "cpus": 2},
+        "model": {"name": "m", "sha256": null, "dtype": "f32"},
+        "settings": {"clock": "wall", "repetitions": "5"},
+        "load": [0.5, 1.0], "peer": "another",
+        "ceilings": [{"threads": 1, "matmul_gflops": 100.0, "copy_gb_per_s": 9.0,
+                      "read_gb_per_s": 10.0}],
+        "rows": [
+            {"stage": "decode", "budget": "dense", "threads": 1, "batch": 1, "tiles": 1,
+             "prompt_tokens": 94, "gflops": 0.1, "bytes": 500000000,
+             "ms": {"median": 100.0, "spread": 0.02}, "peak_rss_bytes": 1048576,
+             "peer_ms": {"median": 200.0, "spread": 0.1}, "ratio": 0.5},
+            {"stage": "preprocess", "budget": null, "threads": 2, "batch": 1, "tiles": 1,
+             "prompt_tokens": 94, "gflops": null, "bytes": null,
+             "ms": {"median": 1.25, "spread": 0.0}, "peak_rss_bytes": null, "peer_ms": null,
+             "ratio": null}
+        ]
+    }"#;
+
+    #[test]
+    fn a_stage_stands_beside_its_limit_and_the_peer() {
+        let record: Record = serde_json::from_str(SAMPLE).expect("a record");
+        let text = section("a.json", &record);
+        // 500 MB at 10 GB/s are 50 ms, half of the time.
+        assert!(text.contains("| 500 | 50.0 | 100 | 2 % | 50 % | 1 | 200 | 0.50 |"), "{text}");
+        assert!(text.contains("| preprocess | - | 1 | 1 | 2 | 94 | - | - | - | 1.25 |"), "{text}");
+        assert!(text.contains("Ceilings, 1 thread: 100 GFLOP/s"), "{text}");
+    }
+}
