@@ -116,8 +116,8 @@ pub struct Selection {
 /// so that what has been decided cannot be decided twice, and `Decoding` holds caches alone, no
 /// picture. Every stage takes a batch of samples; a single sample is a batch of one.
 pub trait Backbone {
-    /// Encoded pictures. They depend on no question and serve any number of prompts.
-    type Visual;
+    /// Encoded pictures. They depend on no question and serve any number of prompts, on any thread.
+    type Visual: Send + Sync + 'static;
     /// A sample that has reached the decision layer.
     type AtDecision;
     /// A sample that generates.
@@ -136,6 +136,9 @@ pub trait Backbone {
         pictures: &[ProcessedPicture],
         cancel: &Cancel,
     ) -> Result<Self::Visual, BackboneError>;
+
+    /// Bytes that encoded pictures take while they are kept.
+    fn visual_bytes(&self, visual: &Self::Visual) -> u64;
 
     /// Runs the layers before the decision for every sample of a batch, whatever their lengths and
     /// whatever they will run at. What has weights runs once for all of them; each attends to its

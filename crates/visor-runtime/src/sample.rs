@@ -5,7 +5,7 @@ use crate::costs::{CostTable, shape_of};
 use crate::error::RunError;
 use crate::generate::Event;
 use crate::model::{Backbone, Logits, Selection, Start};
-use crate::outcome::{FinishReason, Outcome, RunCost};
+use crate::outcome::{FinishReason, Outcome, PictureUse, RunCost};
 use crate::policy::{BudgetPolicy, PolicyError};
 use crate::request::Prepared;
 use crate::runner::Runner;
@@ -24,8 +24,10 @@ pub(crate) struct Sample<'r, M: Backbone> {
     pub(crate) timing: Timing,
     /// What cross-attention reads, where something was chosen.
     selection: Option<Selection>,
-    /// FLOPs of pictures that were encoded for another sample.
+    /// FLOPs of pictures that were encoded before.
     pub(crate) spared: Flops,
+    /// How many those are.
+    pub(crate) cached: usize,
     /// What the stage that ran last brought.
     pub(crate) event: Option<Result<Event, RunError>>,
     sampler: Sampler,
@@ -62,6 +64,7 @@ impl<'r, M: Backbone> Sample<'r, M> {
             },
             selection: None,
             spared: Flops(0),
+            cached: 0,
             event: None,
             sampler: Sampler::new(prepared.settings.sampling),
             text: runner.tokenizer.stream(true),
@@ -199,6 +202,7 @@ impl<'r, M: Backbone> Sample<'r, M> {
             finish_reason,
             prompt_tokens: prompt.len(),
             visual_tokens: prompt.n_visual(),
+            pictures: PictureUse { shown: self.prepared.shown.len(), cached: self.cached },
             requested: requested.clone(),
             decided,
             patches: *patches,

@@ -42,6 +42,10 @@ impl Backbone for VisorModel {
         Ok(EncodedPictures(encoded))
     }
 
+    fn visual_bytes(&self, visual: &EncodedPictures) -> u64 {
+        visual.bytes()
+    }
+
     fn prefill_to_decision_batch(
         &self,
         samples: &[Prefill<'_, EncodedPictures>],

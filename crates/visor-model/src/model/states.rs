@@ -20,6 +20,13 @@ impl EncodedPictures {
         let Self(pictures) = self;
         pictures
     }
+
+    /// Bytes of all of them; activations are single precision.
+    pub(super) fn bytes(&self) -> u64 {
+        let values = |picture: &Tensor<3>| picture.dims().iter().product::<usize>();
+        let values: usize = self.pictures().iter().map(values).sum();
+        (values * size_of::<f32>()) as u64
+    }
 }
 
 /// A sample that has reached the decision layer.

@@ -7,6 +7,7 @@ mod batch;
 mod cost;
 mod decoding;
 mod isolation;
+mod kept;
 mod observed;
 mod parts;
 mod plain;

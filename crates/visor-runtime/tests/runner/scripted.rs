@@ -13,6 +13,8 @@ use visor_runtime::{
     Remaining, Request, RoutingState, RunError, Runner, Selection, Start, Step,
 };
 
+/// What the model says that an encoded picture takes.
+pub(crate) const PICTURE_BYTES: u64 = 1000;
 pub(crate) const EOS: u32 = 4;
 pub(crate) const SPECIAL: [&str; 5] = ["<unk>", "<pad>", "<image>", "<a>", "<eos>"];
 pub(crate) const WORDS: [&str; 6] = ["red", "green", "blue", "what", "colour", "?"];
@@ -72,6 +74,10 @@ impl Backbone for Scripted {
             true => Err(BackboneError::Failed(Arc::new(std::fmt::Error))),
             false => Ok(pictures.len()),
         }
+    }
+
+    fn visual_bytes(&self, _: &usize) -> u64 {
+        PICTURE_BYTES
     }
 
     fn prefill_to_decision_batch(
