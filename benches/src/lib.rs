@@ -4,5 +4,6 @@ pub mod analyze;
 pub mod compare;
 pub mod environment;
 pub mod measure;
+pub mod serve;
 
 pub use environment::Environment;

@@ -2,6 +2,7 @@
 
 pub(crate) mod bar;
 mod compare;
+mod serve;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -10,12 +11,14 @@ use clap::Subcommand;
 #[derive(Subcommand)]
 pub(crate) enum Bench {
     Compare(Box<compare::Compare>),
+    Serve(Box<serve::Serve>),
 }
 
 impl Bench {
     pub(crate) fn run(&self) -> Result<()> {
         match self {
             Self::Compare(compare) => compare.run(),
+            Self::Serve(serve) => serve.run(),
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::cancel::{Cancel, Cancelled};
 use crate::card::ModelCard;
 use std::sync::Arc;
 use thiserror::Error;
+use visor_core::cost::Flops;
 use visor_core::{Ladder, Patches, Schedule};
 use visor_processor::{EncodedPrompt, ProcessedPicture};
 
@@ -174,6 +175,10 @@ pub trait Backbone {
         &self,
         samples: Vec<Remaining<'_, Self::AtDecision>>,
     ) -> Vec<Result<(Logits, Self::Decoding), BackboneError>>;
+
+    /// FLOPs that the prefill of a sample did not execute, because what they give was made of its
+    /// pictures before and is kept with them.
+    fn spared(&self, state: &Self::Decoding) -> Flops;
 
     /// Takes one generated token of every sample and gives the scores of the next ones. A step has
     /// the same weights at every rung: all samples share it, each reads its own caches.

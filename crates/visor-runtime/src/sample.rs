@@ -16,15 +16,17 @@ use visor_core::BudgetError;
 use visor_core::cost::{Decode, Flops, Keys, Prompt};
 use visor_processor::TextStream;
 
-/// A request on its way.
-pub(crate) struct Sample<'r, M: Backbone> {
+/// A request on its way, for those who decide themselves which requests go together:
+/// [`Runner::start`] makes it, [`Runner::advance`] takes it further. It may go from thread to thread
+/// and from batch to batch between any two events.
+pub struct Sample<'r, M: Backbone> {
     runner: &'r Runner<M>,
     pub(crate) prepared: Prepared,
     pub(crate) stage: Stage<M>,
     pub(crate) timing: Timing,
     /// What cross-attention reads, where something was chosen.
     selection: Option<Selection>,
-    /// FLOPs of pictures that were encoded before.
+    /// FLOPs of what was made of its pictures before.
     pub(crate) spared: Flops,
     /// How many those are.
     pub(crate) cached: usize,
@@ -42,6 +44,17 @@ pub(crate) enum Stage<M: Backbone> {
     Decided { state: M::AtDecision, decided: Decided },
     Decoding { state: M::Decoding, decided: Decided, last: u32 },
     Complete { decided: Decided, finish_reason: FinishReason },
+    Over,
+}
+
+/// What is to be done next for a request on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Its prompt, up to the first token of the answer.
+    Prefill,
+    /// The next token, or the end of the answer.
+    Decode,
+    /// Nothing.
     Over,
 }
 
@@ -71,6 +84,15 @@ impl<'r, M: Backbone> Sample<'r, M> {
             stop: StopFilter::new(&prepared.settings.stop),
             answer: Answer::default(),
             prepared,
+        }
+    }
+
+    /// What is to be done next.
+    pub fn phase(&self) -> Phase {
+        match &self.stage {
+            Stage::Ready | Stage::Decided { .. } => Phase::Prefill,
+            Stage::Decoding { .. } | Stage::Complete { .. } => Phase::Decode,
+            Stage::Over => Phase::Over,
         }
     }
 

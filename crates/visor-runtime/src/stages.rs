@@ -108,6 +108,7 @@ fn choose_first<M: Backbone>(runner: &Runner<M>, samples: Vec<AtDecision<'_, '_,
     for ((sample, decided), result) in samples.iter_mut().zip(results) {
         sample.event = Some(timed(&mut spent, || {
             let (logits, state) = result?;
+            sample.spared += runner.model.spared(&state);
             sample.choose(&logits, state, decided.clone())
         }));
     }

@@ -1,5 +1,6 @@
 //! What a sample is between the stages: types that forget what is no longer needed.
 
+use super::kept::{Keeping, KeptKeys};
 use super::pass::Pending;
 use crate::cache::LayerCache;
 use crate::layer::Streams;
@@ -8,24 +9,39 @@ use burn::tensor::{Device, Tensor};
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use visor_core::Schedule;
+use visor_core::cost::Flops;
 use visor_runtime::{BackboneError, Cancel, Selection};
 
-/// Encoded pictures: of each `[places, N, E]`, without conditional position.
+/// Encoded pictures: of each `[places, N, E]`, without conditional position. With them stay the keys
+/// and values that cross-attention makes of them as long as nothing has refined them.
 #[derive(Clone, Debug)]
-pub struct EncodedPictures(pub(super) Vec<Tensor<3>>);
+pub struct EncodedPictures {
+    pictures: Vec<Tensor<3>>,
+    keys: KeptKeys,
+}
 
 impl EncodedPictures {
-    /// The visual tokens of each picture, `[places, N, E]`: a place is a run of tokens in the prompt.
-    pub fn pictures(&self) -> &[Tensor<3>] {
-        let Self(pictures) = self;
-        pictures
+    pub(super) fn new(pictures: Vec<Tensor<3>>) -> Self {
+        Self { pictures, keys: KeptKeys::default() }
     }
 
-    /// Bytes of all of them; activations are single precision.
-    pub(super) fn bytes(&self) -> u64 {
-        let values = |picture: &Tensor<3>| picture.dims().iter().product::<usize>();
-        let values: usize = self.pictures().iter().map(values).sum();
-        (values * size_of::<f32>()) as u64
+    /// The visual tokens of each picture, `[places, N, E]`: a place is a run of tokens in the prompt.
+    pub fn pictures(&self) -> &[Tensor<3>] {
+        &self.pictures
+    }
+
+    /// Where keys and values are kept.
+    pub(super) fn keys(&self) -> &KeptKeys {
+        &self.keys
+    }
+
+    /// Visual tokens of all of them.
+    pub(super) fn tokens(&self) -> usize {
+        let tokens = |picture: &Tensor<3>| {
+            let [places, n, _] = picture.dims();
+            places * n
+        };
+        self.pictures().iter().map(tokens).sum()
     }
 }
 
@@ -51,6 +67,9 @@ pub(super) struct Placed {
     pub(super) room: Room,
     /// What cross-attention reads; `None` where it is everything.
     pub(super) selection: Option<Selection>,
+    /// Keys and values of the prompt's pictures that were made before, or are to be kept; `None`
+    /// where they are not of the pictures alone.
+    pub(super) kept: Option<Keeping>,
 }
 
 /// A sample that generates: caches and a position, no picture.
@@ -60,6 +79,8 @@ pub struct Decoding {
     pub(super) schedule: Schedule,
     /// Where the next token stands in the dense prompt.
     pub(super) position: usize,
+    /// FLOPs that prefill did not execute, because keys and values were there.
+    pub(super) spared: Flops,
 }
 
 impl Decoding {
@@ -168,6 +189,9 @@ impl<'a> Resumed<'a> {
             return Err(BackboneError::Schedule { done });
         }
         prompt.caches.extend(caches.into_iter().skip(done));
+        if let Some(kept) = &mut prompt.kept {
+            kept.hand_out(modes, done..n_layers, &mut prompt.caches);
+        }
         Ok(Self { prompt, layers: done..n_layers, schedule, cancel })
     }
 
@@ -178,7 +202,12 @@ impl<'a> Resumed<'a> {
 
     /// Behind the last layer: what decodes holds caches and no picture.
     pub(super) fn decoding(self) -> Decoding {
-        let Placed { caches, room, .. } = self.prompt;
-        Decoding { caches, schedule: self.schedule.clone(), position: room.next_position }
+        let Placed { caches, room, kept, .. } = self.prompt;
+        let spared = kept.as_ref().map_or(Flops(0), Keeping::spared);
+        if let Some(kept) = kept {
+            kept.take_in(self.schedule.modes(), &caches);
+        }
+        let schedule = self.schedule.clone();
+        Decoding { caches, schedule, position: room.next_position, spared }
     }
 }

@@ -44,10 +44,41 @@ fn a_second_question_executes_exactly_what_it_says_it_spent_and_no_encoder() {
         let prepared = runner.prepare(request("where is the circle ?", &[1], level, 4)).unwrap();
         let (answer, executed) = count(|| runner.generate(prepared).finish().unwrap());
         let encoder = runner.card().shape.vision(1);
-        assert_eq!(answer.cost.spent + encoder, answer.cost.cold.end_to_end);
+        let keys = keys(&runner, &answer);
+        assert_eq!(answer.cost.spent + encoder + keys, answer.cost.cold.end_to_end, "{level}");
         let by_policy = answer.requested == Some(BudgetRequest::Auto);
         let head = if by_policy { SHAPE.decision() } else { Flops(0) };
         assert_flops(executed, answer.cost.spent + answer.cost.decode - head, level);
+    }
+}
+
+/// FLOPs of the keys and values of the layers that read the picture before anything refines it.
+fn keys(runner: &Runner<VisorModel>, answer: &Outcome) -> Flops {
+    let shape = runner.card().shape.decoder;
+    let refined = answer.decided.self_attention_layers.first().copied().unwrap_or(usize::MAX);
+    let ladder = ladder();
+    let cross = ladder.layout().cross().iter().filter(|layer| layer.0 < refined).count();
+    let cross = if answer.decided.name == "dense" { 0 } else { cross };
+    let width = shape.cross.map_or(0, |cross| cross.n_kv_heads * shape.head_dim);
+    visor_core::cost::matmul(answer.visual_tokens, shape.d_model, width) * (2 * cross)
+}
+
+#[test]
+fn keys_and_values_of_a_picture_are_made_by_the_first_question_at_any_rung_and_for_all_others() {
+    let cold = runner(SCRATCH);
+    let ladder = ladder();
+    let rungs: Vec<&str> = ladder.rungs().iter().map(|rung| rung.name()).collect();
+    for first in &rungs {
+        let warm = runner(SCRATCH).with_picture_cache(1 << 24);
+        ask(&warm, request("what colour ?", &[1], first, 2));
+        let bytes = warm.picture_cache().unwrap().bytes;
+        for second in &rungs {
+            let same = request("where is the circle ?", &[1], second, 4);
+            let (kept, fresh) = (ask(&warm, same.clone()), ask(&cold, same));
+            assert_eq!(told(&kept), told(&fresh), "{first}, then {second}");
+            assert!(kept.cost.spent < kept.cost.cold.end_to_end);
+        }
+        assert_eq!(warm.picture_cache().unwrap().bytes, bytes, "they are counted from the start");
     }
 }
 

@@ -120,6 +120,10 @@ impl Backbone for Scripted {
         samples.into_iter().map(rest).collect()
     }
 
+    fn spared(&self, _: &usize) -> Flops {
+        Flops(0)
+    }
+
     fn decode_step_batch(
         &self,
         samples: &mut [Step<'_, usize>],
