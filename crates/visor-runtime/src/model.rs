@@ -138,7 +138,11 @@ pub trait Backbone {
         cancel: &Cancel,
     ) -> Result<Self::Visual, BackboneError>;
 
-    /// Bytes that encoded pictures take while they are kept.
+    /// Encoded pictures that will be kept for other prompts: from now on what is made of them alone
+    /// may stay with them.
+    fn keep(&self, visual: Self::Visual) -> Self::Visual;
+
+    /// Bytes that kept pictures take, with what may come to stay with them.
     fn visual_bytes(&self, visual: &Self::Visual) -> u64;
 
     /// Runs the layers before the decision for every sample of a batch, whatever their lengths and

@@ -121,13 +121,13 @@ impl Distinct<'_> {
         });
         let first = encoded.find(|encoded| !called_off(encoded));
         let visual = first.unwrap_or(Err(BackboneError::Cancelled(crate::cancel::Cancelled)))?;
-        let visual = Arc::new(visual);
-        if let (Some(cache), Some((_, shown))) = (&runner.cache, self.owners.first()) {
-            let &&Shown { key, size, arrangement, n_tiles, .. } = shown;
-            let bytes = runner.model.visual_bytes(&visual);
-            let kept = Kept { arrangement, n_tiles, encoded: visual.clone(), bytes };
-            cache.insert(key, size, kept);
-        }
+        let (Some(cache), Some((_, shown))) = (&runner.cache, self.owners.first()) else {
+            return Ok(Arc::new(visual));
+        };
+        let visual = Arc::new(runner.model.keep(visual));
+        let &&Shown { key, size, arrangement, n_tiles, .. } = shown;
+        let bytes = runner.model.visual_bytes(&visual);
+        cache.insert(key, size, Kept { arrangement, n_tiles, encoded: visual.clone(), bytes });
         Ok(visual)
     }
 }

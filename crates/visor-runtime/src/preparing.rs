@@ -30,7 +30,8 @@ impl<M: Backbone> Runner<M> {
             return Ok(PreparedImage { owner, key, size, kept });
         }
         let (shown, processed) = self.process(0, input, setting)?;
-        let encoded = Arc::new(self.model.encode(std::slice::from_ref(&processed), cancel)?);
+        let encoded = self.model.encode(std::slice::from_ref(&processed), cancel)?;
+        let encoded = Arc::new(self.model.keep(encoded));
         let bytes = self.model.visual_bytes(&encoded);
         let Shown { key, size, arrangement, n_tiles, .. } = shown;
         let kept = Kept { arrangement, n_tiles, encoded, bytes };

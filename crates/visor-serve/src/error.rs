@@ -7,7 +7,7 @@ use crate::engine::{EngineError, Refused};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::time::Duration;
-use visor::{Error, PictureError, RunError};
+use visor::{BudgetError, Error, PictureError, RunError};
 
 /// An answer that is an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,22 +121,35 @@ impl From<Error> for ApiError {
         match error {
             Error::Run(error) => (&error).into(),
             Error::ThriftBesideBudget { .. } | Error::ThriftWithoutPolicy => {
-                Self::invalid("visor.thrift", error.to_string())
+                Self::invalid("visor.thrift", as_fields(error.to_string()))
             }
             _ => Self::internal(),
         }
     }
 }
 
+/// Messages of the library name options of the command line; a client knows them as fields.
+fn as_fields(message: String) -> String {
+    let options = [
+        ("--max-gflops", "visor.max_gflops"),
+        ("--patches", "visor.patches"),
+        ("--thrift", "visor.thrift"),
+    ];
+    options.iter().fold(message, |message, (option, field)| message.replace(option, field))
+}
+
 impl From<&RunError> for ApiError {
     fn from(error: &RunError) -> Self {
-        let message = error.to_string();
+        let message = as_fields(error.to_string());
         match error {
             RunError::Picture { index, source } => Self::picture(*index, source),
             RunError::Context { .. } => {
                 Self { code: "context_length_exceeded", ..Self::invalid("messages", message) }
             }
             RunError::Prompt(_) => Self::invalid("messages", message),
+            RunError::Budget(BudgetError::BelowCheapest { .. } | BudgetError::Ceiling { .. }) => {
+                Self::invalid("visor.max_gflops", message)
+            }
             RunError::Budget(_) => Self::invalid("visor.budget", message),
             RunError::AboveCeiling { .. } => Self::invalid("visor.max_gflops", message),
             RunError::NoSelector { .. }

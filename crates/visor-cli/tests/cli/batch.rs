@@ -187,7 +187,7 @@ fn what_a_batch_cannot_be_given_is_wrong_usage() {
         (&["--out", "a.jsonl", QUESTION], "--out is for a batch"),
         (&["--together", "3", QUESTION], "--together is for a batch"),
         (&["--batch", "-", "--together", "0"], "zero"),
-        (&["--batch", "-", "--temperature", "-1"], "temperature must be"),
+        (&["--batch", "-", "--temperature", "nan"], "temperature must be"),
     ] {
         let error = tiny.ask(args).error(2);
         assert!(error.contains(says), "{args:?}: {error}");

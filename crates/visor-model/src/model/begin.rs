@@ -48,7 +48,7 @@ impl VisorModel {
         let mut kept = match (start, sample.visual.as_slice()) {
             // A choice of patches makes keys of its own, and dense has none.
             (Start::Budgeted { .. }, [only]) if choice.is_none() => {
-                Some(Keeping::of(only, &self.card.shape.decoder))
+                Keeping::of(only, &self.card.shape.decoder)
             }
             (Start::Budgeted { .. } | Start::Dense, _) => None,
         };

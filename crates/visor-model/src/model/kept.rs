@@ -36,11 +36,12 @@ pub(super) struct Keeping {
 }
 
 impl Keeping {
-    /// Of encoded pictures that are all of a prompt's.
-    pub(super) fn of(pictures: &EncodedPictures, shape: &DecoderShape) -> Self {
+    /// Of encoded pictures that are all of a prompt's; `None` where nothing is kept.
+    pub(super) fn of(pictures: &EncodedPictures, shape: &DecoderShape) -> Option<Self> {
+        let keys = pictures.keys()?.clone();
         let width = shape.cross.map_or(0, |cross| cross.n_kv_heads * shape.head_dim);
         let each = matmul(pictures.tokens(), shape.d_model, width) * 2;
-        Self { keys: pictures.keys().clone(), each, found: 0 }
+        Some(Self { keys, each, found: 0 })
     }
 
     /// Puts what is there into the empty caches of some layers.

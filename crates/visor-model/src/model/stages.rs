@@ -43,6 +43,10 @@ impl Backbone for VisorModel {
         Ok(EncodedPictures::new(encoded))
     }
 
+    fn keep(&self, visual: EncodedPictures) -> EncodedPictures {
+        visual.keeping()
+    }
+
     fn visual_bytes(&self, visual: &EncodedPictures) -> u64 {
         let shape = &self.card.shape.decoder;
         let cross = shape.cross.map_or(0, |cross| 2 * cross.n_kv_heads * shape.head_dim);

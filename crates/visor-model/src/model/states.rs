@@ -12,17 +12,24 @@ use visor_core::Schedule;
 use visor_core::cost::Flops;
 use visor_runtime::{BackboneError, Cancel, Selection};
 
-/// Encoded pictures: of each `[places, N, E]`, without conditional position. With them stay the keys
-/// and values that cross-attention makes of them as long as nothing has refined them.
+/// Encoded pictures: of each `[places, N, E]`, without conditional position. Where they are kept for
+/// other prompts, the keys and values that cross-attention makes of them stay with them, as long as
+/// nothing has refined them.
 #[derive(Clone, Debug)]
 pub struct EncodedPictures {
     pictures: Vec<Tensor<3>>,
-    keys: KeptKeys,
+    /// `None` where the pictures are not kept for other prompts.
+    keys: Option<KeptKeys>,
 }
 
 impl EncodedPictures {
     pub(super) fn new(pictures: Vec<Tensor<3>>) -> Self {
-        Self { pictures, keys: KeptKeys::default() }
+        Self { pictures, keys: None }
+    }
+
+    /// The same with room for keys and values.
+    pub(super) fn keeping(self) -> Self {
+        Self { keys: Some(self.keys.unwrap_or_default()), ..self }
     }
 
     /// The visual tokens of each picture, `[places, N, E]`: a place is a run of tokens in the prompt.
@@ -30,9 +37,9 @@ impl EncodedPictures {
         &self.pictures
     }
 
-    /// Where keys and values are kept.
-    pub(super) fn keys(&self) -> &KeptKeys {
-        &self.keys
+    /// Where keys and values are kept, if they are.
+    pub(super) fn keys(&self) -> Option<&KeptKeys> {
+        self.keys.as_ref()
     }
 
     /// Visual tokens of all of them.

@@ -76,6 +76,10 @@ impl Backbone for Scripted {
         }
     }
 
+    fn keep(&self, pictures: usize) -> usize {
+        pictures
+    }
+
     fn visual_bytes(&self, _: &usize) -> u64 {
         PICTURE_BYTES
     }

@@ -12,6 +12,7 @@ use axum::Extension;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+use http_body_util::LengthLimitError;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -129,10 +130,15 @@ async fn received(
     let body: Bytes = match read {
         Err(_) => return Err(ApiError::new(408, "slow_body", "the body did not come in time")),
         Ok(Ok(body)) => body,
-        Ok(Err(_)) if announced.is_none() => return Err(ApiError::too_large(limits.body)),
+        Ok(Err(error)) if is_too_large(&error) => return Err(ApiError::too_large(limits.body)),
         Ok(Err(_)) => return Err(ApiError::new(400, "broken_body", "the body is not whole")),
     };
     Ok((parse(&body, knobs, &limits.request)?, part))
+}
+
+/// Whether a body went beyond its limit, and is not broken in another way.
+fn is_too_large(error: &axum::Error) -> bool {
+    std::error::Error::source(error).is_some_and(|cause| cause.is::<LengthLimitError>())
 }
 
 /// Prepares a request and queues it.

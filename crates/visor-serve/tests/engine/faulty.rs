@@ -64,6 +64,10 @@ impl Backbone for Faulty {
         self.network().encode(pictures, cancel)
     }
 
+    fn keep(&self, visual: EncodedPictures) -> EncodedPictures {
+        self.network().keep(visual)
+    }
+
     fn visual_bytes(&self, visual: &EncodedPictures) -> u64 {
         self.network().visual_bytes(visual)
     }
@@ -165,7 +169,7 @@ pub(crate) fn engine<S: visor_serve::engine::Serves>(served: &Arc<S>) -> Engine 
     Engine::start(served.clone(), EngineOptions::default()).unwrap()
 }
 
-/// A request for so many tokens, drawn so that no answer ends early and all differ.
+/// A request for so many tokens at most, drawn so hot that most answers have as many and all differ.
 pub(crate) fn request(question: &str, shade: Option<u8>, seed: u64, tokens: usize) -> Request {
     let picture = |shade: u8| {
         let rgb = (0..20 * 16 * 3_u32).map(|i| (i * u32::from(shade) + i / 7) as u8).collect();

@@ -84,7 +84,7 @@ fn pictures_are_fetched_from_allowed_hosts_and_nothing_is_told_of_what_lies_ther
         ("/text", "picture_unreadable"),
         ("/round", "remote_image_unavailable"),
         ("/away", "remote_image_not_allowed"),
-        ("/file", "remote_image_not_allowed"),
+        ("/file", "remote_image_unavailable"),
         ("/metadata", "remote_image_not_allowed"),
     ] {
         let answer = ask(path);

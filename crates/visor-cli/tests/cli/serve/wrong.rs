@@ -121,7 +121,7 @@ fn fields_that_cannot_be_followed_are_refused_by_name() {
         (changed("visor", json!({"budget": "sa99"})), 400, VALUE, "visor.budget"),
         (changed("visor", json!({"max_gflops": 0})), 400, VALUE, "visor.max_gflops"),
         (changed("visor", json!({"max_gflops": -1})), 400, VALUE, "visor.max_gflops"),
-        (changed("visor", json!({"max_gflops": 1e-9})), 400, VALUE, "visor."),
+        (changed("visor", json!({"max_gflops": 1e-9})), 400, VALUE, "visor.max_gflops"),
         (
             changed("visor", json!({"max_gflops": 1e-6, "budget": "sa3"})),
             400,
