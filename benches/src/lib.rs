@@ -4,6 +4,7 @@ pub mod analyze;
 pub mod compare;
 pub mod environment;
 pub mod measure;
+pub mod serve;
 pub mod speed;
 
 pub use environment::Environment;

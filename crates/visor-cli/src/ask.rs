@@ -1,5 +1,6 @@
 //! `visor ask`: a question about pictures, answered at a budget.
 
+mod batch;
 mod generation;
 mod json;
 mod memory;
@@ -16,6 +17,7 @@ use crate::model::{ModelChoice, failed};
 use crate::output;
 use crate::threads::Threads;
 use anyhow::{Result, anyhow};
+use batch::BatchArgs;
 use clap::Args;
 use generation::GenerationArgs;
 use policy::PolicyArgs;
@@ -32,7 +34,7 @@ use visor::{
 #[derive(Args)]
 pub(crate) struct Ask {
     /// The question
-    #[arg(value_name = "PROMPT", required_unless_present = "messages")]
+    #[arg(value_name = "PROMPT", required_unless_present_any = ["messages", "batch"])]
     prompt: Option<String>,
 
     /// A picture: PNG, JPEG, WebP, BMP or GIF; `-` reads it from standard input
@@ -94,11 +96,19 @@ pub(crate) struct Ask {
     /// Print one JSON object with answer, budget, cost and times
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    batch: BatchArgs,
 }
 
 fn ceiling(text: &str) -> Result<Flops, String> {
-    let giga = text.parse::<f64>().ok().and_then(Flops::from_giga);
-    giga.filter(|flops| *flops > Flops(0)).ok_or_else(|| "expected a positive number".to_owned())
+    let giga = text.parse::<f64>().ok();
+    giga.and_then(positive).ok_or_else(|| "expected a positive number".to_owned())
+}
+
+/// A ceiling of so many GFLOPs, if that is a positive number.
+fn positive(giga: f64) -> Option<Flops> {
+    Flops::from_giga(giga).filter(|flops| *flops > Flops(0))
 }
 
 impl Ask {
@@ -116,6 +126,9 @@ impl Ask {
     }
 
     pub(crate) fn run(&self) -> Result<()> {
+        if self.batch.is_wanted()? {
+            return batch::run(self, &self.batch);
+        }
         let settings = self.generation.settings()?;
         let cancel = Cancel::new();
         let shown = self.shown()?;

@@ -2,6 +2,7 @@
 
 pub(crate) mod bar;
 mod compare;
+mod serve;
 mod speed;
 
 use anyhow::Result;
@@ -12,6 +13,7 @@ use clap::Subcommand;
 pub(crate) enum Bench {
     Compare(Box<compare::Compare>),
     Speed(Box<speed::Speed>),
+    Serve(Box<serve::Serve>),
 }
 
 impl Bench {
@@ -19,6 +21,7 @@ impl Bench {
         match self {
             Self::Compare(compare) => compare.run(),
             Self::Speed(speed) => speed.run(),
+            Self::Serve(serve) => serve.run(),
         }
     }
 }

@@ -45,7 +45,7 @@ pub(crate) fn of_command(result: anyhow::Result<()>) -> ExitCode {
 }
 
 /// The message and its causes. A cause that a message quotes already is not said twice.
-fn on_one_line(error: &Error) -> String {
+pub(crate) fn on_one_line(error: &Error) -> String {
     let mut line = String::new();
     for cause in error.chain() {
         let cause = cause.to_string().split_whitespace().collect::<Vec<_>>().join(" ");

@@ -16,6 +16,7 @@ mod interrupt;
 mod model;
 mod models;
 mod output;
+mod serve;
 mod table;
 mod tasks;
 mod threads;
@@ -36,6 +37,7 @@ struct Visor {
 #[derive(Subcommand)]
 enum Command {
     Ask(Box<ask::Ask>),
+    Serve(Box<serve::Serve>),
     Inspect(inspect::Inspect),
     Analyze(Box<analyze::Analyze>),
     Verify(verify::Verify),
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
     };
     ending::of_command(match &visor.command {
         Command::Ask(ask) => ask.run(),
+        Command::Serve(serve) => serve.run(),
         Command::Inspect(inspect) => inspect.run(),
         Command::Analyze(analyze) => analyze.run(),
         Command::Verify(verify) => verify.run(),

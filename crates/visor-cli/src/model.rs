@@ -50,6 +50,11 @@ impl Network {
 }
 
 impl ModelChoice {
+    /// The model as it was named, if it was.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
     /// # Errors
     /// If there is no such model.
     pub(crate) fn find(&self) -> Result<ModelRef> {

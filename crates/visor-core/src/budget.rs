@@ -131,6 +131,12 @@ pub enum Basis {
         /// What the policy chose.
         predicted: RungId,
     },
+    /// It would have been a dearer one, which nobody asked for by name, and whoever serves the model
+    /// lowered it because too much is asked at once.
+    Lowered {
+        /// What it would have been.
+        from: RungId,
+    },
 }
 
 impl Basis {
@@ -142,6 +148,7 @@ impl Basis {
             Self::Default => "default",
             Self::Predicted => "predicted",
             Self::Capped { .. } => "capped",
+            Self::Lowered { .. } => "lowered",
         }
     }
 }

@@ -5,6 +5,7 @@ mod blueprint;
 mod choose;
 mod encode;
 mod end_tokens;
+mod kept;
 mod observed;
 mod pass;
 mod prompt;

@@ -21,11 +21,21 @@ pub struct PictureLimits {
     /// Bytes that decoding, conversion to RGB and rotation may hold at once, the file's own bytes
     /// not counted. Default 256 MiB.
     pub max_alloc_bytes: u64,
+    /// Shortest side in pixels. Default 1.
+    pub min_side: u32,
+    /// How many times longer one side may be than the other. Default: any number of times.
+    pub max_aspect: u32,
 }
 
 impl Default for PictureLimits {
     fn default() -> Self {
-        Self { max_side: 8192, max_pixels: 40_000_000, max_alloc_bytes: 256 << 20 }
+        Self {
+            max_side: 8192,
+            max_pixels: 40_000_000,
+            max_alloc_bytes: 256 << 20,
+            min_side: 1,
+            max_aspect: u32::MAX,
+        }
     }
 }
 

@@ -116,6 +116,14 @@ fn every_format_is_refused_by_the_size_in_its_header() {
         let limits = PictureLimits { max_pixels: 32 * 24 - 1, ..PictureLimits::default() };
         let error = Picture::decode(&bytes, &limits).unwrap_err();
         assert!(matches!(error, PictureError::TooManyPixels { .. }), "{name}: {error}");
+        let limits = PictureLimits { min_side: 25, ..PictureLimits::default() };
+        let error = Picture::decode(&bytes, &limits).unwrap_err();
+        assert!(matches!(error, PictureError::TooSmall { min_side: 25, .. }), "{name}: {error}");
+        let limits = PictureLimits { max_aspect: 1, ..PictureLimits::default() };
+        let error = Picture::decode(&bytes, &limits).unwrap_err();
+        assert!(matches!(error, PictureError::TooNarrow { max_aspect: 1, .. }), "{name}: {error}");
+        let limits = PictureLimits { max_aspect: 2, min_side: 24, ..PictureLimits::default() };
+        Picture::decode(&bytes, &limits).unwrap();
     }
 }
 
@@ -244,8 +252,13 @@ const SIGNATURES: [&[u8]; 7] = [
 ];
 
 /// Small, so that a damaged size costs little time.
-const SMALL: PictureLimits =
-    PictureLimits { max_side: 600, max_pixels: 200_000, max_alloc_bytes: 4 << 20 };
+const SMALL: PictureLimits = PictureLimits {
+    max_side: 600,
+    max_pixels: 200_000,
+    max_alloc_bytes: 4 << 20,
+    min_side: 1,
+    max_aspect: u32::MAX,
+};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]

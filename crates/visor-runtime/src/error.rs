@@ -21,6 +21,27 @@ pub enum RunError {
         #[source]
         source: PictureError,
     },
+    /// A picture was encoded by another runner.
+    #[error(
+        "picture {number} was prepared by another model, or another copy of this one: prepare it \
+         with the model that is asked", number = index + 1
+    )]
+    ForeignImage {
+        /// Which, counted from 0.
+        index: usize,
+    },
+    /// A picture was prepared for a prompt that cuts pictures in another way.
+    #[error(
+        "picture {number} was prepared to be cut in another way: a model may cut a picture by how \
+         many there are in its prompt and by the most tiles that are allowed; prepare it for \
+         {pictures} pictures and the same limit", number = index + 1
+    )]
+    OtherSetting {
+        /// Which, counted from 0.
+        index: usize,
+        /// Pictures in the prompt.
+        pictures: usize,
+    },
     /// The model's own picture preparation cannot be followed.
     #[error(transparent)]
     ImageProcessor(#[from] ImageProcessorError),

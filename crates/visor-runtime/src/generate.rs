@@ -71,6 +71,23 @@ impl<M: Backbone> std::fmt::Debug for Generation<'_, M> {
     }
 }
 
+impl<M: Backbone> Runner<M> {
+    /// Begins a request, without working on it.
+    pub fn start(&self, prepared: Prepared) -> Sample<'_, M> {
+        Sample::new(self, prepared)
+    }
+
+    /// Takes every sample one event further, those in the same stage together: of a prefill up to
+    /// the decision, then up to the first token, then a decode step each. Samples may join and leave
+    /// between two calls. One entry a sample: what happened to it, `None` for one that is over.
+    ///
+    /// The samples must have been started by this runner. If a panic of the model leaves this call,
+    /// all samples of it are over.
+    pub fn advance(&self, samples: &mut [Sample<'_, M>]) -> Vec<Option<Result<Event, RunError>>> {
+        advance(self, samples)
+    }
+}
+
 /// Runs requests together to their ends: one result a request, in their order.
 pub(crate) fn answer_batch<M: Backbone>(
     runner: &Runner<M>,

@@ -7,7 +7,9 @@
 //! streaming.
 //!
 //! What changes during a request belongs to the request: models are `&self`, the state before the
-//! decision is consumed by it, and what decodes holds no picture.
+//! decision is consumed by it, and what decodes holds no picture. What outlives a request depends on
+//! its pictures alone: a runner may keep them encoded, and a [`PreparedImage`] holds one for whoever
+//! asks about it again.
 //!
 //! This crate knows neither files nor model families, and [`device`] is the only place of the
 //! workspace that names a backend.
@@ -20,11 +22,15 @@ pub mod device;
 mod dtype;
 mod error;
 mod generate;
+mod lowered;
 mod model;
 mod outcome;
 mod patches;
+mod picture_cache;
 mod pictures;
 mod policy;
+mod prepared_image;
+mod preparing;
 mod request;
 mod runner;
 mod sample;
@@ -46,10 +52,13 @@ pub use model::{
     Backbone, BackboneError, Logits, Prefill, Remaining, RoutingState, RoutingToken, Selection,
     Start, Step, together,
 };
-pub use outcome::{FinishReason, Outcome, RunCost};
+pub use outcome::{FinishReason, Outcome, PictureUse, RunCost};
+pub use picture_cache::PictureCacheStats;
 pub use policy::{BudgetPolicy, PolicyChoice, PolicyError};
+pub use prepared_image::PreparedImage;
 pub use request::{PictureInput, Prepared, Request, Wording};
 pub use runner::Runner;
+pub use sample::{Phase, Sample};
 pub use sampler::{Sampler, Sampling, SamplingError, Temperature, TopK, TopP};
 pub use settings::{DEFAULT_MAX_NEW_TOKENS, GenerationSettings};
 pub use stop::{EmptyStop, StopString};

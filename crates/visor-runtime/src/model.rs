@@ -4,6 +4,7 @@ use crate::cancel::{Cancel, Cancelled};
 use crate::card::ModelCard;
 use std::sync::Arc;
 use thiserror::Error;
+use visor_core::cost::Flops;
 use visor_core::{Ladder, Patches, Schedule};
 use visor_processor::{EncodedPrompt, ProcessedPicture};
 
@@ -116,8 +117,8 @@ pub struct Selection {
 /// so that what has been decided cannot be decided twice, and `Decoding` holds caches alone, no
 /// picture. Every stage takes a batch of samples; a single sample is a batch of one.
 pub trait Backbone {
-    /// Encoded pictures. They depend on no question and serve any number of prompts.
-    type Visual;
+    /// Encoded pictures. They depend on no question and serve any number of prompts, on any thread.
+    type Visual: Send + Sync + 'static;
     /// A sample that has reached the decision layer.
     type AtDecision;
     /// A sample that generates.
@@ -136,6 +137,13 @@ pub trait Backbone {
         pictures: &[ProcessedPicture],
         cancel: &Cancel,
     ) -> Result<Self::Visual, BackboneError>;
+
+    /// Encoded pictures that will be kept for other prompts: from now on what is made of them alone
+    /// may stay with them.
+    fn keep(&self, visual: Self::Visual) -> Self::Visual;
+
+    /// Bytes that kept pictures take, with what may come to stay with them.
+    fn visual_bytes(&self, visual: &Self::Visual) -> u64;
 
     /// Runs the layers before the decision for every sample of a batch, whatever their lengths and
     /// whatever they will run at. What has weights runs once for all of them; each attends to its
@@ -178,6 +186,10 @@ pub trait Backbone {
         &self,
         samples: Vec<Remaining<'_, Self::AtDecision>>,
     ) -> Vec<Result<(Logits, Self::Decoding), BackboneError>>;
+
+    /// FLOPs that the prefill of a sample did not execute, because what they give was made of its
+    /// pictures before and is kept with them.
+    fn spared(&self, state: &Self::Decoding) -> Flops;
 
     /// Takes one generated token of every sample and gives the scores of the next ones. A step has
     /// the same weights at every rung: all samples share it, each reads its own caches.

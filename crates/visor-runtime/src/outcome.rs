@@ -38,7 +38,8 @@ pub struct RunCost {
     /// At the dense reference.
     pub dense: Scopes,
     /// End-to-end prefill FLOPs that were executed; below `cold` where work was reused: a picture
-    /// that an earlier sample of the batch shows, or the request itself, is encoded once.
+    /// that is kept, or that an earlier sample of the batch or the request itself shows, is not
+    /// encoded again.
     pub spent: Flops,
     /// FLOPs of all decode steps that were executed.
     pub decode: Flops,
@@ -51,6 +52,17 @@ impl RunCost {
     pub fn saving(&self) -> f64 {
         self.dense.end_to_end.0 as f64 / self.cold.end_to_end.0 as f64
     }
+}
+
+/// The pictures of a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PictureUse {
+    /// Pictures in the prompt.
+    pub shown: usize,
+    /// Those among them that were encoded before: held by the caller, kept in the cache, or shown
+    /// by an earlier sample of the batch or before in the same prompt.
+    pub cached: usize,
 }
 
 /// What came out of a request.
@@ -67,6 +79,8 @@ pub struct Outcome {
     pub prompt_tokens: usize,
     /// Visual tokens among them.
     pub visual_tokens: usize,
+    /// Its pictures, and how many of them were encoded before.
+    pub pictures: PictureUse,
     /// The budget that was asked for.
     pub requested: Option<BudgetRequest>,
     /// The budget that was used, and why.

@@ -1,19 +1,19 @@
-//! The pictures of a batch, each distinct one encoded once.
+//! The pictures of a batch, each distinct one encoded once, and not at all where it was before.
 
 use crate::model::{Backbone, BackboneError};
+use crate::picture_cache::{Kept, PictureKey};
+use crate::prepared_image::{Shown, State};
 use crate::request::Prepared;
+use crate::runner::Runner;
 use std::collections::HashMap;
-use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 use visor_core::cost::{Flops, ModelShape};
-use visor_processor::ProcessedPicture;
-
-/// Values of a picture that go into its hash; equality looks at all of them.
-const HASHED: usize = 256;
+use visor_processor::{Arrangement, ProcessedPicture};
 
 /// The encoded pictures of a batch of requests.
 pub(crate) struct Encoded<V> {
     /// What became of each distinct picture.
-    distinct: Vec<Result<V, BackboneError>>,
+    distinct: Vec<Result<Arc<V>, BackboneError>>,
     /// Which of them the pictures of each sample are.
     samples: Vec<Vec<Place>>,
 }
@@ -22,89 +22,122 @@ pub(crate) struct Encoded<V> {
 #[derive(Clone, Copy, Debug)]
 struct Place {
     distinct: usize,
-    /// Whether it is encoded for an earlier picture of the batch already.
-    shared: bool,
+    /// Whether it was encoded before: kept, or an earlier picture of the batch.
+    found: bool,
 }
 
-impl<V> Encoded<V> {
-    /// Encodes the pictures of all samples.
-    pub(crate) fn new<'p, M: Backbone<Visual = V>>(model: &M, samples: &[&'p Prepared]) -> Self {
-        let mut known: HashMap<ByContent<'_>, usize> = HashMap::new();
+impl<V: Send + Sync + 'static> Encoded<V> {
+    /// Encodes the pictures of all samples that nobody has encoded before.
+    pub(crate) fn new<'p, M: Backbone<Visual = V>>(
+        runner: &Runner<M>,
+        samples: &[&'p Prepared],
+    ) -> Self {
+        let mut known: HashMap<(PictureKey, Arrangement), usize> = HashMap::new();
         let mut distinct: Vec<Distinct<'_>> = Vec::new();
-        let mut place = |sample, picture: &'p ProcessedPicture| {
+        let mut place = |sample: &'p Prepared, shown: &'p Shown| {
             let new = distinct.len();
-            let at = *known.entry(ByContent(picture)).or_insert(new);
-            let shared = at < new;
+            let at = *known.entry((shown.key, shown.arrangement)).or_insert(new);
             match distinct.get_mut(at) {
-                Some(known) => known.owners.push(sample),
-                None => distinct.push(Distinct { picture, owners: vec![sample] }),
+                Some(known) => known.owners.push((sample, shown)),
+                None => distinct.push(Distinct { owners: vec![(sample, shown)] }),
             }
-            Place { distinct: at, shared }
+            let before = matches!(shown.state, State::Encoded(_));
+            Place { distinct: at, found: before || at < new }
         };
-        let places = samples
-            .iter()
-            .map(|sample| sample.pictures.iter().map(|p| place(*sample, p)).collect());
-        let samples = places.collect();
-        let distinct = distinct.iter().map(|distinct| distinct.encode(model)).collect();
-        Self { distinct, samples }
+        let places =
+            samples.iter().map(|sample| sample.shown.iter().map(|s| place(sample, s)).collect());
+        let mut samples: Vec<Vec<Place>> = places.collect();
+        let (mut results, mut before) = (Vec::new(), Vec::new());
+        for distinct in &distinct {
+            let (result, found) = distinct.encoded(runner);
+            results.push(result);
+            before.push(found);
+        }
+        for place in samples.iter_mut().flatten() {
+            place.found |= before[place.distinct];
+        }
+        Self { distinct: results, samples }
     }
 
     /// The encoded pictures of a sample in their order, or why one of them could not be encoded.
     pub(crate) fn of(&self, sample: usize) -> Result<Vec<&V>, BackboneError> {
-        let piece = |place: &Place| self.distinct[place.distinct].as_ref().map_err(Clone::clone);
+        let piece = |place: &Place| match &self.distinct[place.distinct] {
+            Ok(encoded) => Ok(&**encoded),
+            Err(error) => Err(error.clone()),
+        };
         self.samples[sample].iter().map(piece).collect()
     }
 
-    /// What a sample need not spend, because its pictures are encoded for earlier ones.
+    /// What a sample need not spend, because its pictures were encoded before.
     pub(crate) fn spared(&self, sample: usize, prepared: &Prepared, shape: &ModelShape) -> Flops {
-        let pictures = prepared.pictures.iter().zip(&self.samples[sample]);
-        let shared = pictures.filter(|(_, place)| place.shared);
-        shared.map(|(picture, _)| shape.vision(picture.pixels.tiles())).sum()
+        let pictures = prepared.shown.iter().zip(&self.samples[sample]);
+        pictures.filter(|(_, place)| place.found).map(|(shown, _)| shown.flops(shape)).sum()
+    }
+
+    /// How many pictures of a sample were encoded before.
+    pub(crate) fn found(&self, sample: usize) -> usize {
+        self.samples[sample].iter().filter(|place| place.found).count()
     }
 }
 
 /// A distinct picture and the samples that show it.
 struct Distinct<'a> {
-    picture: &'a ProcessedPicture,
-    owners: Vec<&'a Prepared>,
+    owners: Vec<(&'a Prepared, &'a Shown)>,
 }
 
 impl Distinct<'_> {
-    /// Encodes it for the first owner that is not called off meanwhile.
-    fn encode<M: Backbone>(&self, model: &M) -> Result<M::Visual, BackboneError> {
-        let picture = std::slice::from_ref(self.picture);
-        let mut encoded = self.owners.iter().map(|owner| model.encode(picture, &owner.cancel));
+    /// What it is encoded, and whether that was done before this batch.
+    fn encoded<M: Backbone>(
+        &self,
+        runner: &Runner<M>,
+    ) -> (Result<Arc<M::Visual>, BackboneError>, bool) {
+        match self.kept(runner) {
+            Some(kept) => (Ok(kept), true),
+            None => (self.encode(runner), false),
+        }
+    }
+
+    /// Where one of its owners, or meanwhile the cache, has it.
+    fn kept<M: Backbone>(&self, runner: &Runner<M>) -> Option<Arc<M::Visual>> {
+        let of_owner = |(_, shown): &(&Prepared, &Shown)| match &shown.state {
+            State::Encoded(encoded) => encoded.clone().downcast().ok(),
+            State::Processed(_) => None,
+        };
+        let (_, shown) = self.owners.first()?;
+        let of_cache = || {
+            // It was looked for when the request was prepared: no second miss is counted.
+            let cache = runner.cache.as_ref()?;
+            cache.peek(&shown.key, shown.arrangement)?.encoded.downcast().ok()
+        };
+        self.owners.iter().find_map(of_owner).or_else(of_cache)
+    }
+
+    /// Encodes it for the first owner that is not called off meanwhile, and keeps it.
+    fn encode<M: Backbone>(&self, runner: &Runner<M>) -> Result<Arc<M::Visual>, BackboneError> {
         let called_off = |encoded: &_| matches!(encoded, Err(BackboneError::Cancelled(_)));
+        let mut encoded = self.owners.iter().filter_map(|(owner, shown)| {
+            let processed = shown.processed(owner)?;
+            Some(runner.model.encode(std::slice::from_ref(processed), &owner.cancel))
+        });
         let first = encoded.find(|encoded| !called_off(encoded));
-        first.unwrap_or(Err(BackboneError::Cancelled(crate::cancel::Cancelled)))
+        let visual = first.unwrap_or(Err(BackboneError::Cancelled(crate::cancel::Cancelled)))?;
+        let (Some(cache), Some((_, shown))) = (&runner.cache, self.owners.first()) else {
+            return Ok(Arc::new(visual));
+        };
+        let visual = Arc::new(runner.model.keep(visual));
+        let &&Shown { key, size, arrangement, n_tiles, .. } = shown;
+        let bytes = runner.model.visual_bytes(&visual);
+        cache.insert(key, size, Kept { arrangement, n_tiles, encoded: visual.clone(), bytes });
+        Ok(visual)
     }
 }
 
-/// Pixels that are the same in every bit, and lie the same way, are the same picture.
-struct ByContent<'a>(&'a ProcessedPicture);
-
-impl ByContent<'_> {
-    fn bits(&self) -> impl Iterator<Item = u32> {
-        self.0.pixels.data().iter().map(|value| value.to_bits())
-    }
-}
-
-impl PartialEq for ByContent<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        let (ours, theirs) = (self.0, other.0);
-        ours.arrangement == theirs.arrangement
-            && ours.pixels.shape() == theirs.pixels.shape()
-            && self.bits().eq(other.bits())
-    }
-}
-
-impl Eq for ByContent<'_> {}
-
-impl Hash for ByContent<'_> {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.pixels.shape().hash(state);
-        self.0.arrangement.hash(state);
-        let step = self.0.pixels.data().len().div_ceil(HASHED);
-        self.bits().step_by(step).for_each(|bits| bits.hash(state));
+impl Shown {
+    /// Its tiles, where it is still to be encoded.
+    fn processed<'p>(&self, owner: &'p Prepared) -> Option<&'p ProcessedPicture> {
+        match self.state {
+            State::Processed(index) => owner.pictures.get(index),
+            State::Encoded(_) => None,
+        }
     }
 }

@@ -3,6 +3,7 @@
 use crate::budget::{Decided, Level, Resolved};
 use crate::cancel::Cancel;
 use crate::costs::CostTable;
+use crate::prepared_image::{PreparedImage, Shown};
 use crate::settings::GenerationSettings;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -29,6 +30,8 @@ pub enum PictureInput {
     Bytes(Vec<u8>),
     /// A decoded picture.
     Decoded(Picture),
+    /// A picture that the same runner has encoded before.
+    Prepared(PreparedImage),
 }
 
 /// One question about any number of pictures.
@@ -76,6 +79,9 @@ impl Request {
 #[derive(Clone, Debug)]
 pub struct Prepared {
     pub(crate) prompt: EncodedPrompt,
+    /// All pictures in the order of the prompt.
+    pub(crate) shown: Arc<[Shown]>,
+    /// Those among them that are to be encoded.
     pub(crate) pictures: Arc<[ProcessedPicture]>,
     pub(crate) sizes: Prompt,
     pub(crate) requested: Option<BudgetRequest>,
@@ -97,7 +103,8 @@ impl Prepared {
         &self.prompt
     }
 
-    /// The pictures as the model takes them.
+    /// The pictures that are to be encoded, as the model takes them: all of the request's, in their
+    /// order, but for those that a cache or a [`PreparedImage`] holds encoded.
     pub fn pictures(&self) -> &[ProcessedPicture] {
         &self.pictures
     }

@@ -1,7 +1,6 @@
 //! The runner: a model with everything around it that turns a request into an answer.
 
 use crate::budget::{Offer, PolicyPresence, Resolved};
-use crate::cancel::Cancel;
 use crate::card::ModelCard;
 use crate::costs::{CostTable, shape_of};
 use crate::error::RunError;
@@ -9,8 +8,10 @@ use crate::generate::{Generation, answer_batch};
 use crate::model::Backbone;
 use crate::outcome::Outcome;
 use crate::patches::{expect_readers, keys};
+use crate::picture_cache::{PictureCache, PictureCacheStats};
 use crate::policy::BudgetPolicy;
-use crate::request::{PictureInput, Prepared, Request, Wording};
+use crate::prepared_image::{Owner, Shown};
+use crate::request::{Prepared, Request, Wording};
 use crate::settings::DEFAULT_MAX_NEW_TOKENS;
 use crate::timing::timed;
 use std::borrow::Cow;
@@ -19,8 +20,8 @@ use std::time::Duration;
 use visor_core::cost::{Flops, Prompt};
 use visor_core::{BudgetRequest, Patches};
 use visor_processor::{
-    Arrangement, EncodedPrompt, ImageProcessor, Message, Picture, PictureLimits, ProcessedPicture,
-    Scribe, Setting, Template, Tokenizer,
+    Arrangement, EncodedPrompt, ImageProcessor, Message, PictureLimits, Scribe, Setting, Template,
+    Tokenizer,
 };
 
 /// A policy that a runner can own.
@@ -33,9 +34,12 @@ pub struct Runner<M> {
     pub(crate) model: M,
     pub(crate) tokenizer: Tokenizer,
     pub(crate) policy: Option<OwnedPolicy>,
-    image_processor: ImageProcessor,
+    pub(crate) image_processor: ImageProcessor,
     template: Template,
-    limits: PictureLimits,
+    pub(crate) limits: PictureLimits,
+    /// Encoded pictures that are kept, if any are.
+    pub(crate) cache: Option<PictureCache>,
+    pub(crate) owner: Owner,
 }
 
 impl<M: Backbone> Runner<M> {
@@ -47,7 +51,8 @@ impl<M: Backbone> Runner<M> {
         template: impl Into<Template>,
     ) -> Self {
         let (template, limits) = (template.into(), PictureLimits::default());
-        Self { model, tokenizer, policy: None, image_processor, template, limits }
+        let (policy, cache, owner) = (None, None, Owner::default());
+        Self { model, tokenizer, policy, image_processor, template, limits, cache, owner }
     }
 
     /// The same with a policy, which decides where the user leaves the budget open.
@@ -62,6 +67,25 @@ impl<M: Backbone> Runner<M> {
     /// Of `change`.
     pub fn map_model<E>(self, change: impl FnOnce(M) -> Result<M, E>) -> Result<Self, E> {
         Ok(Self { model: change(self.model)?, ..self })
+    }
+
+    /// The same with bounds for the pictures that are decoded.
+    #[must_use]
+    pub fn with_picture_limits(self, limits: PictureLimits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// The same with a cache that keeps encoded pictures in so many bytes: a later request that
+    /// shows the same picture, cut in the same way, is spared its preparation and its pass of the
+    /// encoder. Requests on all threads share it.
+    #[must_use]
+    pub fn with_picture_cache(self, bytes: u64) -> Self {
+        Self { cache: Some(PictureCache::new(bytes)), ..self }
+    }
+
+    /// What the cache of pictures holds, if there is one.
+    pub fn picture_cache(&self) -> Option<PictureCacheStats> {
+        self.cache.as_ref().map(PictureCache::stats)
     }
 
     /// What is known about the model.
@@ -170,20 +194,21 @@ impl<M: Backbone> Runner<M> {
         } = request;
         let card = self.card();
         let setting = Setting { pictures: pictures.len(), max_tiles };
-        let pictures = self.pictures(&pictures, setting, &cancel)?;
-        let (prompt, unknown_words) = self.encode(&wording, &pictures)?;
+        let (shown, pictures) = self.shown(&pictures, setting, &cancel)?;
+        let (prompt, unknown_words) = self.encode(&wording, &shown)?;
         let max_new_tokens = room(card, &prompt, settings.max_new_tokens)?;
         let sizes = Prompt {
             n_text: prompt.n_text(),
             n_question: prompt.question().len(),
             n_visual: prompt.n_visual(),
-            n_tiles: pictures.iter().map(|picture| picture.pixels.tiles()).sum(),
+            n_tiles: shown.iter().map(|shown| shown.n_tiles).sum(),
             keys: keys(card, patches, &prompt)?,
         };
         let (resolved, costs) = self.resolve(sizes, budget.as_ref(), ceiling)?;
         expect_readers(self.card(), resolved, patches)?;
         Ok(Prepared {
             prompt,
+            shown: shown.into(),
             pictures: pictures.into(),
             sizes,
             requested: budget,
@@ -228,31 +253,11 @@ impl<M: Backbone> Runner<M> {
         self.policy.as_deref().map(|policy| policy as &dyn BudgetPolicy)
     }
 
-    fn pictures(
-        &self,
-        inputs: &[PictureInput],
-        setting: Setting,
-        cancel: &Cancel,
-    ) -> Result<Vec<ProcessedPicture>, RunError> {
-        let prepare = |(index, input): (usize, &PictureInput)| {
-            cancel.check()?;
-            let picture = match input {
-                PictureInput::Decoded(picture) => Cow::Borrowed(picture),
-                PictureInput::Bytes(bytes) => Cow::Owned(
-                    Picture::decode(bytes, &self.limits)
-                        .map_err(|source| RunError::Picture { index, source })?,
-                ),
-            };
-            Ok(self.image_processor.process_in(&picture, setting)?)
-        };
-        inputs.iter().enumerate().map(prepare).collect()
-    }
-
     /// The prompt, and the words of it that the vocabulary lacks.
     fn encode(
         &self,
         wording: &Wording,
-        pictures: &[ProcessedPicture],
+        shown: &[Shown],
     ) -> Result<(EncodedPrompt, Vec<String>), RunError> {
         let card = self.card();
         let scribe = Scribe {
@@ -260,8 +265,7 @@ impl<M: Backbone> Runner<M> {
             image_token: card.image_token,
             tile: card.tile_tokens,
         };
-        let pictures: Vec<Arrangement> =
-            pictures.iter().map(|picture| picture.arrangement).collect();
+        let pictures: Vec<Arrangement> = shown.iter().map(|shown| shown.arrangement).collect();
         let (prompt, words) = match wording {
             Wording::Question(question) => (
                 scribe.question(&self.template, question, &pictures)?,

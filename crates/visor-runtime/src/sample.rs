@@ -5,7 +5,7 @@ use crate::costs::{CostTable, shape_of};
 use crate::error::RunError;
 use crate::generate::Event;
 use crate::model::{Backbone, Logits, Selection, Start};
-use crate::outcome::{FinishReason, Outcome, RunCost};
+use crate::outcome::{FinishReason, Outcome, PictureUse, RunCost};
 use crate::patches;
 use crate::policy::{BudgetPolicy, PolicyError};
 use crate::request::Prepared;
@@ -18,16 +18,20 @@ use visor_core::cost::{Decode, Flops, Keys, Prompt};
 use visor_core::{BudgetError, Patches};
 use visor_processor::TextStream;
 
-/// A request on its way.
-pub(crate) struct Sample<'r, M: Backbone> {
+/// A request on its way, for those who decide themselves which requests go together:
+/// [`Runner::start`] makes it, [`Runner::advance`] takes it further. It may go from thread to thread
+/// and from batch to batch between any two events.
+pub struct Sample<'r, M: Backbone> {
     runner: &'r Runner<M>,
     pub(crate) prepared: Prepared,
     pub(crate) stage: Stage<M>,
     pub(crate) timing: Timing,
     /// What cross-attention reads, where something was chosen.
     selection: Option<Selection>,
-    /// FLOPs of pictures that were encoded for another sample.
+    /// FLOPs of what was made of its pictures before.
     pub(crate) spared: Flops,
+    /// How many those are.
+    pub(crate) cached: usize,
     /// What the stage that ran last brought.
     pub(crate) event: Option<Result<Event, RunError>>,
     sampler: Sampler,
@@ -42,6 +46,17 @@ pub(crate) enum Stage<M: Backbone> {
     Decided { state: M::AtDecision, decided: Decided },
     Decoding { state: M::Decoding, decided: Decided, last: u32 },
     Complete { decided: Decided, finish_reason: FinishReason },
+    Over,
+}
+
+/// What is to be done next for a request on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Its prompt, up to the first token of the answer.
+    Prefill,
+    /// The next token, or the end of the answer.
+    Decode,
+    /// Nothing.
     Over,
 }
 
@@ -64,12 +79,22 @@ impl<'r, M: Backbone> Sample<'r, M> {
             },
             selection: None,
             spared: Flops(0),
+            cached: 0,
             event: None,
             sampler: Sampler::new(prepared.settings.sampling),
             text: runner.tokenizer.stream(true),
             stop: StopFilter::new(&prepared.settings.stop),
             answer: Answer::default(),
             prepared,
+        }
+    }
+
+    /// What is to be done next.
+    pub fn phase(&self) -> Phase {
+        match &self.stage {
+            Stage::Ready | Stage::Decided { .. } => Phase::Prefill,
+            Stage::Decoding { .. } | Stage::Complete { .. } => Phase::Decode,
+            Stage::Over => Phase::Over,
         }
     }
 
@@ -227,6 +252,7 @@ impl<'r, M: Backbone> Sample<'r, M> {
             finish_reason,
             prompt_tokens: prompt.len(),
             visual_tokens: prompt.n_visual(),
+            pictures: PictureUse { shown: self.prepared.shown.len(), cached: self.cached },
             requested: requested.clone(),
             patches: decided.patches.map_or(*patches, Patches::Count),
             decided,

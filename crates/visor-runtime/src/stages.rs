@@ -63,10 +63,11 @@ pub(crate) fn advance<M: Backbone>(
 fn decide<M: Backbone>(runner: &Runner<M>, mut samples: Vec<&mut Sample<'_, M>>) {
     let (mut encode, mut prefill) = (Duration::ZERO, Duration::ZERO);
     let prepared: Vec<&Prepared> = samples.iter().map(|sample| &sample.prepared).collect();
-    let encoded = timed(&mut encode, || Encoded::new(&runner.model, &prepared));
+    let encoded = timed(&mut encode, || Encoded::new(runner, &prepared));
     let states = timed(&mut prefill, || prefill_to_decision(runner, &samples, &encoded));
     for (index, (sample, state)) in samples.iter_mut().zip(states).enumerate() {
         sample.spared = encoded.spared(index, &sample.prepared, &runner.card().shape);
+        sample.cached = encoded.found(index);
         sample.event = Some(timed(&mut prefill, || sample.decide(state?)));
     }
     for sample in samples {
@@ -107,6 +108,7 @@ fn choose_first<M: Backbone>(runner: &Runner<M>, samples: Vec<AtDecision<'_, '_,
     for ((sample, decided), result) in samples.iter_mut().zip(results) {
         sample.event = Some(timed(&mut spent, || {
             let (logits, state) = result?;
+            sample.spared += runner.model.spared(&state);
             sample.choose(&logits, state, decided.clone())
         }));
     }

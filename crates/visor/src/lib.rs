@@ -72,13 +72,16 @@ pub use visor_policy::{Difference, Objective, PolicyFileError, PolicyProvenance}
 #[doc(inline)]
 pub use visor_processor::{ChatTemplateError, Message, Part, Role};
 #[doc(inline)]
-pub use visor_processor::{Picture, PictureError, PictureFormat, PictureLimits, PromptError};
+pub use visor_processor::{
+    Picture, PictureError, PictureFormat, PictureLimits, PromptError, Setting,
+};
 #[doc(inline)]
 pub use visor_runtime::{
-    Cancel, CostTable, Decided, DenseMode, DeviceError, DeviceInfo, DeviceRequest, Dtype,
-    EmptyStop, Event, FinishReason, Generation, GenerationSettings, Level, LevelCost, ModelCard,
-    Outcome as Answer, PolicyError, Prepared, RunCost, RunError, Sampling, SamplingError,
-    Selection, SelectorCard, StopString, Temperature, Timing, TopK, TopP, UnknownDtype,
+    Cancel, Cancelled, CostTable, Decided, DenseMode, DeviceError, DeviceInfo, DeviceRequest,
+    Dtype, EmptyStop, Event, FinishReason, Generation, GenerationSettings, Level, LevelCost,
+    ModelCard, Outcome as Answer, PictureCacheStats, PictureInput, PictureUse, PolicyError,
+    Prepared, PreparedImage, RunCost, RunError, Sampling, SamplingError, Selection, SelectorCard,
+    StopString, Temperature, Timing, TopK, TopP, UnknownDtype,
 };
 
 /// The devices that this binary can use on this machine.

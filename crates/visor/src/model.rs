@@ -10,8 +10,10 @@ use crate::question::Question;
 use visor_core::Pair;
 use visor_model::{LoadReport, VisorModel};
 use visor_policy::Policy;
+use visor_processor::{PictureLimits, Setting};
 use visor_runtime::{
-    CostTable, DeviceRequest, Dtype, Generation, ModelCard, Outcome, Prepared, Runner, device,
+    Cancel, CostTable, DeviceRequest, Dtype, Generation, ModelCard, Outcome, PictureCacheStats,
+    PictureInput, Prepared, PreparedImage, Runner, device,
 };
 
 /// Where and how a model is loaded, and with which policy. The default is the processor, in single
@@ -21,6 +23,8 @@ pub struct LoadOptions {
     device: DeviceRequest,
     dtype: Dtype,
     policy: PolicyRef,
+    picture_cache: Option<u64>,
+    picture_limits: PictureLimits,
 }
 
 impl LoadOptions {
@@ -41,6 +45,19 @@ impl LoadOptions {
     #[must_use]
     pub fn policy(self, policy: PolicyRef) -> Self {
         Self { policy, ..self }
+    }
+
+    /// Keeps encoded pictures in so many bytes of memory: a later question about one of them costs
+    /// no pass of the encoder. Without it nothing is kept.
+    #[must_use]
+    pub fn picture_cache(self, bytes: u64) -> Self {
+        Self { picture_cache: Some(bytes), ..self }
+    }
+
+    /// Bounds the pictures that are decoded.
+    #[must_use]
+    pub fn picture_limits(self, picture_limits: PictureLimits) -> Self {
+        Self { picture_limits, ..self }
     }
 }
 
@@ -81,7 +98,12 @@ impl Model {
             policy.map(|policy| policy.bind(card, &report.verified.digests)).transpose()?;
         let pairs = policy.as_ref().map_or(&[][..], |(_, info)| &info.pairs);
         let network = network.with_pairs(pairs)?;
-        let runner = Runner::new(network, tokenizer, image_processor, template);
+        let runner = Runner::new(network, tokenizer, image_processor, template)
+            .with_picture_limits(options.picture_limits);
+        let runner = match options.picture_cache {
+            Some(bytes) => runner.with_picture_cache(bytes),
+            None => runner,
+        };
         let (runner, policy) = match policy {
             None => (runner, None),
             Some((router, info)) => (runner.with_policy(Box::new(router)), Some(info)),
@@ -130,6 +152,26 @@ impl Model {
     pub fn prepare(&self, question: Question) -> Result<Prepared, Error> {
         question.expect_use_of_thrift(self.policy())?;
         question.into_request(|request| self.runner.prepare(request))
+    }
+
+    /// Encodes a picture once, for any number of questions that show it in the same setting: so many
+    /// pictures, in so many tiles at most. It is asked about with
+    /// [`Question::prepared_image`](crate::Question::prepared_image).
+    ///
+    /// # Errors
+    /// If the picture cannot be read, the network fails, or it was called off.
+    pub fn prepare_image(
+        &self,
+        picture: &PictureInput,
+        setting: Setting,
+        cancel: &Cancel,
+    ) -> Result<PreparedImage, Error> {
+        Ok(self.runner.prepare_image(picture, setting, cancel)?)
+    }
+
+    /// What the cache of encoded pictures holds, if there is one.
+    pub fn picture_cache(&self) -> Option<PictureCacheStats> {
+        self.runner.picture_cache()
     }
 
     /// Answers a question that this model prepared.

@@ -10,7 +10,8 @@ use visor_core::cost::Flops;
 use visor_core::{BudgetRequest, Patches, Thrift};
 use visor_processor::{Message, Picture};
 use visor_runtime::{
-    Cancel, GenerationSettings, PictureInput, PolicyError, Request, RunError, Wording,
+    Cancel, GenerationSettings, PictureInput, PolicyError, PreparedImage, Request, RunError,
+    Wording,
 };
 
 /// Larger picture files are not read.
@@ -66,6 +67,12 @@ impl Question {
     #[must_use]
     pub fn picture_bytes(self, bytes: Vec<u8>) -> Self {
         self.with(PictureSource::Given(PictureInput::Bytes(bytes)))
+    }
+
+    /// Adds a picture that the model to be asked has encoded before.
+    #[must_use]
+    pub fn prepared_image(self, image: PreparedImage) -> Self {
+        self.with(PictureSource::Given(PictureInput::Prepared(image)))
     }
 
     /// Adds a picture file, which is read when the question is asked.

@@ -1,7 +1,8 @@
-//! How an answer is generated: the part of the command line that becomes settings.
+//! How an answer is generated: the part of the command line, and of a request in a batch, that
+//! becomes settings.
 
 use crate::ending::Usage;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use std::num::NonZeroUsize;
 use visor::{GenerationSettings, Sampling, StopString, Temperature, TopK, TopP};
@@ -33,22 +34,47 @@ pub(crate) struct GenerationArgs {
     stop: Vec<String>,
 }
 
+/// What a request of a batch says in place of the command line.
+#[derive(Debug, Default)]
+pub(crate) struct Overrides {
+    pub(crate) max_new_tokens: Option<NonZeroUsize>,
+    pub(crate) temperature: Option<f64>,
+    pub(crate) top_p: Option<f64>,
+    pub(crate) top_k: Option<usize>,
+    pub(crate) seed: Option<u64>,
+    pub(crate) stop: Option<Vec<String>>,
+}
+
 impl GenerationArgs {
     /// # Errors
     /// Of numbers out of range and empty stop strings.
     pub(crate) fn settings(&self) -> Result<GenerationSettings> {
-        let sampling = match self.temperature {
-            None | Some(0.0) => Sampling::Greedy,
+        self.settings_with(Overrides::default())
+    }
+
+    /// # Errors
+    /// As [`settings`](Self::settings), and of a draw that is described and not wanted.
+    pub(crate) fn settings_with(&self, own: Overrides) -> Result<GenerationSettings> {
+        let temperature = own.temperature.or(self.temperature).filter(|t| *t != 0.0);
+        let drawn = own.top_p.is_some() || own.top_k.is_some() || own.seed.is_some();
+        if temperature.is_none() && drawn {
+            bail!("top_p, top_k and seed say how tokens are drawn: give a temperature above 0");
+        }
+        let sampling = match temperature {
+            None => Sampling::Greedy,
             Some(temperature) => Sampling::Random {
                 temperature: Temperature::new(temperature).map_err(Usage::because)?,
-                top_p: self.top_p.map(TopP::new).transpose().map_err(Usage::because)?,
-                top_k: self.top_k.map(TopK::new).transpose().map_err(Usage::because)?,
-                seed: self.seed,
+                top_p: (own.top_p.or(self.top_p).map(TopP::new).transpose())
+                    .map_err(Usage::because)?,
+                top_k: (own.top_k.or(self.top_k).map(TopK::new).transpose())
+                    .map_err(Usage::because)?,
+                seed: own.seed.unwrap_or(self.seed),
             },
         };
-        let stop: Result<Vec<StopString>, _> = self.stop.iter().map(StopString::new).collect();
+        let stop = own.stop.as_ref().unwrap_or(&self.stop);
+        let stop: Result<Vec<StopString>, _> = stop.iter().map(StopString::new).collect();
         Ok(GenerationSettings {
-            max_new_tokens: self.max_new_tokens,
+            max_new_tokens: own.max_new_tokens.or(self.max_new_tokens),
             sampling,
             stop: stop.map_err(Usage::because)?,
         })

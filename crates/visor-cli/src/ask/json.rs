@@ -12,6 +12,7 @@ pub(crate) struct Report<'a> {
     token_ids: &'a [u32],
     prompt_tokens: usize,
     visual_tokens: usize,
+    pictures: Pictures,
     finish_reason: &'static str,
     budget: Budget<'a>,
     cost: Cost,
@@ -26,6 +27,13 @@ pub(crate) struct Report<'a> {
     model_sha256: Option<&'a str>,
     /// Null where no policy was loaded.
     policy: Option<Policy<'a>>,
+}
+
+#[derive(Serialize)]
+struct Pictures {
+    shown: usize,
+    /// Those that were encoded before.
+    cached: usize,
 }
 
 #[derive(Serialize)]
@@ -85,6 +93,7 @@ impl<'a> Report<'a> {
             token_ids: &answer.token_ids,
             prompt_tokens: answer.prompt_tokens,
             visual_tokens: answer.visual_tokens,
+            pictures: Pictures { shown: answer.pictures.shown, cached: answer.pictures.cached },
             finish_reason: answer.finish_reason.word(),
             budget: Budget {
                 requested: answer.requested.as_ref().map(ToString::to_string),

@@ -13,6 +13,7 @@ fn help_says_what_there_is() {
         ("convert", vec!["convert", "--help"]),
         ("download", vec!["download", "--help"]),
         ("models", vec!["models", "--help"]),
+        ("serve", vec!["serve", "--help"]),
         ("devices", vec!["devices", "--help"]),
         ("tasks_generate", vec!["tasks", "generate", "--help"]),
         ("tasks_show", vec!["tasks", "show", "--help"]),

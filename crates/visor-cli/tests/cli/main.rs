@@ -4,6 +4,7 @@
 
 mod analyze;
 mod ask;
+mod batch;
 mod bench;
 mod checkpoints;
 mod common;
@@ -23,6 +24,7 @@ mod policies;
 mod requests;
 mod resume;
 mod selector;
+mod serve;
 mod shipped;
 mod speed;
 mod streams;

@@ -1,6 +1,7 @@
 //! A prompt on its way to the first layer: checked, embedded, placed.
 
 use super::VisorModel;
+use super::kept::Keeping;
 use super::prompt::{token_map, with_routing_token};
 use super::states::{Begun, EncodedPictures, Placed, Room};
 use crate::TokenMap;
@@ -44,6 +45,16 @@ impl VisorModel {
         let room = Room { n_text: capacity, n_visual, next_position: prompt.len() };
         let mut caches = self.caches(&prefix, room);
         caches.truncate(decision);
+        let mut kept = match (start, sample.visual.as_slice()) {
+            // A choice of patches makes keys of its own, and dense has none.
+            (Start::Budgeted { .. }, [only]) if choice.is_none() => {
+                Keeping::of(only, &self.card.shape.decoder)
+            }
+            (Start::Budgeted { .. } | Start::Dense, _) => None,
+        };
+        if let Some(kept) = &mut kept {
+            kept.hand_out(prefix.modes(), 0..decision, &mut caches);
+        }
         let map = token_map(prompt);
         let (text, routed) = match routing {
             None => (text, None),
@@ -53,7 +64,7 @@ impl VisorModel {
             }
         };
         let at = self.placement(map);
-        let prompt = Placed { at, caches, prefix, room, selection: None, asked: None };
+        let prompt = Placed { at, caches, prefix, room, selection: None, asked: None, kept };
         Ok((Begun { prompt, decision, routed, choice, cancel }, Streams { text, visual }))
     }
 

@@ -45,7 +45,7 @@ impl VisorModel {
                 Ok(())
             })
         });
-        let encoded = EncodedPictures(encoded.collect::<Result<_, _>>()?);
+        let encoded = EncodedPictures::new(encoded.collect::<Result<_, _>>()?);
         encoded.pictures().iter().for_each(|x| seams.extend("image_features", x.clone()));
         let decoder = self.network.decoder();
         let schedule = Schedule::dense(decoder.n_layers());

@@ -11,6 +11,7 @@ use crate::placement::Placement;
 use crate::ragged::unpack;
 use burn::tensor::Tensor;
 use std::sync::Arc;
+use visor_core::cost::Flops;
 use visor_processor::ProcessedPicture;
 use visor_runtime::{
     Backbone, BackboneError, Cancel, Logits, ModelCard, Prefill, Remaining, RoutingState,
@@ -39,7 +40,24 @@ impl Backbone for VisorModel {
         }
         // Whoever measures this stage wants it done and not queued.
         self.device.sync().map_err(|error| BackboneError::Failed(Arc::new(error)))?;
-        Ok(EncodedPictures(encoded))
+        Ok(EncodedPictures::new(encoded))
+    }
+
+    fn keep(&self, visual: EncodedPictures) -> EncodedPictures {
+        visual.keeping()
+    }
+
+    fn visual_bytes(&self, visual: &EncodedPictures) -> u64 {
+        let shape = &self.card.shape.decoder;
+        let cross = shape.cross.map_or(0, |cross| 2 * cross.n_kv_heads * shape.head_dim);
+        let layout = self.card.ladder.as_ref().map(|ladder| ladder.layout().cross().len());
+        // Keys and values of every layer that may come to be kept; single precision throughout.
+        let width = shape.d_model + cross * layout.unwrap_or(0);
+        (visual.tokens() * width * size_of::<f32>()) as u64
+    }
+
+    fn spared(&self, state: &Decoding) -> Flops {
+        state.spared
     }
 
     fn prefill_to_decision_batch(

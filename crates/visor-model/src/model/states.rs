@@ -1,5 +1,6 @@
 //! What a sample is between the stages: types that forget what is no longer needed.
 
+use super::kept::{Keeping, KeptKeys};
 use super::pass::Pending;
 use crate::cache::LayerCache;
 use crate::layer::Streams;
@@ -7,17 +8,46 @@ use crate::placement::Placement;
 use burn::tensor::{Device, Tensor};
 use std::ops::Range;
 use visor_core::Schedule;
+use visor_core::cost::Flops;
 use visor_runtime::{BackboneError, Cancel, Selection};
 
-/// Encoded pictures: of each `[places, N, E]`, without conditional position.
+/// Encoded pictures: of each `[places, N, E]`, without conditional position. Where they are kept for
+/// other prompts, the keys and values that cross-attention makes of them stay with them, as long as
+/// nothing has refined them.
 #[derive(Clone, Debug)]
-pub struct EncodedPictures(pub(super) Vec<Tensor<3>>);
+pub struct EncodedPictures {
+    pictures: Vec<Tensor<3>>,
+    /// `None` where the pictures are not kept for other prompts.
+    keys: Option<KeptKeys>,
+}
 
 impl EncodedPictures {
+    pub(super) fn new(pictures: Vec<Tensor<3>>) -> Self {
+        Self { pictures, keys: None }
+    }
+
+    /// The same with room for keys and values.
+    pub(super) fn keeping(self) -> Self {
+        Self { keys: Some(self.keys.unwrap_or_default()), ..self }
+    }
+
     /// The visual tokens of each picture, `[places, N, E]`: a place is a run of tokens in the prompt.
     pub fn pictures(&self) -> &[Tensor<3>] {
-        let Self(pictures) = self;
-        pictures
+        &self.pictures
+    }
+
+    /// Where keys and values are kept, if they are.
+    pub(super) fn keys(&self) -> Option<&KeptKeys> {
+        self.keys.as_ref()
+    }
+
+    /// Visual tokens of all of them.
+    pub(super) fn tokens(&self) -> usize {
+        let tokens = |picture: &Tensor<3>| {
+            let [places, n, _] = picture.dims();
+            places * n
+        };
+        self.pictures().iter().map(tokens).sum()
     }
 }
 
@@ -45,6 +75,9 @@ pub(super) struct Placed {
     pub(super) selection: Option<Selection>,
     /// What a choice at the decision layer is made from, where one may be made there.
     pub(super) asked: Option<Asked>,
+    /// Keys and values of the prompt's pictures that were made before, or are to be kept; `None`
+    /// where they are not of the pictures alone.
+    pub(super) kept: Option<Keeping>,
 }
 
 /// What patches are chosen from: states in front of the first layer that reads.
@@ -61,6 +94,9 @@ impl Placed {
     pub(super) fn select(&mut self, selection: Selection, device: &Device) {
         self.at = self.at.clone().with_patches(&selection.patches, device);
         self.selection = Some(selection);
+        if let Some(kept) = &mut self.kept {
+            kept.let_go();
+        }
     }
 }
 
@@ -71,6 +107,8 @@ pub struct Decoding {
     pub(super) schedule: Schedule,
     /// Where the next token stands in the dense prompt.
     pub(super) position: usize,
+    /// FLOPs that prefill did not execute, because keys and values were there.
+    pub(super) spared: Flops,
 }
 
 impl Decoding {
@@ -189,6 +227,9 @@ impl<'a> Resumed<'a> {
             return Err(BackboneError::Schedule { done });
         }
         prompt.caches.extend(caches.into_iter().skip(done));
+        if let Some(kept) = &mut prompt.kept {
+            kept.hand_out(modes, done..n_layers, &mut prompt.caches);
+        }
         Ok(Self { prompt, layers: done..n_layers, schedule, cancel })
     }
 
@@ -199,7 +240,12 @@ impl<'a> Resumed<'a> {
 
     /// Behind the last layer: what decodes holds caches and no picture.
     pub(super) fn decoding(self) -> Decoding {
-        let Placed { caches, room, .. } = self.prompt;
-        Decoding { caches, schedule: self.schedule.clone(), position: room.next_position }
+        let Placed { caches, room, kept, .. } = self.prompt;
+        let spared = kept.as_ref().map_or(Flops(0), Keeping::spared);
+        if let Some(kept) = kept {
+            kept.take_in(self.schedule.modes(), &caches);
+        }
+        let schedule = self.schedule.clone();
+        Decoding { caches, schedule, position: room.next_position, spared }
     }
 }

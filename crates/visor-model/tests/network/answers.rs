@@ -21,7 +21,7 @@ const WORDS: [&str; 18] = [
     "red", "green", "blue", "what", "colour", "is", "the", "left", "right", "of", "circle",
     "square", "one", "two", "three", "where", "?", "in",
 ];
-const SHAPE: PolicyShape = PolicyShape { d_input: 64, d_hidden: 8, n_rungs: 4 };
+pub(crate) const SHAPE: PolicyShape = PolicyShape { d_input: 64, d_hidden: 8, n_rungs: 4 };
 
 /// Chooses by what the routing token has seen, and may call something off when it is asked.
 struct ByState {
@@ -69,7 +69,7 @@ fn with_model(model: VisorModel) -> Runner<VisorModel> {
     Runner::new(model, tokenizer, processor, template)
 }
 
-fn runner(positions: PositionScheme) -> Runner<VisorModel> {
+pub(crate) fn runner(positions: PositionScheme) -> Runner<VisorModel> {
     with_model(model(positions, 7)).with_policy(policy(None))
 }
 
@@ -79,7 +79,7 @@ fn shown(seed: u64) -> PictureInput {
     PictureInput::Decoded(Picture::from_rgb(SIDE, SIDE, rgb).unwrap())
 }
 
-fn request(question: &str, pictures: &[u64], budget: &str, tokens: usize) -> Request {
+pub(crate) fn request(question: &str, pictures: &[u64], budget: &str, tokens: usize) -> Request {
     let settings =
         GenerationSettings { max_new_tokens: NonZeroUsize::new(tokens), ..Default::default() };
     Request {
@@ -91,7 +91,7 @@ fn request(question: &str, pictures: &[u64], budget: &str, tokens: usize) -> Req
 }
 
 /// Requests that differ in everything.
-fn requests() -> Vec<Request> {
+pub(crate) fn requests() -> Vec<Request> {
     let drawn = |seed| Sampling::Random {
         temperature: Temperature::new(1.5).unwrap(),
         top_p: None,

@@ -8,6 +8,7 @@ mod clip;
 mod cost;
 mod decoding;
 mod isolation;
+mod kept;
 mod observed;
 mod pairs;
 mod parts;

@@ -121,3 +121,28 @@ fn a_model_without_selector_has_no_pairs() {
     assert!(error.contains("no patch selector"), "{error}");
     assert!(model(SCRATCH, 7).with_pairs(&[]).is_ok());
 }
+
+#[test]
+fn a_pair_leaves_what_is_kept_of_a_picture_alone_and_reads_its_own_patches() {
+    let ((model, ladder), cancel) = (paired(), Cancel::new());
+    let (ids, pictures) = with_pictures().find(|(_, pictures)| pictures.len() == 1).unwrap();
+    let prompt = prompt(&ids);
+    let kept = model.keep(model.encode(&pictures, &cancel).unwrap());
+    let alone = model.encode(&pictures, &cancel).unwrap();
+    let answer = |visual: &_, pair: bool| {
+        let start = Start::Budgeted { ladder: &ladder, routing: None, patches: Patches::All };
+        let mut state =
+            model.prefill_to_decision(&prompt, Some(visual), start, 20, &cancel).unwrap();
+        if pair {
+            model.select(&mut state, 3).unwrap();
+        }
+        let schedule = ladder.schedule(ladder.cheapest());
+        let (Logits(logits), _) = model.prefill_rest(state, &schedule, &cancel).unwrap();
+        logits.into_iter().map(f32::to_bits).collect::<Vec<u32>>()
+    };
+    // Whole, pair, whole, pair: neither leaves anything that changes the other.
+    for pair in [false, true, false, true] {
+        assert_eq!(answer(&kept, pair), answer(&alone, pair), "{pair}");
+    }
+    assert_ne!(answer(&kept, true), answer(&kept, false));
+}

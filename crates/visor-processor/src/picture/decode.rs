@@ -117,7 +117,7 @@ impl<'a> Notes<'a> {
 }
 
 fn check_size(width: u32, height: u32, limits: &PictureLimits) -> Result<(), PictureError> {
-    let &PictureLimits { max_side, max_pixels, .. } = limits;
+    let &PictureLimits { max_side, max_pixels, min_side, max_aspect, .. } = limits;
     if width == 0 || height == 0 {
         return Err(PictureError::NoPixels { width, height });
     }
@@ -126,6 +126,12 @@ fn check_size(width: u32, height: u32, limits: &PictureLimits) -> Result<(), Pic
     }
     if u64::from(width) * u64::from(height) > max_pixels {
         return Err(PictureError::TooManyPixels { width, height, max_pixels });
+    }
+    if width.min(height) < min_side {
+        return Err(PictureError::TooSmall { width, height, min_side });
+    }
+    if u64::from(width.max(height)) > u64::from(max_aspect) * u64::from(width.min(height)) {
+        return Err(PictureError::TooNarrow { width, height, max_aspect });
     }
     Ok(())
 }

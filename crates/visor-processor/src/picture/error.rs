@@ -33,6 +33,30 @@ pub enum PictureError {
         /// The limit.
         max_side: u32,
     },
+    /// A side is shorter than [`PictureLimits::min_side`](super::PictureLimits::min_side).
+    #[error("the picture is {width}x{height}: expected at least {min_side} pixels a side")]
+    TooSmall {
+        /// Pixels in a row.
+        width: u32,
+        /// Rows.
+        height: u32,
+        /// The limit.
+        min_side: u32,
+    },
+    /// One side is more times longer than the other than
+    /// [`PictureLimits::max_aspect`](super::PictureLimits::max_aspect) allows.
+    #[error(
+        "the picture is {width}x{height}: expected one side to be at most {max_aspect} times as \
+         long as the other"
+    )]
+    TooNarrow {
+        /// Pixels in a row.
+        width: u32,
+        /// Rows.
+        height: u32,
+        /// The limit.
+        max_aspect: u32,
+    },
     /// The area is larger than [`PictureLimits::max_pixels`](super::PictureLimits::max_pixels).
     #[error("the picture is {width}x{height}: expected at most {max_pixels} pixels in all")]
     TooManyPixels {

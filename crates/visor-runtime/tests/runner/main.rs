@@ -4,6 +4,7 @@
 
 mod answers;
 mod batch;
+mod pictures;
 mod policies;
 mod requests;
 mod scripted;

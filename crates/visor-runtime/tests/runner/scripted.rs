@@ -13,6 +13,8 @@ use visor_runtime::{
     Remaining, Request, RoutingState, RunError, Runner, Selection, Start, Step,
 };
 
+/// What the model says that an encoded picture takes.
+pub(crate) const PICTURE_BYTES: u64 = 1000;
 pub(crate) const EOS: u32 = 4;
 pub(crate) const SPECIAL: [&str; 5] = ["<unk>", "<pad>", "<image>", "<a>", "<eos>"];
 pub(crate) const WORDS: [&str; 6] = ["red", "green", "blue", "what", "colour", "?"];
@@ -74,6 +76,14 @@ impl Backbone for Scripted {
         }
     }
 
+    fn keep(&self, pictures: usize) -> usize {
+        pictures
+    }
+
+    fn visual_bytes(&self, _: &usize) -> u64 {
+        PICTURE_BYTES
+    }
+
     fn prefill_to_decision_batch(
         &self,
         samples: &[Prefill<'_, usize>],
@@ -117,6 +127,10 @@ impl Backbone for Scripted {
             Ok((self.say(0), 0))
         };
         samples.into_iter().map(rest).collect()
+    }
+
+    fn spared(&self, _: &usize) -> Flops {
+        Flops(0)
     }
 
     fn decode_step_batch(

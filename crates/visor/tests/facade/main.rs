@@ -5,6 +5,7 @@
 mod asking;
 mod examples;
 mod inspecting;
+mod kept;
 mod loading;
 mod policies;
 mod support;

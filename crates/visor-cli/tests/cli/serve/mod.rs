@@ -1,0 +1,12 @@
+//! The server, through the binary and a socket.
+#![cfg(unix)]
+
+mod chat;
+mod client;
+mod documents;
+mod door;
+mod hostile;
+mod life;
+mod pictures;
+mod remote;
+mod wrong;

@@ -1,0 +1,13 @@
+//! The language that clients speak: chat completions in the manner of OpenAI, and what they may say
+//! about the budget. Nothing here touches a socket or a model.
+
+mod fields;
+mod knobs;
+mod messages;
+mod reply;
+mod request;
+
+pub use knobs::{KnobHeader, Knobs};
+pub use messages::PictureSource;
+pub use reply::{Reply, Stages, usage};
+pub use request::{ChatRequest, ModelName, RequestLimits, Streaming, parse};

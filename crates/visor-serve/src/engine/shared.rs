@@ -1,0 +1,192 @@
+//! What the lanes of an engine and those who ask it share: the queue, and counts.
+
+use super::queue::FairQueue;
+use super::ticket::{EngineError, Refused, Update};
+use super::{Client, EngineOptions};
+use std::collections::HashMap;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::UnboundedSender;
+use visor_runtime::{Cancel, Prepared};
+
+/// Never asked to come back later than this.
+const MAX_RETRY: Duration = Duration::from_secs(60);
+/// How much a new measurement of the time between two ends weighs.
+const NEW: f64 = 0.1;
+
+/// Where the updates of a request go.
+pub(super) type Updates = UnboundedSender<Result<Update, EngineError>>;
+
+/// A request in the queue.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) prepared: Prepared,
+    pub(super) updates: Updates,
+    pub(super) queued: Instant,
+}
+
+impl Job {
+    fn is_gone(&self) -> bool {
+        self.prepared.cancel().is_cancelled() || self.updates.is_closed()
+    }
+}
+
+/// What is going on in an engine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EngineStats {
+    /// Requests that wait.
+    pub queued: usize,
+    /// Requests that are worked on.
+    pub running: usize,
+    /// Requests that were refused, because too many waited.
+    pub refused: u64,
+    /// Panics of the model that were contained.
+    pub panics: u64,
+    /// Decode steps, however many requests each took.
+    pub steps: u64,
+    /// Tokens of all requests that decode steps gave.
+    pub step_tokens: u64,
+    /// Rungs by which the highest budget was lowered for the request that began last.
+    pub lowered_by: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    state: Mutex<State>,
+    /// Told of everything that the prefill lane waits for.
+    changed: Condvar,
+    options: EngineOptions,
+}
+
+#[derive(Debug)]
+struct State {
+    queue: FairQueue<Job>,
+    /// The switches of those that are worked on.
+    running: HashMap<u64, Cancel>,
+    next: u64,
+    closing: bool,
+    stats: EngineStats,
+    /// When a request ended last, and how long there is between two ends, in seconds.
+    ended: Option<Instant>,
+    between: f64,
+}
+
+/// What the prefill lane is to do next.
+pub(super) struct Taken {
+    pub(super) jobs: Vec<(u64, Job)>,
+    /// How full the queue was, of [`EngineOptions::queue`].
+    pub(super) waiting: usize,
+}
+
+impl Shared {
+    pub(super) fn new(options: EngineOptions) -> Self {
+        let state = State {
+            queue: FairQueue::new(options.queue.get()),
+            running: HashMap::new(),
+            next: 0,
+            closing: false,
+            stats: EngineStats::default(),
+            ended: None,
+            between: 0.0,
+        };
+        Self { state: Mutex::new(state), changed: Condvar::new(), options }
+    }
+
+    pub(super) fn options(&self) -> &EngineOptions {
+        &self.options
+    }
+
+    /// Nothing that is done under the lock stops halfway, so that a panic elsewhere leaves it whole.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn push(&self, client: Client, job: Job) -> Result<(), Refused> {
+        let mut state = self.state();
+        if state.closing {
+            return Err(Refused::Closing);
+        }
+        if let Err(job) = state.queue.push(client, job) {
+            // Those whose clients have left make room.
+            state.queue.take_if(Job::is_gone);
+            if state.queue.push(client, job).is_err() {
+                state.stats.refused += 1;
+                let waiting = state.queue.len();
+                let seconds = (state.between * waiting as f64).clamp(1.0, MAX_RETRY.as_secs_f64());
+                let retry_after = Duration::from_secs_f64(seconds.ceil());
+                return Err(Refused::Full { waiting, retry_after });
+            }
+        }
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    /// Waits for requests and takes as many as go through a prefill together. `None` at the end.
+    pub(super) fn take(&self) -> Option<Taken> {
+        let mut state = self.state();
+        loop {
+            state.queue.take_if(Job::is_gone);
+            let room = self.options.batch.get().saturating_sub(state.running.len());
+            let waiting = state.queue.len();
+            if room > 0 && waiting > 0 {
+                let jobs = state.together(room, self.options.prefill_tokens.get());
+                return Some(Taken { jobs, waiting });
+            }
+            if state.closing && waiting == 0 {
+                return None;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// A request that was taken is over.
+    pub(super) fn end(&self, number: u64) {
+        let mut state = self.state();
+        state.running.remove(&number);
+        let now = Instant::now();
+        if let Some(before) = state.ended.replace(now) {
+            let between = (now - before).as_secs_f64();
+            state.between += NEW * (between - state.between);
+        }
+        self.changed.notify_all();
+    }
+
+    pub(super) fn close(&self) {
+        self.state().closing = true;
+        self.changed.notify_all();
+    }
+
+    pub(super) fn call_off(&self) {
+        let mut state = self.state();
+        state.running.values().for_each(Cancel::cancel);
+        drop(state.queue.take_if(|_| true));
+        self.changed.notify_all();
+    }
+
+    pub(super) fn count(&self, count: impl FnOnce(&mut EngineStats)) {
+        count(&mut self.state().stats);
+    }
+
+    pub(super) fn stats(&self) -> EngineStats {
+        let state = self.state();
+        EngineStats { queued: state.queue.len(), running: state.running.len(), ..state.stats }
+    }
+}
+
+impl State {
+    /// Up to `room` jobs whose prompts have at most `tokens` together, or one with more.
+    fn together(&mut self, room: usize, tokens: usize) -> Vec<(u64, Job)> {
+        let (mut jobs, mut left) = (Vec::new(), tokens);
+        while jobs.len() < room {
+            let first = jobs.is_empty();
+            let fits = |job: &Job| first || job.prepared.prompt().len() <= left;
+            let Some(job) = self.queue.pop_if(fits) else { break };
+            left = left.saturating_sub(job.prepared.prompt().len());
+            self.running.insert(self.next, job.prepared.cancel().clone());
+            jobs.push((self.next, job));
+            self.next += 1;
+        }
+        jobs
+    }
+}
