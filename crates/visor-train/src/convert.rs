@@ -137,20 +137,17 @@ impl Plan {
             return default_ladder_at(layout, decision);
         };
         let listed: Vec<&Vec<usize>> = rungs.iter().filter(|rung| !rung.is_empty()).collect();
-        let name = |rung: &Vec<usize>| {
-            match listed.iter().filter(|other| other.len() == rung.len()).count() {
-                0 | 1 => format!("sa{}", rung.len()),
-                // As many layers as another rung: that is refused, by what tells them apart.
-                _ => {
-                    let layers: Vec<String> = rung.iter().map(ToString::to_string).collect();
-                    format!("sa{}-{}", rung.len(), layers.join("-"))
-                }
+        let sizes: Vec<usize> = listed.iter().map(|rung| rung.len()).collect();
+        let name = |(place, rung): (usize, &&Vec<usize>)| {
+            match sizes.iter().filter(|size| **size == rung.len()).count() {
+                1 => format!("sa{}", rung.len()),
+                // As many layers as another rung: the ladder refuses that, and says which.
+                _ => format!("rung-{}", place + 1),
             }
         };
-        let rungs: Vec<_> = std::iter::once(&Vec::new())
-            .chain(listed.iter().copied())
-            .map(|rung| (name(rung), rung.clone()))
-            .collect();
+        let names: Vec<String> = listed.iter().enumerate().map(name).collect();
+        let listed = names.into_iter().zip(listed.into_iter().cloned());
+        let rungs: Vec<_> = std::iter::once(("sa0".to_owned(), Vec::new())).chain(listed).collect();
         Ok(Ladder::try_new(layout, decision, &rungs)?)
     }
 }

@@ -187,7 +187,7 @@ fn a_plan_that_cannot_be_followed_writes_nothing() {
         (plan(&[24], &[1], &[&[1]], None), "layer 24 is out of range"),
         (plan(&[1], &[4], &[&[4]], None), "not followed by a cross-attention layer"),
         (plan(&[4, 8], &[4], &[&[4]], None), "both as cross-attention and"),
-        (plan(&[8], &[2, 4], &[&[2], &[4]], None), "without repeats"),
+        (plan(&[8], &[2, 4], &[&[2], &[4]], None), "`rung-2` (1 self-attention layers) follows"),
         (plan(&[8], &[2, 4], &[&[3]], None), "not self-attention capable"),
         (plan(&[8], &[2, 4], &[&[2], &[2, 4]], Some(4)), "before the decision layer 4"),
         (plan(&[8], &[2, 4], &[&[2]], Some(25)), "beyond the 24 layers"),

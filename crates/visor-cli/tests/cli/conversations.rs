@@ -1,6 +1,6 @@
 //! A converted model trained on a user's conversations, end to end.
 
-use crate::common::{Ended, command, finish, gradient, names, png, visor};
+use crate::common::{Ended, command, finish, gradient, names, png, train, visor};
 use image::DynamicImage;
 use serde_json::{Value, json};
 use std::fs;
@@ -272,4 +272,40 @@ fn options_of_the_other_way_to_train_are_wrong_usage() {
     let args = ["train", "universal", "--model", stock.as_ref(), "--data", data.as_ref()];
     let error = visor([&args[..], &["--out", &out]].concat()).error(1);
     assert!(error.contains("`visor convert`"), "{error}");
+}
+
+#[test]
+fn a_dense_network_of_ones_own_is_converted_trained_and_given_a_policy() {
+    let root = TempDir::new().unwrap();
+    let path = |name: &str| root.path().join(name).to_string_lossy().into_owned();
+    let steps = ["--arm", "stock", "--steps", "1,0,2", "--batch", "2"];
+    train(&root.path().join("dense"), &steps).answer();
+    let dense = path("dense/checkpoint");
+    assert!(!names(Path::new(&dense)).contains(&"visor.json".to_owned()));
+
+    let (converted, data) = (path("converted"), path("data"));
+    let layers = ["--cross-attention", "1,4,6", "--self-attention", "2,3,5"];
+    let rungs = ["--rungs", "2;2,3;2,3,5"];
+    let convert = ["convert", "--model", &dense, "--out", &converted];
+    visor([&convert[..], &layers, &rungs].concat()).answer();
+    let generate = ["tasks", "generate", "--suite", "nano", "--count", "8", "--conversations"];
+    visor([&generate[..], &["--out", &data]].concat()).answer();
+    let conversations = path("data/conversations.jsonl");
+    let run = path("run");
+    let tune = ["train", "universal", "--model", &converted, "--data", &conversations];
+    let settings = ["--steps", "2,2", "--batch", "8", "--out", &run];
+    let answer = visor([&tune[..], &settings].concat()).answer();
+    let names: Vec<String> = table(&answer).into_iter().map(|(name, _, _)| name).collect();
+    assert_eq!(names, ["sa0", "sa1", "sa2", "sa3"]);
+
+    // Labels come from the same conversations.
+    let (model, policy) = (path("run/checkpoint"), path("policy"));
+    let labels = ["train", "policy", "--model", &model, "--data", &conversations];
+    let objective = ["--objective", "utility", "--epochs", "1", "--out", &policy];
+    visor([&labels[..], &objective].concat()).answer();
+    let picture = path("data/00000.png");
+    let ask = ["ask", "--model", &model, "--policy", &path("policy/policy"), "--json"];
+    let ask = [&ask[..], &["--image", &picture, "--max-new-tokens", "2", "colour at r1 c1 ?"]];
+    let report = visor(ask.concat()).json();
+    assert_eq!(report["budget"]["basis"], "predicted");
 }

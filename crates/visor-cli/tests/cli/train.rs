@@ -65,7 +65,7 @@ fn what_cannot_be_trained_is_wrong_usage() {
         (["--lr", "nan"], "a positive number"),
         (["--lr", "0"], "a positive number"),
         (["--arm", "sparse"], "[possible values: universal, "),
-        (["--recipe", "giant"], "invalid value 'giant'"),
+        (["--recipe", "giant"], "`giant` is no recipe for the generated suite"),
         (["--seed", "16777216"], "is not in 0..16777216"),
         (["--save-every", "0"], "0 is not in 1.."),
         (["--validate-every", "0"], "0 is not in 1.."),
