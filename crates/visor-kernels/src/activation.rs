@@ -49,13 +49,19 @@ impl SimdOp for SiluGradient<'_> {
     #[inline(always)]
     fn eval<I: Isa>(self, isa: I) {
         let ops = isa.f32();
-        pairwise(isa, self.grad, self.x, |grad, x| {
-            // s (1 + x (1 - s)), where s is the sigmoid of x.
-            let below = ops.add(ops.one(), Exp::apply(isa, ops.neg(x)));
-            let s = ops.div(ops.one(), below);
-            let inner = ops.mul_add(x, ops.sub(ops.one(), s), ops.one());
-            ops.mul(grad, ops.mul(s, inner))
-        });
+        pairwise(
+            isa,
+            self.grad,
+            self.x,
+            #[inline(always)]
+            |grad, x| {
+                // s (1 + x (1 - s)), where s is the sigmoid of x.
+                let below = ops.add(ops.one(), Exp::apply(isa, ops.neg(x)));
+                let s = ops.div(ops.one(), below);
+                let inner = ops.mul_add(x, ops.sub(ops.one(), s), ops.one());
+                ops.mul(grad, ops.mul(s, inner))
+            },
+        );
     }
 }
 
@@ -100,10 +106,17 @@ impl SimdOp for SiluTimes<'_> {
     #[inline(always)]
     fn eval<I: Isa>(self, isa: I) {
         let ops = isa.f32();
-        pairwise(isa, self.gate, self.up, |gate, up| {
-            let below = ops.add(ops.one(), Exp::apply(isa, ops.neg(gate)));
-            ops.mul(ops.div(gate, below), up)
-        });
+        // Inlined, so that it is compiled for the instructions that were found.
+        pairwise(
+            isa,
+            self.gate,
+            self.up,
+            #[inline(always)]
+            |gate, up| {
+                let below = ops.add(ops.one(), Exp::apply(isa, ops.neg(gate)));
+                ops.mul(ops.div(gate, below), up)
+            },
+        );
     }
 }
 
