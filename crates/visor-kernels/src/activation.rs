@@ -87,7 +87,7 @@ struct GeluTanh;
 impl SimdUnaryOp<f32> for GeluTanh {
     #[inline(always)]
     fn eval<I: Isa>(&self, isa: I, x: I::F32) -> I::F32 {
-        const TWICE_SQRT_2_OVER_PI: f32 = 1.595_769_1;
+        const TWICE_SQRT_2_OVER_PI: f32 = 1.595_769;
         let ops = isa.f32();
         let cubic = ops.mul(ops.mul(x, x), ops.splat(0.044_715 * TWICE_SQRT_2_OVER_PI));
         let inner = ops.mul(x, ops.add(cubic, ops.splat(TWICE_SQRT_2_OVER_PI)));

@@ -271,7 +271,7 @@ mod tests {
             Reads::All => true,
             // The last query reads everything.
             Reads::Past => s + queries <= t + keys,
-            Reads::Gaps => s == 0 || (s * 7 + t) % 3 != 0,
+            Reads::Gaps => s == 0 || !(s * 7 + t).is_multiple_of(3),
         };
         let all = (0..queries).flat_map(|t| (0..keys).map(move |s| (t, s)));
         let bias = all.map(|(t, s)| if may(t, s) { 0.0 } else { HIDDEN });

@@ -15,9 +15,9 @@ pub use elsewhere::{HostValues, Keeps, RowFunction};
 pub use host::{HostValues, Keeps, RowFunction};
 
 use crate::dtype::Dtype;
+use burn::tensor::Device;
 #[cfg(any(feature = "cuda", feature = "wgpu"))]
 use burn::tensor::DeviceType;
-use burn::tensor::Device;
 use std::fmt;
 use std::str::FromStr;
 use thiserror::Error;
