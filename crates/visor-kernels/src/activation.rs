@@ -49,13 +49,19 @@ impl SimdOp for SiluGradient<'_> {
     #[inline(always)]
     fn eval<I: Isa>(self, isa: I) {
         let ops = isa.f32();
-        pairwise(isa, self.grad, self.x, |grad, x| {
-            // s (1 + x (1 - s)), where s is the sigmoid of x.
-            let below = ops.add(ops.one(), Exp::apply(isa, ops.neg(x)));
-            let s = ops.div(ops.one(), below);
-            let inner = ops.mul_add(x, ops.sub(ops.one(), s), ops.one());
-            ops.mul(grad, ops.mul(s, inner))
-        });
+        pairwise(
+            isa,
+            self.grad,
+            self.x,
+            #[inline(always)]
+            |grad, x| {
+                // s (1 + x (1 - s)), where s is the sigmoid of x.
+                let below = ops.add(ops.one(), Exp::apply(isa, ops.neg(x)));
+                let s = ops.div(ops.one(), below);
+                let inner = ops.mul_add(x, ops.sub(ops.one(), s), ops.one());
+                ops.mul(grad, ops.mul(s, inner))
+            },
+        );
     }
 }
 
@@ -81,7 +87,7 @@ struct GeluTanh;
 impl SimdUnaryOp<f32> for GeluTanh {
     #[inline(always)]
     fn eval<I: Isa>(&self, isa: I, x: I::F32) -> I::F32 {
-        const TWICE_SQRT_2_OVER_PI: f32 = 1.595_769_1;
+        const TWICE_SQRT_2_OVER_PI: f32 = 1.595_769;
         let ops = isa.f32();
         let cubic = ops.mul(ops.mul(x, x), ops.splat(0.044_715 * TWICE_SQRT_2_OVER_PI));
         let inner = ops.mul(x, ops.add(cubic, ops.splat(TWICE_SQRT_2_OVER_PI)));
@@ -100,10 +106,17 @@ impl SimdOp for SiluTimes<'_> {
     #[inline(always)]
     fn eval<I: Isa>(self, isa: I) {
         let ops = isa.f32();
-        pairwise(isa, self.gate, self.up, |gate, up| {
-            let below = ops.add(ops.one(), Exp::apply(isa, ops.neg(gate)));
-            ops.mul(ops.div(gate, below), up)
-        });
+        // Inlined, so that it is compiled for the instructions that were found.
+        pairwise(
+            isa,
+            self.gate,
+            self.up,
+            #[inline(always)]
+            |gate, up| {
+                let below = ops.add(ops.one(), Exp::apply(isa, ops.neg(gate)));
+                ops.mul(ops.div(gate, below), up)
+            },
+        );
     }
 }
 

@@ -5,6 +5,7 @@
 //! Keys and values are brought into the order of the products once a head. Keys that no query of a
 //! block may read are left out where they stand behind all others, as in a causal prompt.
 
+use crate::rows::is_alone;
 use rayon::prelude::*;
 use rten_gemm::{GemmExecutor, GemmInputA, GemmInputB, GemmOptions, PackedBMatrix};
 use rten_simd::{Isa, SimdOp};
@@ -87,20 +88,32 @@ impl Attention<'_> {
             return out;
         }
         let gemm = GemmExecutor::<f32>::new();
-        let packed: Vec<Vec<Prefix>> =
-            (0..self.kv_heads).into_par_iter().map(|head| self.prefixes(&gemm, head)).collect();
+        let heads_of = 0..self.kv_heads;
+        let packed: Vec<Vec<Prefix>> = match is_alone() {
+            true => heads_of.map(|head| self.prefixes(&gemm, head)).collect(),
+            false => heads_of.into_par_iter().map(|head| self.prefixes(&gemm, head)).collect(),
+        };
         let fair = queries.div_ceil(rayon::current_num_threads());
         let block = (SCORES / keys).clamp(8, BLOCK).min(fair).max(1);
+        let (piece, looks) = (block * width, block * heads * keys);
+        let first = |index: usize| index * block;
         let task = |first: usize, out: &mut [f32], weights: Option<&mut [f32]>| {
             self.block(&gemm, &packed, first, out, weights);
         };
-        let blocks = out.par_chunks_mut(block * width).enumerate();
         match weights {
-            None => blocks.for_each(|(i, out)| task(i * block, out, None)),
+            None if is_alone() => {
+                let blocks = out.chunks_mut(piece).enumerate();
+                blocks.for_each(|(i, out)| task(first(i), out, None));
+            }
+            None => {
+                let blocks = out.par_chunks_mut(piece).enumerate();
+                blocks.for_each(|(i, out)| task(first(i), out, None));
+            }
             Some(weights) => {
                 assert_eq!(weights.len(), queries * heads * keys, "[T, H, S] weights");
-                let weights = weights.par_chunks_mut(block * heads * keys);
-                blocks.zip(weights).for_each(|((i, out), w)| task(i * block, out, Some(w)));
+                let blocks = out.par_chunks_mut(piece).enumerate();
+                let blocks = blocks.zip(weights.par_chunks_mut(looks));
+                blocks.for_each(|((i, out), weights)| task(first(i), out, Some(weights)));
             }
         }
         out
@@ -258,7 +271,7 @@ mod tests {
             Reads::All => true,
             // The last query reads everything.
             Reads::Past => s + queries <= t + keys,
-            Reads::Gaps => s == 0 || (s * 7 + t) % 3 != 0,
+            Reads::Gaps => s == 0 || !(s * 7 + t).is_multiple_of(3),
         };
         let all = (0..queries).flat_map(|t| (0..keys).map(move |s| (t, s)));
         let bias = all.map(|(t, s)| if may(t, s) { 0.0 } else { HIDDEN });

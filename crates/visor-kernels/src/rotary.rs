@@ -1,5 +1,6 @@
 //! Rotary positions, half-split: value `i` of a head is paired with value `i + D/2`.
 
+use crate::rows::is_alone;
 use rayon::prelude::*;
 use rten_simd::{Isa, SimdOp};
 
@@ -16,7 +17,7 @@ pub fn turn(x: &mut [f32], tokens: usize, head_dim: usize, cos: &[f32], sin: &[f
     let width = x.len() / tokens;
     let pieces = x.par_chunks_mut(width * TASK);
     let angles = cos.par_chunks(half * TASK).zip(sin.par_chunks(half * TASK));
-    match tokens <= TASK {
+    match is_alone() || tokens <= TASK {
         true => Turn { x, cos, sin, width, half }.dispatch(),
         false => pieces.zip(angles).for_each(|(x, (cos, sin))| {
             Turn { x, cos, sin, width, half }.dispatch();

@@ -8,7 +8,7 @@ const TASK: usize = 1 << 14;
 /// Calls `work` with pieces of whole rows of `width` values.
 pub(crate) fn for_rows(x: &mut [f32], width: usize, work: impl Fn(&mut [f32]) + Sync + Send) {
     let piece = width.max(1) * (TASK / width.max(1)).max(1);
-    match x.len() <= piece {
+    match is_alone() || x.len() <= piece {
         true => work(x),
         false => x.par_chunks_mut(piece).for_each(work),
     }
@@ -22,8 +22,13 @@ pub(crate) fn for_rows_with(
     work: impl Fn(&mut [f32], &[f32]) + Sync + Send,
 ) {
     let piece = width.max(1) * (TASK / width.max(1)).max(1);
-    match x.len() <= piece {
+    match is_alone() || x.len() <= piece {
         true => work(x, y),
         false => x.par_chunks_mut(piece).zip(y.par_chunks(piece)).for_each(|(x, y)| work(x, y)),
     }
+}
+
+/// Whether there is one thread: then nothing is handed to another and waited for.
+pub(crate) fn is_alone() -> bool {
+    rayon::current_num_threads() == 1
 }

@@ -1,5 +1,6 @@
 //! Tensors that lie in the processor's own memory: their values where they are, and functions of
 //! them that burn does not have, with their gradients.
+#![expect(clippy::result_large_err, reason = "a tensor that nothing was done to goes back")]
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
