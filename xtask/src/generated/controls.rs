@@ -12,7 +12,7 @@ const FOLDER: &str = "benches/results/";
 
 /// What each control is, in the order in which they are shown. Records that are not among them
 /// stand behind, by name.
-const ABOUT: [(&str, &str); 10] = [
+const ABOUT: [(&str, &str); 11] = [
     (
         "late-answers-only",
         "labels of patches only in the first 70 % of the steps: the answers alone must keep what the \
@@ -29,6 +29,7 @@ const ABOUT: [(&str, &str); 10] = [
     ("seed2", "the shipped recipe with another seed"),
     ("seed2-10000-steps", "that seed with more steps, in the same proportions"),
     ("seed3", "the shipped recipe with a third seed"),
+    ("seed2-higher-rate", "the second seed at a learning rate of 3e-3"),
     ("seed2-long-visual", "that seed with four times as many steps of the visual stream alone"),
     (
         "self-supervised",
