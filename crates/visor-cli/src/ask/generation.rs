@@ -49,12 +49,12 @@ impl GenerationArgs {
     /// # Errors
     /// Of numbers out of range and empty stop strings.
     pub(crate) fn settings(&self) -> Result<GenerationSettings> {
-        self.settings_with(Overrides::default())
+        self.settings_with(&Overrides::default())
     }
 
     /// # Errors
     /// As [`settings`](Self::settings), and of a draw that is described and not wanted.
-    pub(crate) fn settings_with(&self, own: Overrides) -> Result<GenerationSettings> {
+    pub(crate) fn settings_with(&self, own: &Overrides) -> Result<GenerationSettings> {
         let temperature = own.temperature.or(self.temperature).filter(|t| *t != 0.0);
         let drawn = own.top_p.is_some() || own.top_k.is_some() || own.seed.is_some();
         if temperature.is_none() && drawn {

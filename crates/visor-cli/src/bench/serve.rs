@@ -84,9 +84,9 @@ impl Serve {
         let server = Server::start(&self.arguments(&[]))?;
         let mut cells: Vec<(usize, usize, Vec<Vec<Asked>>)> = Vec::new();
         for &clients in &self.clients {
-            for budget in 0..self.budgets.len() {
+            for (budget, items) in items.iter().enumerate() {
                 // The first requests load caches and start threads.
-                closed(server.address, &items[budget], clients, time / 10, usize::MAX);
+                closed(server.address, items, clients, time / 10, usize::MAX);
                 cells.push((clients, budget, Vec::new()));
             }
         }

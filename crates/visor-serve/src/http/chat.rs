@@ -5,7 +5,7 @@ use super::respond;
 use super::state::{BODY_UNIT, Served, Shared};
 use super::stream;
 use crate::api::{ChatRequest, KnobHeader, PictureSource, Reply, Stages, Streaming, parse, usage};
-use crate::engine::{Client, Ticket, Update};
+use crate::engine::{Client, EngineError, Ticket, Update};
 use crate::error::ApiError;
 use crate::remote::RemoteImages;
 use axum::Extension;
@@ -253,7 +253,7 @@ async fn whole(shared: &Shared, mut asked: Asked) -> Result<Response<Body>, ApiE
         let next = timeout_at(asked.deadline, asked.ticket.next()).await;
         match next.map_err(|_| ApiError::timeout())? {
             None => return Err(ApiError::closing()),
-            Some(Err(error)) => return Err(failed(&asked, error)),
+            Some(Err(error)) => return Err(failed(&asked, &error)),
             Some(Ok(Update::Started { waited })) => queue = waited,
             Some(Ok(Update::Event(Event::Finished(answer)))) => {
                 let usage = finished(shared, &asked, &answer, queue);
@@ -265,8 +265,8 @@ async fn whole(shared: &Shared, mut asked: Asked) -> Result<Response<Body>, ApiE
 }
 
 /// An error of the engine; the log has what the client is not told.
-pub(super) fn failed(asked: &Asked, error: crate::engine::EngineError) -> ApiError {
-    let shown = ApiError::from(&error);
+pub(super) fn failed(asked: &Asked, error: &EngineError) -> ApiError {
+    let shown = ApiError::from(error);
     if shown.status >= 500 {
         tracing::error!(answer = %asked.reply.id, %error, "a request failed");
     }

@@ -52,7 +52,7 @@ async fn send(shared: &Shared, mut asked: Asked, pieces: &Sender<String>) -> Res
         let next = timeout_at(asked.deadline, asked.ticket.next()).await;
         match next.map_err(|_| ApiError::timeout())? {
             None => return Err(ApiError::closing()),
-            Some(Err(error)) => return Err(failed(&asked, error)),
+            Some(Err(error)) => return Err(failed(&asked, &error)),
             Some(Ok(Update::Started { waited })) => queue = waited,
             Some(Ok(Update::Event(Event::Token { text, .. }))) if !text.is_empty() => {
                 put(pieces, &asked.reply.text_piece(&text)).await?;

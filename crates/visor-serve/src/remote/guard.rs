@@ -82,11 +82,10 @@ impl Guard {
 
     /// The host of an address that may be looked up.
     fn check(&self, uri: &Uri) -> Result<(), NotAllowed> {
-        let spoken = match (uri.scheme_str(), self.schemes) {
-            (Some("https"), _) => true,
-            (Some("http"), Schemes::HttpToo) => true,
-            _ => false,
-        };
+        let spoken = matches!(
+            (uri.scheme_str(), self.schemes),
+            (Some("https"), _) | (Some("http"), Schemes::HttpToo)
+        );
         let authority = uri.authority().ok_or(NotAllowed)?;
         // Names before an `@` are for people who want to be misunderstood.
         let plain = !authority.as_str().contains('@');

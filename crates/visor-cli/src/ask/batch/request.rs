@@ -113,7 +113,7 @@ fn question(
         Some(RawPatches::Count(count)) => count.to_string().parse().context("patches")?,
         Some(RawPatches::Word(word)) => word.parse().context("patches")?,
     };
-    let settings = defaults.generation.settings_with(own)?;
+    let settings = defaults.generation.settings_with(&own)?;
     let question = images
         .iter()
         .fold(Question::new(prompt), |question, image| question.picture_file(folder.join(image)));

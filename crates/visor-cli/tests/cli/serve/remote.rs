@@ -122,7 +122,7 @@ fn no_address_that_is_not_public_is_fetched_from_under_any_name() {
     }
     let server = Server::start(&args);
     let refused = |url: String| {
-        let answer = server.post(&about(QUESTION, &[url.clone()]));
+        let answer = server.post(&about(QUESTION, std::slice::from_ref(&url)));
         assert_eq!(answer.status, 400, "{url}: {}", answer.body);
         let code = answer.error(400);
         let codes = ["remote_image_not_allowed", "remote_image_unavailable"];

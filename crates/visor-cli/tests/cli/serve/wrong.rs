@@ -27,7 +27,9 @@ fn said(messages: Value) -> Value {
 }
 
 fn parts(parts: Value) -> Value {
-    said(json!([{"role": "user", "content": parts}]))
+    let mut message = json!({"role": "user"});
+    message["content"] = parts;
+    said(json!([message]))
 }
 
 fn shown(url: &str) -> Value {
@@ -306,10 +308,11 @@ fn a_prompt_and_a_picture_stand_in_no_log_whatever_becomes_of_them() {
     let server = Server::start(&["--log-level", "trace", "--log", "json"]);
     let secret = "colour at r4 c5 ? correcthorsebatterystaple";
     let url = data_url(&picture(1));
-    server.post(&about(secret, &[url.clone()])).ok();
-    server.post(&with(about(secret, &[url.clone()]), &json!({"visor": {"budget": "sa99"}})));
-    server.post(&with(about(secret, &[url.clone()]), &json!({"stream": true})));
-    server.post(&about(&format!("{secret} <eos>"), &[url.clone()])).error(400);
+    let shown = std::slice::from_ref(&url);
+    server.post(&about(secret, shown)).ok();
+    server.post(&with(about(secret, shown), &json!({"visor": {"budget": "sa99"}})));
+    server.post(&with(about(secret, shown), &json!({"stream": true})));
+    server.post(&about(&format!("{secret} <eos>"), shown)).error(400);
     server.post(&about(secret, &["data:image/png;base64,correcthorse".to_owned()])).error(400);
     server.send("GET", "/correcthorsebatterystaple?correcthorse", &["host: localhost"], b"");
     let log = server.log();
