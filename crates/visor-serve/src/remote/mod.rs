@@ -2,7 +2,7 @@
 //! what he could not fetch himself.
 //!
 //! There is one parser, that of the HTTP client. Every connection, the first one and those after
-//! redirects, goes through one resolver ([`guard`]), which looks at the scheme, holds the host
+//! redirects, goes through one resolver (`guard`), which looks at the scheme, holds the host
 //! against the operator's list, looks it up once, refuses the whole host if a single address is not
 //! public, and hands exactly those addresses to the connector. Proxies of the environment are not
 //! used.
