@@ -256,7 +256,10 @@ fn options_of_the_other_way_to_train_are_wrong_usage() {
     for (args, says) in [
         (vec!["--steps", "1,2,3"], "expected two numbers of steps"),
         (vec!["--lr", "1e-3"], "learning rate of each stage"),
-        (vec!["--recipe", "nano"], "the recipes `nano`, `mini` and `small` are for the generated suite"),
+        (
+            vec!["--recipe", "nano"],
+            "the recipes `nano`, `mini` and `small` are for the generated suite",
+        ),
         (vec!["--arm", "dense"], "cannot be used with"),
         (vec!["--distillation", "2"], "a share from 0 to 1"),
     ] {
