@@ -4,7 +4,7 @@ use super::support::*;
 use burn::tensor::{Tensor, TensorData};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use visor_checkpoint::{Weights, read_safetensors};
+use visor_checkpoint::{Source, Weights, read_safetensors};
 use visor_model::ModelError;
 use visor_model::clip::{Clip, ClipConfig};
 use visor_processor::Tokenizer;
@@ -19,8 +19,12 @@ fn golden(name: &str, file: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "tests/goldens", name, file].iter().collect()
 }
 
+fn content(name: &str, file: &str) -> Vec<u8> {
+    Source::Folder(golden(name, "")).read(file, 1 << 20).unwrap().into_owned()
+}
+
 fn config(name: &str) -> ClipConfig {
-    ClipConfig::parse(&std::fs::read(golden(name, "config.json")).unwrap()).unwrap()
+    ClipConfig::parse(&content(name, "config.json")).unwrap()
 }
 
 fn weights(name: &str) -> Weights {
@@ -49,8 +53,7 @@ fn assert_equal<const R: usize>(got: &Tensor<R>, expected: &(Vec<usize>, Vec<f32
 fn every_seam_of_both_towers_is_that_of_transformers() {
     for name in ["clip", "clip-legacy"] {
         let (clip, recorded) = (clip(name), recorded(name));
-        let tokenizer = std::fs::read(golden(name, "tokenizer.json")).unwrap();
-        let tokenizer = Tokenizer::from_bytes(&tokenizer).unwrap();
+        let tokenizer = Tokenizer::from_bytes(&content(name, "tokenizer.json")).unwrap();
         let ids: Vec<Vec<u32>> =
             TEXTS.iter().map(|text| tokenizer.encode_whole(text).unwrap()).collect();
         let expected: Vec<u32> = recorded["ids"].1.iter().map(|id| *id as u32).collect();

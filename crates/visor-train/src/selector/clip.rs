@@ -53,8 +53,9 @@ struct RawProcessor {
 impl Default for RawProcessor {
     fn default() -> Self {
         Self {
-            image_mean: [0.481_454_66, 0.457_827_5, 0.408_210_73],
-            image_std: [0.268_629_54, 0.261_302_58, 0.275_777_11],
+            // The published numbers, in single precision.
+            image_mean: [0.481_454_67, 0.457_827_5, 0.408_210_72],
+            image_std: [0.268_629_55, 0.261_302_6, 0.275_777_1],
             resample: BICUBIC,
             rescale_factor: 1.0 / 255.0,
         }
