@@ -36,8 +36,7 @@ pub struct Features {
 }
 
 impl Features {
-    /// Opens a folder, or makes it. `maker` is what [`maker`] says of the weights that make
-    /// features; `limit` is in bytes.
+    /// Opens a folder, or makes it. `maker` says which weights make features; `limit` is in bytes.
     ///
     /// # Errors
     /// If the folder cannot be made or read.
