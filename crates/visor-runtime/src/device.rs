@@ -8,11 +8,13 @@
 mod elsewhere;
 #[cfg(feature = "cpu")]
 mod host;
+mod rows;
 
 #[cfg(not(feature = "cpu"))]
-pub use elsewhere::{HostValues, Keeps, RowFunction};
+pub use elsewhere::HostValues;
 #[cfg(feature = "cpu")]
-pub use host::{HostValues, Keeps, RowFunction};
+pub use host::HostValues;
+pub use rows::{Keeps, RowFunction};
 
 use crate::dtype::Dtype;
 use burn::tensor::Device;

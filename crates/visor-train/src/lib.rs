@@ -22,6 +22,7 @@ pub mod recipe;
 pub mod record;
 pub mod reduction;
 pub mod run;
+mod saved;
 pub mod schedule;
 pub mod selector;
 pub mod state;

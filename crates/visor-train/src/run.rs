@@ -152,6 +152,16 @@ pub fn validate(
     Ok(budgets.iter().map(|budget| budget.name.clone()).zip(scores).collect())
 }
 
+/// The mean of each loss over the steps that had it, by name.
+pub(crate) fn means<'a>(losses: impl Iterator<Item = &'a (String, f32)>) -> BTreeMap<String, f32> {
+    let mut sums: BTreeMap<String, (f32, f32)> = BTreeMap::new();
+    for (name, loss) in losses {
+        let sum = sums.entry(name.clone()).or_default();
+        *sum = (sum.0 + loss, sum.1 + 1.0);
+    }
+    sums.into_iter().map(|(name, (sum, n))| (name, sum / n)).collect()
+}
+
 /// The lines of a log.
 pub(crate) struct Lines {
     file: File,
@@ -207,11 +217,6 @@ impl Log {
         let pending = std::mem::take(&mut self.pending);
         self.since = Instant::now();
         let Some(last) = pending.last() else { return Ok(()) };
-        let mut sums: BTreeMap<String, (f32, f32)> = BTreeMap::new();
-        for (name, loss) in pending.iter().flat_map(|report| &report.answers) {
-            let sum = sums.entry(name.clone()).or_default();
-            *sum = (sum.0 + loss, sum.1 + 1.0);
-        }
         let questions: usize = pending.iter().map(|report| report.questions).sum();
         self.lines.write(&Line::Step {
             step: last.step,
@@ -220,7 +225,7 @@ impl Log {
             gradient_norm: last.gradient_norm,
             alignment: last.alignment,
             refinement: last.refinement,
-            answers: sums.into_iter().map(|(name, (sum, n))| (name, sum / n)).collect(),
+            answers: means(pending.iter().flat_map(|report| &report.answers)),
             questions_per_second: questions as f64 / seconds,
         })
     }

@@ -1,6 +1,7 @@
 //! The same names in a build without tensors in the processor's memory: there is never one.
 #![expect(clippy::result_large_err, reason = "a tensor that nothing was done to goes back")]
 
+use super::rows::RowFunction;
 use burn::tensor::Tensor;
 use std::convert::Infallible;
 
@@ -28,28 +29,6 @@ impl HostValues {
     pub fn in_order(&self) -> Option<&[f32]> {
         match self.0 {}
     }
-}
-
-/// A function of rows of values, one by one, with its gradient.
-#[derive(Clone, Copy, Debug)]
-pub struct RowFunction {
-    /// Values of a row.
-    pub width: usize,
-    /// Values to results, row by row.
-    pub forward: fn(&mut [f32], usize),
-    /// What the gradient is computed from.
-    pub keeps: Keeps,
-    /// The gradient of the results to that of the values, by what was kept of them.
-    pub gradient: fn(&[f32], &mut [f32], usize),
-}
-
-/// What a gradient is computed from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keeps {
-    /// What went in.
-    Values,
-    /// What came out.
-    Results,
 }
 
 impl RowFunction {

@@ -2,6 +2,7 @@
 //! them that burn does not have, with their gradients.
 #![expect(clippy::result_large_err, reason = "a tensor that nothing was done to goes back")]
 
+use super::rows::{Keeps, RowFunction};
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
 use burn::backend::autodiff::grads::Gradients;
@@ -47,28 +48,6 @@ impl HostValues {
         let n = self.tensor.layout().num_elements();
         self.tensor.is_contiguous().then(|| &self.values()[..n])
     }
-}
-
-/// A function of rows of values, one by one, with its gradient.
-#[derive(Clone, Copy, Debug)]
-pub struct RowFunction {
-    /// Values of a row.
-    pub width: usize,
-    /// Values to results, row by row.
-    pub forward: fn(&mut [f32], usize),
-    /// What the gradient is computed from.
-    pub keeps: Keeps,
-    /// The gradient of the results to that of the values, by what was kept of them.
-    pub gradient: fn(&[f32], &mut [f32], usize),
-}
-
-/// What a gradient is computed from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keeps {
-    /// What went in.
-    Values,
-    /// What came out.
-    Results,
 }
 
 impl RowFunction {

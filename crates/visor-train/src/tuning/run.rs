@@ -7,7 +7,7 @@ use super::order::Order;
 use super::state::{self, Origins};
 use super::tuner::{RungScore, Tuner, TunerReport};
 use crate::error::TrainError;
-use crate::run::{LOG, Lines};
+use crate::run::{LOG, Lines, means};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -166,18 +166,13 @@ impl Log {
         let pending = std::mem::take(&mut self.pending);
         self.since = Instant::now();
         let Some(last) = pending.last() else { return Ok(()) };
-        let mut sums: BTreeMap<String, (f32, f32)> = BTreeMap::new();
-        for (name, loss) in pending.iter().flat_map(|report| &report.answers) {
-            let sum = sums.entry(name.clone()).or_default();
-            *sum = (sum.0 + loss, sum.1 + 1.0);
-        }
         let tokens: usize = pending.iter().map(|report| report.tokens).sum();
         self.lines.write(&Line::Step {
             step: last.step,
             stage: last.stage.word(),
             learning_rate: last.learning_rate,
             gradient_norm: last.gradient_norm,
-            answers: sums.into_iter().map(|(name, (sum, n))| (name, sum / n)).collect(),
+            answers: means(pending.iter().flat_map(|report| &report.answers)),
             tokens_per_second: tokens as f64 / seconds,
         })
     }
