@@ -163,11 +163,12 @@ impl Ask {
         }
         // Before this, Control-C ends the process, which has nothing to put in order.
         let _interrupt = Interrupt::watch(move || cancel.cancel())?;
-        let layout = self.overlay.as_ref().map(|_| overlay::Layout::of(&prepared)).transpose()?;
+        let plan = overlay::Plan::of(&prepared, model.card());
         let answer = self.answer(&model, prepared)?;
-        if let (Some(path), Some(layout), Some(shown)) = (&self.overlay, layout, &shown) {
-            let picture = Picture::decode(shown, &PictureLimits::default())?;
-            overlay::write(path, &picture, layout, &answer)?;
+        if let (Some(path), Some(shown)) = (&self.overlay, &shown) {
+            let decode = |bytes: &Vec<u8>| Picture::decode(bytes, &PictureLimits::default());
+            let pictures = shown.iter().map(decode).collect::<Result<Vec<_>, _>>()?;
+            overlay::write(path, &pictures, &plan, &answer)?;
         }
         if self.json {
             let report = json::Report::new(&answer, &model, self.policy.thrift());
@@ -177,24 +178,21 @@ impl Ask {
         Ok(())
     }
 
-    /// The bytes of the one picture that an overlay is drawn on.
-    fn shown(&self) -> Result<Option<Vec<u8>>> {
+    /// The bytes of the pictures that an overlay is drawn on.
+    fn shown(&self) -> Result<Option<Vec<Vec<u8>>>> {
         match (&self.overlay, self.patches, self.images.as_slice()) {
             (None, ..) => Ok(None),
             (Some(_), Patches::All, _) => Err(Usage::because(
                 "--overlay shows the patches that a question chooses: say how many with \
                  --patches auto or --patches K",
             )),
-            (Some(_), _, [image]) => pictures::bytes(image).map(Some),
-            (Some(_), _, images) => Err(Usage::because(format!(
-                "--overlay draws on one picture, and the question has {}",
-                images.len()
-            ))),
+            (Some(_), _, []) => Err(Usage::because("--overlay draws on pictures of --image")),
+            (Some(_), _, images) => pictures::all(images).map(Some),
         }
     }
 
-    /// `shown` is the one picture, where it has been read already.
-    fn question(&self, shown: Option<&[u8]>) -> Result<Question> {
+    /// `shown` are the pictures, where they have been read already.
+    fn question(&self, shown: Option<&[Vec<u8>]>) -> Result<Question> {
         if let Some(file) = &self.messages {
             return messages::question(file);
         }
@@ -205,7 +203,7 @@ impl Ask {
         let question =
             if self.raw_prompt { Question::rendered(prompt) } else { Question::new(prompt) };
         match shown {
-            Some(bytes) => Ok(question.picture_bytes(bytes.to_vec())),
+            Some(shown) => Ok(shown.iter().cloned().fold(question, Question::picture_bytes)),
             None => pictures::add(question, &self.images),
         }
     }

@@ -5,10 +5,12 @@
 //! does; sizes are computed in `f64` and cut, as there.
 
 pub(crate) mod anyres;
+mod panels;
 pub(crate) mod split;
 
 use crate::prompt::ImageTokens;
 pub use anyres::{FeatureMap, Resolution};
+pub use panels::Panel;
 
 /// The size of a picture in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use visor_core::cost::{Flops, Prompt};
 use visor_core::{BudgetRequest, Patches, Thrift};
-use visor_processor::{EncodedPrompt, Message, Picture, ProcessedPicture};
+use visor_processor::{Arrangement, EncodedPrompt, Message, Picture, ProcessedPicture};
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +107,11 @@ impl Prepared {
     /// order, but for those that a cache or a [`PreparedImage`] holds encoded.
     pub fn pictures(&self) -> &[ProcessedPicture] {
         &self.pictures
+    }
+
+    /// How the tiles of each picture lie, all of them in the order of the prompt.
+    pub fn arrangements(&self) -> impl ExactSizeIterator<Item = Arrangement> {
+        self.shown.iter().map(|shown| shown.arrangement)
     }
 
     /// Words of the question that the model's vocabulary lacks: it does not see them.

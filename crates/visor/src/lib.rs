@@ -70,11 +70,11 @@ pub use visor_model::{LoadReport, ModelError, VisorModel};
 #[doc(inline)]
 pub use visor_policy::{Difference, Objective, PolicyFileError, PolicyProvenance};
 #[doc(inline)]
-pub use visor_processor::{ChatTemplateError, Message, Part, Role};
-#[doc(inline)]
 pub use visor_processor::{
-    Picture, PictureError, PictureFormat, PictureLimits, PromptError, Setting,
+    Arrangement, Panel, Picture, PictureError, PictureFormat, PictureLimits, PromptError, Setting,
 };
+#[doc(inline)]
+pub use visor_processor::{ChatTemplateError, Message, Part, Role};
 #[doc(inline)]
 pub use visor_runtime::{
     Cancel, Cancelled, CostTable, Decided, DenseMode, DeviceError, DeviceInfo, DeviceRequest,

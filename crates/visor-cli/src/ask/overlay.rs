@@ -3,7 +3,7 @@
 use crate::files;
 use anyhow::{Context, Result, bail};
 use std::path::Path;
-use visor::{Answer, Picture, Prepared};
+use visor::{Answer, Arrangement, ModelCard, Panel, Picture, Prepared, Selection};
 use visor_tasks::{encode_png, lettering};
 
 /// Pixels that the longer side has at least, enlarged by a whole factor.
@@ -14,46 +14,46 @@ const FRAME: [u8; 3] = [255, 196, 0];
 const INK: [u8; 3] = [255, 255, 255];
 const SHADE: [u8; 3] = [0, 0, 0];
 
-/// Draws the overlay of an answer about one picture.
+/// Pixels between two drawings.
+const GAP: usize = 12;
+
+/// Draws what the question of an answer chose: each picture in the order of the prompt, one drawing
+/// for every grid of visual tokens that covers it, one below the other.
 ///
 /// # Errors
-/// If nothing was chosen, there is not one picture alone, it was cut into tiles, or the file cannot
-/// be written.
-pub(crate) fn write(path: &Path, picture: &Picture, layout: Layout, answer: &Answer) -> Result<()> {
+/// If nothing was chosen, or the file cannot be written.
+pub(crate) fn write(path: &Path, pictures: &[Picture], plan: &Plan, answer: &Answer) -> Result<()> {
     let Some(selection) = &answer.selection else {
         bail!("--overlay shows the patches that a question chose, and this one read all of them");
     };
-    let Layout { rows, columns } = layout;
-    let sheet = draw(picture, [rows, columns], &selection.scores, &selection.patches);
+    let grids = plan.0.iter().zip(pictures);
+    let drawings = grids.flat_map(|(panels, picture)| panels.iter().map(move |p| (p, picture)));
+    let drawn = drawings.map(|(panel, picture)| draw(picture, panel, selection)).collect();
+    let sheet = stacked(drawn);
     let png =
         encode_png(&sheet.rgb, sheet.width, sheet.height).context("cannot encode the overlay")?;
     files::write(path, &png)
 }
 
-/// How the visual tokens of the one picture lie.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Layout {
-    rows: usize,
-    columns: usize,
-}
+/// Of each picture, the grids of visual tokens that cover it, numbered through the prompt.
+#[derive(Debug)]
+pub(crate) struct Plan(Vec<Vec<Panel>>);
 
-impl Layout {
-    /// # Errors
-    /// If there is not one picture, or its tokens do not cover it as a grid.
-    pub(crate) fn of(prepared: &Prepared) -> Result<Self> {
-        match (prepared.prompt().images(), prepared.pictures()) {
-            ([span], [picture]) if picture.pixels.tiles() == 1 => {
-                Ok(Self { rows: span.rows, columns: span.cols })
+impl Plan {
+    /// Where the visual tokens of a request look.
+    pub(crate) fn of(prepared: &Prepared, card: &ModelCard) -> Self {
+        let mut first = 0;
+        let of_picture = |arrangement: Arrangement| {
+            let places = arrangement.places(card.tile_tokens);
+            let begin = first;
+            first += places.iter().map(|place| place.rows * place.cols).sum::<usize>();
+            let mut panels = arrangement.panels(card.tile_tokens);
+            for token in panels.iter_mut().flat_map(|panel| &mut panel.tokens) {
+                *token += begin;
             }
-            ([_, ..], [_]) => {
-                bail!(
-                    "--overlay draws on pictures that are taken whole, not on those cut into tiles"
-                )
-            }
-            (_, pictures) => {
-                bail!("--overlay draws on one picture, and the question has {}", pictures.len())
-            }
-        }
+            panels
+        };
+        Self(prepared.arrangements().map(of_picture).collect())
     }
 }
 
@@ -72,30 +72,50 @@ impl Sheet {
     }
 }
 
-fn draw(picture: &Picture, [rows, columns]: [usize; 2], scores: &[f32], chosen: &[usize]) -> Sheet {
+/// One drawing below the other, each at the left.
+fn stacked(sheets: Vec<Sheet>) -> Sheet {
+    let width = sheets.iter().map(|sheet| sheet.width).max().unwrap_or(0);
+    let gaps = GAP * sheets.len().saturating_sub(1);
+    let height = sheets.iter().map(|sheet| sheet.height).sum::<usize>() + gaps;
+    let mut all = Sheet { width, height, rgb: vec![255; 3 * width * height] };
+    let mut top = 0;
+    for sheet in sheets {
+        for (y, row) in sheet.rgb.chunks_exact(3 * sheet.width).enumerate() {
+            let at = 3 * (top + y) * width;
+            all.rgb[at..at + row.len()].copy_from_slice(row);
+        }
+        top += sheet.height + GAP;
+    }
+    all
+}
+
+fn draw(picture: &Picture, panel: &Panel, selection: &Selection) -> Sheet {
+    let &Panel { rows, cols, ref tokens } = panel;
     let (width, height) = (picture.width() as usize, picture.height() as usize);
     let factor = (SHOWN.div_ceil(picture.width().max(picture.height()))).max(1) as usize;
     let (wide, high) = (width * factor, height * factor);
     let mut sheet = Sheet { width: wide, height: high, rgb: vec![0; 3 * wide * high] };
-    let patch_of = |x: usize, y: usize| y * rows / high * columns + x * columns / wide;
-    let is_chosen = |patch: usize| chosen.binary_search(&patch).is_ok();
+    let is_chosen = |cell: usize| selection.patches.binary_search(&tokens[cell]).is_ok();
+    let chosen: Vec<bool> = (0..tokens.len()).map(is_chosen).collect();
+    let cell_of = |x: usize, y: usize| y * rows / high * cols + x * cols / wide;
     for (y, x) in (0..high).flat_map(|y| (0..wide).map(move |x| (y, x))) {
         let at = 3 * (y / factor * width + x / factor);
-        let light = if is_chosen(patch_of(x, y)) { 1.0 } else { DIMMED };
+        let light = if chosen[cell_of(x, y)] { 1.0 } else { DIMMED };
         let channel = |c: usize| (f32::from(picture.rgb()[at + c]) * light) as u8;
         sheet.set(x, y, [channel(0), channel(1), channel(2)]);
     }
-    for &patch in chosen {
-        let (row, column) = (patch / columns, patch % columns);
+    for cell in (0..tokens.len()).filter(|&cell| chosen[cell]) {
+        let (row, column) = (cell / cols, cell % cols);
         let (top, bottom) = (row * high / rows, (row + 1) * high / rows);
-        let (left, right) = (column * wide / columns, (column + 1) * wide / columns);
+        let (left, right) = (column * wide / cols, (column + 1) * wide / cols);
         for (y, x) in (top..bottom).flat_map(|y| (left..right).map(move |x| (y, x))) {
             let inside = y >= top + 2 && y + 2 < bottom && x >= left + 2 && x + 2 < right;
             if !inside {
                 sheet.set(x, y, FRAME);
             }
         }
-        let score = scores.get(patch).map(|score| format!("{score:.1}")).unwrap_or_default();
+        let score = selection.scores.get(tokens[cell]).map(|score| format!("{score:.1}"));
+        let score = score.unwrap_or_default();
         label(&mut sheet, &score, (left + 4, top + 4), (right - left).saturating_sub(8));
     }
     sheet
@@ -127,11 +147,21 @@ mod tests {
     #[test]
     fn chosen_patches_keep_their_light_and_the_others_are_dimmed() {
         let picture = Picture::from_rgb(4, 2, vec![200; 24]).expect("a picture");
-        let sheet = draw(&picture, [1, 2], &[1.5, -1.5], &[1]);
+        // The second of two pictures, whose tokens are numbered on.
+        let panel = Panel { rows: 1, cols: 2, tokens: vec![4, 5] };
+        let scores = vec![0.0, 0.0, 0.0, 0.0, 1.5, -1.5];
+        let selection = Selection { patches: vec![0, 5], scores, kappa: 2.0 };
+        let sheet = draw(&picture, &panel, &selection);
         assert_eq!((sheet.width, sheet.height), (512, 256));
         let at = |x: usize, y: usize| sheet.rgb[3 * (y * sheet.width + x)];
         assert_eq!(at(128, 128), 70, "not chosen");
         assert_eq!(at(384, 128), 200, "chosen");
         assert_eq!(sheet.rgb[3 * (sheet.width / 2)..][..3], FRAME, "its frame");
+
+        let (width, height) = (sheet.width, sheet.height);
+        let narrow = Sheet { width: 2, height: 1, rgb: vec![7; 6] };
+        let both = stacked(vec![sheet, narrow]);
+        assert_eq!((both.width, both.height), (width, height + GAP + 1));
+        assert_eq!(both.rgb[both.rgb.len() - 3 * width..][..9], [7, 7, 7, 7, 7, 7, 255, 255, 255]);
     }
 }

@@ -15,12 +15,9 @@ const STANDARD_INPUT: &str = "-";
 /// # Errors
 /// If standard input is to be read twice, or cannot be read.
 pub(crate) fn add(mut question: Question, images: &[PathBuf]) -> Result<Question> {
-    let is_input = |image: &&PathBuf| image.as_path() == Path::new(STANDARD_INPUT);
-    if images.iter().filter(is_input).count() > 1 {
-        return Err(Usage::because("standard input holds one picture: give `--image -` once"));
-    }
+    expect_one_input(images)?;
     for image in images {
-        question = match is_input(&image) {
+        question = match is_input(image) {
             true => question.picture_bytes(from_input()?),
             false => question.picture_file(image),
         };
@@ -28,12 +25,32 @@ pub(crate) fn add(mut question: Question, images: &[PathBuf]) -> Result<Question
     Ok(question)
 }
 
+/// The bytes of all pictures, in their order.
+///
+/// # Errors
+/// As [`add`], and if a file has more bytes than a picture may.
+pub(crate) fn all(images: &[PathBuf]) -> Result<Vec<Vec<u8>>> {
+    expect_one_input(images)?;
+    images.iter().map(|image| bytes(image)).collect()
+}
+
+fn expect_one_input(images: &[PathBuf]) -> Result<()> {
+    match images.iter().filter(|image| is_input(image)).count() {
+        0 | 1 => Ok(()),
+        _ => Err(Usage::because("standard input holds one picture: give `--image -` once")),
+    }
+}
+
+fn is_input(image: &Path) -> bool {
+    image == Path::new(STANDARD_INPUT)
+}
+
 /// The bytes of one picture, from its file or from standard input.
 ///
 /// # Errors
 /// If it cannot be read, or has more bytes than a picture may.
-pub(crate) fn bytes(image: &Path) -> Result<Vec<u8>> {
-    if image == Path::new(STANDARD_INPUT) {
+fn bytes(image: &Path) -> Result<Vec<u8>> {
+    if is_input(image) {
         return from_input();
     }
     let cannot = || format!("cannot read the picture `{}`", image.display());

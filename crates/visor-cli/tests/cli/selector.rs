@@ -55,6 +55,10 @@ fn a_trained_selector_chooses_draws_and_says_what_it_chose() {
     assert!(gflops(&four) < gflops(&all));
     let drawn = image::open(overlay).unwrap().to_rgb8();
     assert!(drawn.pixels().any(|pixel| pixel.0 == [255, 196, 0]), "no frame is drawn");
+    ask(&["--image", picture, "--patches", "4", "--overlay", overlay]).json();
+    let both = image::open(overlay).unwrap().to_rgb8();
+    assert_eq!(both.width(), drawn.width());
+    assert!(both.height() > 2 * drawn.height(), "two pictures, one below the other");
 
     let auto = ask(&["--patches", "auto"]).json();
     let chosen = auto["budget"]["patches"].as_u64().unwrap();
