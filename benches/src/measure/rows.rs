@@ -4,6 +4,7 @@ use super::{BATCH, MeasureError, Plan, check};
 use crate::compare::observation::{Answer, Flops, Group, Part, RowHead};
 use crate::compare::store::{Entry, Store};
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicBool;
 use visor_core::cost::Scopes;
 use visor_core::{BudgetRequest, Patches, Thrift};
@@ -54,15 +55,8 @@ impl Plan<'_> {
         stop: &AtomicBool,
         tell: &mut dyn FnMut(&str, usize, usize),
     ) -> Result<(), MeasureError> {
-        // A pair says itself how many patches are read.
-        let ladder = self.runner.card().ladder.as_ref();
-        let plain = |rung: &&String| {
-            let rung = ladder.and_then(|ladder| Some(ladder.rung(ladder.by_name(rung)?)));
-            rung.is_some_and(|rung| rung.patches().is_none())
-        };
-        for (rung, &patches) in
-            self.rungs.iter().filter(plain).flat_map(|r| self.patches.iter().map(move |p| (r, p)))
-        {
+        let plain = self.rungs.iter().filter(|rung| self.reads_everything(rung));
+        for (rung, &patches) in plain.flat_map(|r| self.patches.iter().map(move |p| (r, p))) {
             let what = match patches {
                 Patches::Auto => "as many patches as each question needs".to_owned(),
                 fixed => format!("{fixed} patches a question"),
@@ -70,7 +64,7 @@ impl Plan<'_> {
             let name = patches_name(rung, patches);
             let head = head(&name, Group::Patches, format!("{what}, at {rung}"));
             self.fill(store, head, stop, tell, &mut |items| {
-                self.ask_with(items, items, rung, patches, self.data.scorer)
+                self.ask_with(items, items, rung, &|_| patches, self.data.scorer)
             })?;
         }
         Ok(())
@@ -102,14 +96,22 @@ impl Plan<'_> {
         Ok(())
     }
 
-    /// Answers to blank and to swapped pictures: what words alone tell.
+    /// Answers to blank and to swapped pictures, which tell what words alone tell, and to a part of
+    /// the patches that nothing chose.
     pub(super) fn control_rows(
         &self,
         store: &mut Store,
         stop: &AtomicBool,
         tell: &mut dyn FnMut(&str, usize, usize),
     ) -> Result<(), MeasureError> {
-        let Some(rung) = self.rungs.last() else { return Ok(()) };
+        let (Some(lowest), Some(rung)) = (self.rungs.first(), self.rungs.last()) else {
+            return Ok(());
+        };
+        for rung in if lowest == rung { vec![rung] } else { vec![lowest, rung] } {
+            for one_in in [2, 4].into_iter().filter_map(NonZeroUsize::new) {
+                self.random_row(rung, one_in, store, stop, tell)?;
+            }
+        }
         let controls = [
             ("blank", Shown::Blank, "a blank picture"),
             ("swapped", Shown::Swapped, "another's picture"),
@@ -130,6 +132,35 @@ impl Plan<'_> {
         Ok(())
     }
 
+    /// Answers of a rung whose cross-attention reads some patches at random, others for every
+    /// question. Nothing of the kind is asked of a pair, which says itself what is read.
+    fn random_row(
+        &self,
+        rung: &str,
+        one_in: NonZeroUsize,
+        store: &mut Store,
+        stop: &AtomicBool,
+        tell: &mut dyn FnMut(&str, usize, usize),
+    ) -> Result<(), MeasureError> {
+        if !self.reads_everything(rung) {
+            return Ok(());
+        }
+        let about = format!("one patch in {one_in} at random is read, at {rung}");
+        let head = head(&format!("random-1/{one_in}@{rung}"), Group::Control, about);
+        self.fill(store, head, stop, tell, &mut |items| {
+            let first = self.index_of(items) as u64;
+            let patches = |offset| Patches::Random { one_in, draw: first + offset };
+            self.ask_with(items, items, rung, &patches, self.data.scorer)
+        })
+    }
+
+    /// Whether a rung is none of the pairs with a number of patches.
+    fn reads_everything(&self, rung: &str) -> bool {
+        let ladder = self.runner.card().ladder.as_ref();
+        let rung = ladder.and_then(|ladder| Some(ladder.rung(ladder.by_name(rung)?)));
+        rung.is_some_and(|rung| rung.patches().is_none())
+    }
+
     /// Asks `items` at a rung with the pictures of `shown`, which are read whole.
     pub(super) fn ask(
         &self,
@@ -138,23 +169,24 @@ impl Plan<'_> {
         rung: &str,
         scorer: Scorer,
     ) -> Result<Vec<Answer>, MeasureError> {
-        self.ask_with(items, shown, rung, Patches::All, scorer)
+        self.ask_with(items, shown, rung, &|_| Patches::All, scorer)
     }
 
+    /// The same, reading the patches that are said for each place in the batch.
     fn ask_with(
         &self,
         items: &[Item],
         shown: &[Item],
         rung: &str,
-        patches: Patches,
+        patches: &dyn Fn(u64) -> Patches,
         scorer: Scorer,
     ) -> Result<Vec<Answer>, MeasureError> {
         let budget = BudgetRequest::Rung(rung.to_owned());
         let failed = |item: &Item, because| MeasureError::Question { id: item.id.clone(), because };
         let mut batch = Vec::with_capacity(items.len());
-        for (item, shown) in items.iter().zip(shown) {
+        for ((item, shown), place) in items.iter().zip(shown).zip(0..) {
             let request = self.request(item, shown, budget.clone(), None);
-            let request = Request { patches, ..request };
+            let request = Request { patches: patches(place), ..request };
             batch.push(self.runner.prepare(request).map_err(|error| failed(item, error))?);
         }
         let outcomes = self.runner.answer_batch(batch);

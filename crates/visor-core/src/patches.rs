@@ -16,11 +16,27 @@ pub enum Patches {
     Auto,
     /// The best ones by the selector's scores, so many.
     Count(NonZeroUsize),
+    /// One in so many, drawn at random: what a choice is held against. No selector runs.
+    Random {
+        /// Of how many one is read.
+        one_in: NonZeroUsize,
+        /// Which draw it is: the same one reads the same patches.
+        draw: u64,
+    },
+}
+
+impl Patches {
+    /// How many of `n_visual` patches a random choice reads.
+    pub fn drawn(one_in: NonZeroUsize, n_visual: usize) -> usize {
+        n_visual.div_ceil(one_in.get())
+    }
 }
 
 /// Text that says no number of patches.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("`{got}` is no number of patches; expected all, auto, or a number from 1 up")]
+#[error(
+    "`{got}` is no number of patches; expected all, auto, a number from 1 up, or random/4 for one in four"
+)]
 pub struct PatchesError {
     /// What was given.
     pub got: String,
@@ -33,11 +49,21 @@ impl FromStr for Patches {
         match text {
             "all" => Ok(Self::All),
             "auto" => Ok(Self::Auto),
-            number => {
-                number.parse().map(Self::Count).map_err(|_| PatchesError { got: number.to_owned() })
-            }
+            words => number(words).ok_or_else(|| PatchesError { got: words.to_owned() }),
         }
     }
+}
+
+/// `9`, `random/4` or `random/4#7`, the last the seventh draw after the first.
+fn number(text: &str) -> Option<Patches> {
+    let Some(random) = text.strip_prefix("random/") else {
+        return text.parse().ok().map(Patches::Count);
+    };
+    let (one_in, draw) = match random.split_once('#') {
+        Some((one_in, draw)) => (one_in, draw.parse().ok()?),
+        None => (random, 0),
+    };
+    Some(Patches::Random { one_in: one_in.parse().ok()?, draw })
 }
 
 impl fmt::Display for Patches {
@@ -46,6 +72,8 @@ impl fmt::Display for Patches {
             Self::All => f.write_str("all"),
             Self::Auto => f.write_str("auto"),
             Self::Count(count) => count.fmt(f),
+            Self::Random { one_in, draw: 0 } => write!(f, "random/{one_in}"),
+            Self::Random { one_in, draw } => write!(f, "random/{one_in}#{draw}"),
         }
     }
 }
@@ -56,10 +84,10 @@ mod tests {
 
     #[test]
     fn a_number_of_patches_reads_as_it_is_written_and_none_is_refused() {
-        for text in ["all", "auto", "1", "17"] {
+        for text in ["all", "auto", "1", "17", "random/4", "random/2#9"] {
             assert_eq!(text.parse::<Patches>().map(|patches| patches.to_string()), Ok(text.into()));
         }
-        for text in ["0", "-3", "some", "", "1.5"] {
+        for text in ["0", "-3", "some", "", "1.5", "random", "random/0", "random/4#"] {
             let error = text.parse::<Patches>().expect_err(text);
             assert_eq!(error.got, text);
         }

@@ -17,6 +17,11 @@ pub(crate) fn keys(
     let n_visual = prompt.n_visual();
     let selector = match patches {
         Patches::All => return Ok(Keys::All),
+        Patches::Random { .. } if n_visual == 0 => return Ok(Keys::All),
+        Patches::Random { one_in, .. } => {
+            let n_keys = Patches::drawn(one_in, n_visual);
+            return Ok(Keys::Selected { n_keys, from: 0, selector: None });
+        }
         asked => card.selector.ok_or(RunError::NoSelector { asked })?,
     };
     let n_keys = match patches {
@@ -28,7 +33,7 @@ pub(crate) fn keys(
         _ if n_visual == 0 => return Ok(Keys::All),
         _ => selector.range_of(n_visual).1,
     };
-    Ok(Keys::Selected { n_keys, from: 0, selector: selector.shape })
+    Ok(Keys::Selected { n_keys, from: 0, selector: Some(selector.shape) })
 }
 
 /// What cross-attention reads at a rung: what the prompt's request says, or what a pair says. A
@@ -38,7 +43,7 @@ pub(crate) fn at(card: &ModelCard, ladder: &Ladder, rung: RungId, prompt: Prompt
         (Some(most), Some(selector)) if most.get() < prompt.n_visual => Keys::Selected {
             n_keys: most.get(),
             from: ladder.decision_layer().0,
-            selector: selector.shape,
+            selector: Some(selector.shape),
         },
         _ => prompt.keys,
     }

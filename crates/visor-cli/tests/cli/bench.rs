@@ -21,7 +21,8 @@ fn a_comparison_leaves_a_record_plots_and_a_report_and_goes_on_where_it_was() {
     let root = TempDir::new().unwrap();
     let out = root.path().join("compare");
     let table = compare(&out, &[]).answer();
-    for row in ["sa0", "sa3", "auto", "oracle", "family-lookup", "swapped-policy", "blank@sa3"] {
+    let rows = ["sa0", "sa3", "auto", "oracle", "family-lookup", "swapped-policy", "blank@sa3"];
+    for row in rows.into_iter().chain(["random-1/4@sa0", "random-1/2@sa3"]) {
         assert!(table.contains(row), "{row} is missing:\n{table}");
     }
     let names = contents(&out);

@@ -36,7 +36,7 @@ fn wrong_usage_is_told_apart_from_failure() {
         (2, &["--device", "abacus", QUESTION], "expected cpu, wgpu, cuda"),
         (2, &["--dtype", "f64", QUESTION], "expected f32, f16 or bf16"),
         (2, &["--thrift", "0.1", QUESTION], "this model has no policy"),
-        (2, &["--patches", "0", QUESTION], "expected all, auto, or a number from 1 up"),
+        (2, &["--patches", "0", QUESTION], "expected all, auto, a number from 1 up"),
         (2, &["--patches", "4", QUESTION], "no patch selector"),
         (2, &["--overlay", "o.png", QUESTION], "--patches auto"),
         (2, &[QUESTION, "twice"], "unexpected argument 'twice'"),

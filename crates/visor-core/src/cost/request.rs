@@ -36,14 +36,14 @@ pub struct Prompt {
 pub enum Keys {
     /// Every visual token.
     All,
-    /// Some visual tokens, which a selector chooses.
+    /// Some visual tokens.
     Selected {
         /// How many.
         n_keys: usize,
         /// The layer from which on they are read; those before it read every visual token.
         from: usize,
-        /// Sizes of the selector.
-        selector: SelectorShape,
+        /// Sizes of the selector that chooses; `None` where nothing computes the choice.
+        selector: Option<SelectorShape>,
     },
 }
 
@@ -90,7 +90,8 @@ impl Prompt {
     pub fn selection(&self) -> Flops {
         match self.keys {
             Keys::All => Flops(0),
-            Keys::Selected { selector, .. } => selector.choice(self.n_question, self.n_visual),
+            Keys::Selected { selector, .. } => selector
+                .map_or(Flops(0), |selector| selector.choice(self.n_question, self.n_visual)),
         }
     }
 }
@@ -285,8 +286,9 @@ mod tests {
     fn prompt() -> impl Strategy<Value = Prompt> {
         (1_usize..200, 1_usize..600, 1_usize..5).prop_flat_map(|(n_text, n_visual, n_tiles)| {
             let selector = SelectorShape { d_model: 64, d_select: 16, n_pools: 2, d_hidden: 16 };
-            let selected = (1..=n_visual, 0_usize..8)
-                .prop_map(move |(n_keys, from)| Keys::Selected { n_keys, from, selector });
+            let selected = (1..=n_visual, 0_usize..8, prop::option::of(Just(selector))).prop_map(
+                move |(n_keys, from, selector)| Keys::Selected { n_keys, from, selector },
+            );
             let keys = prop_oneof![Just(Keys::All), selected];
             (keys, 1..=n_text).prop_map(move |(keys, n_question)| Prompt {
                 n_text,

@@ -4,6 +4,7 @@ use super::VisorModel;
 use super::pass::host;
 use super::states::{Asked, Begun, Choice, Number, Placed};
 use crate::error::ModelError;
+use crate::init::Noise;
 use crate::layer::Streams;
 use crate::selector::best;
 use visor_core::{Ladder, LayerMode, Patches};
@@ -23,11 +24,15 @@ impl VisorModel {
             Patches::All => Number::WithRung,
             Patches::Auto => Number::BySelector,
             Patches::Count(count) => Number::Fixed(self.within(count.get(), prompt.n_visual())?),
+            Patches::Random { one_in, draw } => {
+                Number::Drawn { count: Patches::drawn(one_in, prompt.n_visual()), draw }
+            }
         };
         let schedule = ladder.schedule(ladder.cheapest());
         let modes = &schedule.modes()[..ladder.decision_layer().0];
         let reading = modes.iter().position(|mode| *mode == LayerMode::CrossAttention);
-        let layer = reading.filter(|_| self.network.selector().is_some());
+        let able = self.network.selector().is_some() || matches!(number, Number::Drawn { .. });
+        let layer = reading.filter(|_| able);
         let layer = layer.ok_or(ModelError::NoSelector)?;
         Ok(Some(Choice { layer, number, question: prompt.question() }))
     }
@@ -44,6 +49,11 @@ impl VisorModel {
             }
             Number::BySelector => None,
             Number::Fixed(count) => Some(count),
+            Number::Drawn { count, draw } => {
+                let [_, n_visual, _] = asked.visual.dims();
+                begun.select(drawn(n_visual, count, draw), &self.device);
+                return;
+            }
         };
         if let Some(selection) = self.select_of(&asked, count) {
             begun.select(selection, &self.device);
@@ -74,4 +84,11 @@ impl VisorModel {
     fn within(&self, asked: usize, n_visual: usize) -> Result<usize, ModelError> {
         if asked <= n_visual { Ok(asked) } else { Err(ModelError::Patches { asked, n_visual }) }
     }
+}
+
+/// So many patches at random.
+fn drawn(n_visual: usize, count: usize, draw: u64) -> Selection {
+    let mut noise = Noise::new(draw, "random patches");
+    let scores: Vec<f32> = (0..n_visual).map(|_| noise.uniform()).collect();
+    Selection { patches: best(&scores, count), scores, kappa: count as f32 }
 }

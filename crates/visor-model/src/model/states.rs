@@ -164,6 +164,13 @@ pub(super) enum Number {
     Fixed(usize),
     /// That is decided with the rung, at the decision layer.
     WithRung,
+    /// So many, at random.
+    Drawn {
+        /// How many.
+        count: usize,
+        /// Which draw.
+        draw: u64,
+    },
 }
 
 impl Begun<'_> {

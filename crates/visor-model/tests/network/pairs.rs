@@ -102,7 +102,8 @@ fn a_pair_executes_what_the_formula_says() {
                 model.select(&mut state, 3).unwrap();
                 model.prefill_rest(state, &schedule, &cancel).unwrap().1
             });
-            let keys = Keys::Selected { n_keys: 3, from, selector: card.selector.unwrap().shape };
+            let keys =
+                Keys::Selected { n_keys: 3, from, selector: Some(card.selector.unwrap().shape) };
             let (n_text, n_visual) = (prompt.n_text(), prompt.n_visual());
             let sizes = Prompt { n_text, n_question: 2, n_visual, n_tiles: pictures.len(), keys };
             let formula = card.shape.scopes(&schedule, sizes, None);

@@ -16,6 +16,10 @@ fn patches(count: usize) -> Patches {
     Patches::Count(NonZeroUsize::new(count).unwrap())
 }
 
+fn random(one_in: usize, draw: u64) -> Patches {
+    Patches::Random { one_in: NonZeroUsize::new(one_in).unwrap(), draw }
+}
+
 /// The whole prefill of one request, with what was chosen.
 fn answer(
     model: &VisorModel,
@@ -115,7 +119,7 @@ fn a_choice_executes_what_the_formula_says_at_every_rung() {
     for (ids, pictures) in prompts().into_iter().filter(|(_, pictures)| !pictures.is_empty()) {
         let prompt = prompt(&ids).with_question(1..3);
         let visual = model.encode(&pictures, &cancel).unwrap();
-        for asked in [patches(4), Patches::Auto] {
+        for asked in [patches(4), Patches::Auto, random(3, 5)] {
             for rung in ladder.ids() {
                 let schedule = ladder.schedule(rung);
                 let start = Start::Budgeted { ladder: &ladder, routing: None, patches: asked };
@@ -127,7 +131,11 @@ fn a_choice_executes_what_the_formula_says_at_every_rung() {
                     model.prefill_rest(state, &schedule, &cancel).unwrap();
                     n_keys
                 });
-                let keys = Keys::Selected { n_keys, from: 0, selector: selector.shape };
+                let selector = match asked {
+                    Patches::Random { .. } => None,
+                    _ => Some(selector.shape),
+                };
+                let keys = Keys::Selected { n_keys, from: 0, selector };
                 let (n_text, n_visual) = (prompt.n_text(), prompt.n_visual());
                 let n_tiles = pictures.len();
                 let sizes = Prompt { n_text, n_question: 2, n_visual, n_tiles, keys };
@@ -136,6 +144,24 @@ fn a_choice_executes_what_the_formula_says_at_every_rung() {
                 assert_flops(flops, expected, &format!("{asked}, {ids:?}"));
             }
         }
+    }
+}
+
+#[test]
+fn patches_at_random_need_no_selector_and_are_the_same_for_the_same_draw() {
+    let model = model(SCRATCH, 7);
+    let (ids, pictures) = (vec![IMAGE, 5, 9, 11, 3], vec![picture(1)]);
+    let n_visual = prompt(&ids).n_visual();
+    for rung in ladder().ids() {
+        let draw = |one_in, draw| answer(&model, &ids, &pictures, rung, random(one_in, draw));
+        let (first, selection, _) = draw(3, 5);
+        let patches = selection.unwrap().patches;
+        assert_eq!(patches.len(), n_visual.div_ceil(3));
+        let (again, selection, _) = draw(3, 5);
+        assert_eq!((again, selection.unwrap().patches), (first, patches.clone()));
+        assert!((0..9).any(|other| draw(3, other).1.unwrap().patches != patches));
+        let (whole, ..) = answer(&model, &ids, &pictures, rung, Patches::All);
+        assert_close(&draw(1, 5).0, &whole, 1e-5);
     }
 }
 

@@ -116,7 +116,8 @@ impl Knobs {
                     other => other.to_string(),
                 };
                 let patches = word.parse().ok();
-                let expected = "expected all, auto, or a number from 1 up";
+                let expected =
+                    "expected all, auto, a number from 1 up, or random/4 for one in four";
                 self.patches = Some(patches.ok_or_else(|| wrong(expected))?);
             }
         }

@@ -160,7 +160,11 @@ fn schemas() -> Value {
                     "description": "Most GFLOPs before the first token"},
                 "thrift": {"type": "number", "minimum": 0,
                     "description": "How much cost weighs where a policy chooses"},
-                "patches": {"oneOf": [{"enum": ["all", "auto"]}, {"type": "integer", "minimum": 1}]},
+                "patches": {"oneOf": [
+                    {"enum": ["all", "auto"]},
+                    {"type": "integer", "minimum": 1},
+                    {"type": "string", "pattern": "^random/[1-9][0-9]*(#[0-9]+)?$"},
+                ]},
                 "max_tiles": {"type": "integer", "minimum": 1},
             },
         },

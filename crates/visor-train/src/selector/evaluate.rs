@@ -183,6 +183,7 @@ impl Subject<'_> {
                         Patches::All => n_visual,
                         Patches::Auto => (kappa[question].ceil() as usize).max(1),
                         Patches::Count(count) => count.get(),
+                        Patches::Random { one_in, .. } => Patches::drawn(one_in, n_visual),
                     };
                     let ranks = match level.sighted {
                         Sighted::Random => (0..n_visual).map(|_| noise.uniform()).collect(),

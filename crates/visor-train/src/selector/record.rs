@@ -270,11 +270,13 @@ fn costs(
                 Patches::All => n_visual,
                 Patches::Auto => k,
                 Patches::Count(count) => count.get(),
+                Patches::Random { one_in, .. } => Patches::drawn(one_in, n_visual),
             };
             let shape = selector.sizes().shape;
             let keys = match patches {
                 Patches::All => Keys::All,
-                _ => Keys::Selected { n_keys, from: 0, selector: shape },
+                Patches::Random { .. } => Keys::Selected { n_keys, from: 0, selector: None },
+                _ => Keys::Selected { n_keys, from: 0, selector: Some(shape) },
             };
             // The words, and what asks for an answer.
             let n_text = n_question + 1;
