@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use visor_checkpoint::{Checkpoint, Source};
 use visor_core::Layout;
 use visor_model::config::{ModelConfig, Tiling};
-use visor_model::linear::Bias;
+use visor_model::cross::CrossSizes;
 use visor_model::{Blueprint, Extension, Head, Network, VisorModel, parameters, weights};
 use visor_processor::{Filter, ImageProcessor, Normalization, Resolution, Splitting};
 use visor_train::convert::default_ladder;
@@ -69,9 +69,9 @@ impl Shape {
                 let ladder = default_ladder(layout.map_err(visor_train::TrainError::from)?)?;
                 let layout = ladder.layout().clone();
                 card.ladder = Some(ladder);
-                let cross_kv_heads = config.text.n_kv_heads;
-                card.shape = config.shape(Some(cross_kv_heads));
-                Extension { layout, cross_kv_heads, cross_bias: Bias::Without, selector: None }
+                let cross = CrossSizes::like_the_decoders(&config.text);
+                card.shape = config.shape(Some(cross.n_kv_heads));
+                Extension { layout, cross, selector: None }
             }
         };
         card.name = self.name.to_owned();

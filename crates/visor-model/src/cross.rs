@@ -1,12 +1,34 @@
 //! Cross-attention: text reads the picture, the picture stays as it is (VISOR, Eq. 2).
 
 use crate::attention::{Heads, Terms, attend_as};
+use crate::config::TextConfig;
 use crate::linear::{Bias, Linear};
 use crate::norm::RmsNorm;
+use crate::placement::BLOCKED;
 use crate::ragged::{lengths, pack, unpack};
 use crate::weights::zeros;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
+
+/// What cross-attention has of its own, as `visor.json` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CrossSizes {
+    /// Key and value heads; divides the decoder's query heads.
+    pub n_kv_heads: usize,
+    /// Bias of its q, k and v.
+    pub bias: Bias,
+    /// Whether a text token can read nothing.
+    pub null: NullPair,
+}
+
+/// What a text token may attend to beside the picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NullPair {
+    /// A learned key and value that stand for nothing.
+    Learned,
+    /// Nothing else: its attention to the picture adds up to one.
+    Absent,
+}
 
 /// `CA(T, V)`: own projections, no rotary positions, a gate, and a learned null key and value that
 /// let a text token read nothing (method, section 1).
@@ -18,10 +40,10 @@ pub struct CrossAttention {
     k_proj: Linear,
     v_proj: Linear,
     o_proj: Linear,
-    /// `[G * D]`.
-    null_key: Param<Tensor<1>>,
-    /// `[G * D]`.
-    null_value: Param<Tensor<1>>,
+    /// `[G * D]`; `None` where a text token must read the picture.
+    null_key: Option<Param<Tensor<1>>>,
+    /// `[G * D]`, as the key.
+    null_value: Option<Param<Tensor<1>>>,
     /// `[1]`; `None` once it has been folded into the output projection.
     gate: Option<Param<Tensor<1>>>,
     #[module(skip)]
@@ -29,6 +51,7 @@ pub struct CrossAttention {
 }
 
 /// The keys and values of a picture for one layer, the null pair first: `[B, G, 1 + V, D]` each.
+/// Where there is none its column is zero, and nothing reads it but text without a picture.
 #[derive(Clone, Debug)]
 pub struct VisualKeys {
     k: Tensor<4>,
@@ -50,6 +73,14 @@ pub struct Reading<'a> {
     pub seen: Option<&'a mut Option<Tensor<4>>>,
 }
 
+impl CrossSizes {
+    /// As many heads as the decoder's own attention has, no bias, and a null pair.
+    pub fn like_the_decoders(text: &TextConfig) -> Self {
+        let (bias, null) = (Bias::Without, NullPair::Learned);
+        Self { n_kv_heads: text.n_kv_heads, bias, null }
+    }
+}
+
 impl VisualKeys {
     /// Number of patches, without the null key.
     pub fn n_visual(&self) -> usize {
@@ -59,9 +90,12 @@ impl VisualKeys {
 }
 
 impl CrossAttention {
-    /// A block to be filled.
-    pub fn new(d_model: usize, heads: Heads, bias: Bias, eps: f64, device: &Device) -> Self {
+    /// A block to be filled, in a decoder of these `heads`.
+    pub fn new(d_model: usize, heads: Heads, sizes: CrossSizes, eps: f64, device: &Device) -> Self {
+        let CrossSizes { n_kv_heads, bias, null } = sizes;
+        let heads = Heads { n_kv_heads, ..heads };
         let (d_q, d_kv) = (heads.n_heads * heads.head_dim, heads.n_kv_heads * heads.head_dim);
+        let pair = || (null == NullPair::Learned).then(|| zeros([d_kv], device));
         Self {
             text_norm: RmsNorm::new(d_model, eps, device),
             visual_norm: RmsNorm::new(d_model, eps, device),
@@ -69,8 +103,8 @@ impl CrossAttention {
             k_proj: Linear::new(d_model, d_kv, bias, device),
             v_proj: Linear::new(d_model, d_kv, bias, device),
             o_proj: Linear::new(d_q, d_model, Bias::Without, device),
-            null_key: zeros([d_kv], device),
-            null_value: zeros([d_kv], device),
+            null_key: pair(),
+            null_value: pair(),
             gate: Some(zeros([1], device)),
             heads,
         }
@@ -83,7 +117,11 @@ impl CrossAttention {
             return Vec::new();
         }
         let Heads { n_kv_heads: g, head_dim: d, .. } = self.heads;
-        let null = |p: &Param<Tensor<1>>| p.val().reshape([1, g, 1, d]).expand([batch, g, 1, d]);
+        let device = self.k_proj.weight.device();
+        let null = |pair: &Option<Param<Tensor<1>>>| match pair {
+            Some(pair) => pair.val().reshape([1, g, 1, d]).expand([batch, g, 1, d]),
+            None => Tensor::zeros([batch, g, 1, d], &device),
+        };
         let null = VisualKeys { k: null(&self.null_key), v: null(&self.null_value) };
         let mut projected = self.project(visual.iter().flatten().cloned().collect()).into_iter();
         let of_sample = |visual: Option<Tensor<3>>| match visual.and_then(|_| projected.next()) {
@@ -121,7 +159,7 @@ impl CrossAttention {
         let text = self.text_norm.forward(pack(text, 1)); // [B, all T, E]
         let q = self.heads.split(self.q_proj.forward(text)); // [B, H, all T, D]
         // [B, H, T, D]
-        let read = |(q, (VisualKeys { k, v }, terms))| attend_as(q, k, v, terms);
+        let read = |(q, (keys, terms))| self.attend(q, keys, terms);
         let read = unpack(q, &lengths, 2).into_iter().zip(sights).map(read).collect();
         let read = self.o_proj.forward(self.heads.merge(pack(read, 2))); // [B, all T, E]
         let read = match &self.gate {
@@ -129,6 +167,22 @@ impl CrossAttention {
             None => read,
         };
         unpack(read, &lengths, 1)
+    }
+
+    /// Attention of `q`, `[B, H, T, D]`, to a sample's keys.
+    fn attend(&self, q: Tensor<4>, keys: VisualKeys, terms: Terms<'_>) -> Tensor<4> {
+        let VisualKeys { k, v } = keys;
+        if self.null_key.is_some() {
+            return attend_as(q, k, v, terms);
+        }
+        let ([b, _, t, _], [_, _, s, _]) = (q.dims(), k.dims());
+        let rest = Tensor::zeros([1, 1, 1, s - 1], &q.device());
+        let hidden = Tensor::cat(vec![Tensor::full([1, 1, 1, 1], BLOCKED, &q.device()), rest], 3);
+        let bias = match terms.bias {
+            Some(bias) => bias.clone() + hidden,
+            None => hidden.expand([b, 1, t, s]),
+        };
+        attend_as(q, k, v, Terms { bias: Some(&bias), ..terms })
     }
 
     /// Folds `tanh(gate)` into the output projection, for inference.

@@ -4,9 +4,9 @@ use crate::attention::Seen;
 use crate::cache::LayerCache;
 use crate::config::TextConfig;
 use crate::counter;
+use crate::cross::CrossSizes;
 use crate::error::ModelError;
 use crate::layer::{DecoderLayer, LayerSizes, Refinement, Streams, Visit};
-use crate::linear::Bias;
 use crate::norm::RmsNorm;
 use crate::placement::Placement;
 use crate::weights::zeros;
@@ -80,17 +80,14 @@ impl Sample<'_> {
 
 impl Decoder {
     /// A decoder to be filled, with cross-attention where `layout` has it.
-    pub fn new(text: &TextConfig, layout: &Layout, cross: (usize, Bias), device: &Device) -> Self {
-        let (cross_kv_heads, cross_bias) = cross;
-        let heads = text.heads();
-        let cross_heads = crate::attention::Heads { n_kv_heads: cross_kv_heads, ..heads };
+    pub fn new(text: &TextConfig, layout: &Layout, cross: CrossSizes, device: &Device) -> Self {
         let sizes = |layer| LayerSizes {
             d_model: text.d_model,
             d_ffn: text.d_ffn,
-            heads,
+            heads: text.heads(),
             bias: text.qkv_bias,
             eps: text.rms_norm_eps,
-            cross: layout.cross().contains(&LayerIdx(layer)).then_some((cross_heads, cross_bias)),
+            cross: layout.cross().contains(&LayerIdx(layer)).then_some(cross),
         };
         let layers = (0..text.n_layers).map(|l| DecoderLayer::new(&sizes(l), device)).collect();
         Self {

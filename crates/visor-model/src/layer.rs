@@ -2,7 +2,7 @@
 
 use crate::attention::{Attending, Heads, Seen, SelfAttention};
 use crate::cache::LayerCache;
-use crate::cross::{CrossAttention, Reading, VisualKeys};
+use crate::cross::{CrossAttention, CrossSizes, Reading, VisualKeys};
 use crate::error::ModelError;
 use crate::linear::Bias;
 use crate::mlp::SwiGlu;
@@ -121,8 +121,8 @@ pub struct LayerSizes {
     pub bias: Bias,
     /// Of the norms.
     pub eps: f64,
-    /// Heads and bias of cross-attention, where the layer has it.
-    pub cross: Option<(Heads, Bias)>,
+    /// Of cross-attention, where the layer has it.
+    pub cross: Option<CrossSizes>,
 }
 
 impl DecoderLayer {
@@ -134,8 +134,7 @@ impl DecoderLayer {
             self_attn: SelfAttention::new(d_model, heads, bias, device),
             post_attention_layernorm: RmsNorm::new(d_model, eps, device),
             mlp: SwiGlu::new(d_model, d_ffn, device),
-            cross: cross
-                .map(|(heads, bias)| CrossAttention::new(d_model, heads, bias, eps, device)),
+            cross: cross.map(|cross| CrossAttention::new(d_model, heads, cross, eps, device)),
         }
     }
 
@@ -222,6 +221,7 @@ impl DecoderLayer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cross::NullPair;
     use crate::init::Noise;
     use crate::placement::{TextToken, TokenMap, VisualToken};
     use crate::rotary::RotaryConfig;
@@ -241,7 +241,7 @@ mod tests {
         let device = device::open(DeviceRequest::Cpu).expect("the CPU is always there");
         let heads = Heads { n_heads: 2, n_kv_heads: 1, head_dim: 4 };
         let bias = Bias::With;
-        let cross = Some((heads, bias));
+        let cross = Some(CrossSizes { n_kv_heads: 1, bias, null: NullPair::Learned });
         let sizes = LayerSizes { d_model: WIDTH, d_ffn: 12, heads, bias, eps: 1e-5, cross };
         let layer = DecoderLayer::new(&sizes, &device);
         let fill = &mut |name: &str, shape: &[usize]| {

@@ -3,6 +3,7 @@
 use crate::conditional::ConditionalPosition;
 use crate::config::ModelConfig;
 use crate::connector::Connector;
+use crate::cross::CrossSizes;
 use crate::decoder::Decoder;
 use crate::error::ModelError;
 use crate::linear::{Bias, Linear};
@@ -18,10 +19,8 @@ use visor_runtime::SelectorCard;
 pub struct Extension {
     /// Which layers read and which may refine.
     pub layout: Layout,
-    /// Key and value heads of cross-attention.
-    pub cross_kv_heads: usize,
-    /// Bias of its q, k and v.
-    pub cross_bias: Bias,
+    /// Of cross-attention.
+    pub cross: CrossSizes,
     /// What chooses patches, where something does.
     pub selector: Option<SelectorCard>,
 }
@@ -57,10 +56,8 @@ impl Network {
         let (vision, text) = (&config.vision, &config.text);
         let stock = Layout::stock(text.n_layers);
         let (layout, cross) = match extension {
-            Some(extension) => {
-                (&extension.layout, (extension.cross_kv_heads, extension.cross_bias))
-            }
-            None => (&stock, (text.n_kv_heads, Bias::Without)),
+            Some(extension) => (&extension.layout, extension.cross),
+            None => (&stock, CrossSizes::like_the_decoders(text)),
         };
         let reads = !layout.cross().is_empty();
         let own = || Linear::new(text.d_model, text.vocab, Bias::Without, device);

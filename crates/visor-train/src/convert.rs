@@ -15,8 +15,8 @@ use visor_checkpoint::{
 };
 use visor_core::{Ladder, LayerIdx, Layout, PositionScheme};
 use visor_model::config::ModelConfig;
+use visor_model::cross::CrossSizes;
 use visor_model::init::Noise;
-use visor_model::linear::Bias;
 use visor_model::{Blueprint, Extension, Head, Network, weights};
 use visor_runtime::{DeviceRequest, device};
 
@@ -177,8 +177,7 @@ pub fn convert(
     };
     let extension = Extension {
         layout: ladder.layout().clone(),
-        cross_kv_heads: cross.n_kv_heads,
-        cross_bias: Bias::from(cross.bias),
+        cross: CrossSizes::like_the_decoders(&config.text),
         selector: selector.map(|settings| settings.card_for(&config)),
     };
     let keys = config.family.key_map();

@@ -14,6 +14,8 @@ use visor_checkpoint::{
 };
 use visor_core::Ladder;
 use visor_model::config::{ConnectorConfig, ModelConfig};
+use visor_model::cross::{CrossSizes, NullPair};
+use visor_model::linear::Bias;
 use visor_model::weights;
 use visor_processor::word_level;
 
@@ -40,10 +42,11 @@ pub fn export(trainer: &Trainer, ladder: Ladder, folder: &Path) -> Result<(), Tr
         arm if arm.is_dense() => DenseMode::Trained,
         _ => DenseMode::None,
     };
+    let CrossSizes { n_kv_heads, bias, null } = trainer.extension().cross;
     let cross = CrossAttentionManifest {
-        n_kv_heads: trainer.extension().cross_kv_heads,
-        bias: false,
-        null_key: true,
+        n_kv_heads,
+        bias: bias == Bias::With,
+        null_key: null == NullPair::Learned,
     };
     let supervision = match recipe.arm {
         Arm::SelfSupervised => ANSWERS_ALONE,

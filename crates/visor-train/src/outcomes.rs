@@ -109,7 +109,7 @@ pub fn make(trainer: &Trainer, ladder: &Ladder) -> Result<Outcomes, TrainError> 
             right[budget].push(if is_right { '1' } else { '0' });
         },
     )?;
-    let shape = trainer.config().shape(Some(trainer.extension().cross_kv_heads));
+    let shape = trainer.config().shape(Some(trainer.extension().cross.n_kv_heads));
     let prompts = prompts(trainer, &samples)?;
     let n_visual = trainer.config().token_grid().pow(2);
     let budgets = tested

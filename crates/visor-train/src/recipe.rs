@@ -1,6 +1,9 @@
 //! What is trained, on what, for how long: everything that a run's weights depend on.
 
+mod arm;
 mod larger;
+
+pub use arm::Arm;
 
 use crate::error::TrainError;
 use serde::{Deserialize, Serialize};
@@ -8,122 +11,9 @@ use visor_core::{ImageMask, Layout, PositionScheme, Rotary};
 use visor_model::config::{
     ConnectorConfig, Family, ModelConfig, PatchPositions, TextConfig, Tiling, VisionConfig,
 };
+use visor_model::cross::{CrossSizes, NullPair};
 use visor_model::linear::Bias;
 use visor_tasks::{Mixture, Suite, SuiteName};
-
-/// Which network is trained. All but the first are controls of the experiment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum Arm {
-    /// The universal network: every budget in one set of weights.
-    Universal,
-    /// The same from answers alone: no label of any patch, no place that shares its vector with a
-    /// word. What the claims of question-guided selection are made on.
-    SelfSupervised,
-    /// The same without dense grounding supervision in the last 30 % of the steps.
-    LateAnswersOnly,
-    /// The self-attention layers' update of the picture is thrown away.
-    DiscardRefinement,
-    /// Cross-attention alone, with as many extra cross-attention layers as cost what the
-    /// self-attention layers of the largest budget cost.
-    CrossOnly,
-    /// The stock LLaVA-style network: every layer attends to picture and text.
-    Dense,
-    /// Dense as stock models are: causal among patches too, positions in one dimension. It is
-    /// exported as a stock checkpoint, to be converted.
-    Stock,
-    /// Dense, with visual tokens averaged over nested squares, every size in every step (M3).
-    Pooled,
-    /// Dense, on pictures of two thirds of the side: 16 patches where there were 36.
-    Downsampled16,
-    /// Dense, on pictures of half the side: 9 patches where there were 36.
-    Downsampled9,
-    /// Universal, at every budget also with half and a quarter of the visual tokens, averaged
-    /// (VISOR-TR).
-    Reduced,
-    /// One budget alone: no self-attention layer.
-    Independent0,
-    /// One budget alone: one self-attention layer.
-    Independent1,
-    /// One budget alone: two self-attention layers.
-    Independent2,
-    /// One budget alone: three self-attention layers.
-    Independent3,
-}
-
-impl Arm {
-    /// All of them, the one that is meant first.
-    pub const ALL: [Self; 15] = [
-        Self::Universal,
-        Self::SelfSupervised,
-        Self::LateAnswersOnly,
-        Self::DiscardRefinement,
-        Self::CrossOnly,
-        Self::Dense,
-        Self::Stock,
-        Self::Pooled,
-        Self::Downsampled16,
-        Self::Downsampled9,
-        Self::Reduced,
-        Self::Independent0,
-        Self::Independent1,
-        Self::Independent2,
-        Self::Independent3,
-    ];
-
-    /// Whether every layer attends to picture and text.
-    pub fn is_dense(self) -> bool {
-        match self {
-            Self::Dense | Self::Stock | Self::Pooled | Self::Downsampled16 | Self::Downsampled9 => {
-                true
-            }
-            Self::Universal
-            | Self::SelfSupervised
-            | Self::LateAnswersOnly
-            | Self::DiscardRefinement
-            | Self::CrossOnly
-            | Self::Reduced
-            | Self::Independent0
-            | Self::Independent1
-            | Self::Independent2
-            | Self::Independent3 => false,
-        }
-    }
-
-    /// The self-attention layers of the one budget that is trained, where it is one alone: those
-    /// that validation chose for the universal network of the same recipe.
-    pub(crate) fn alone(self) -> Option<&'static [usize]> {
-        match self {
-            Self::Independent0 => Some(&[]),
-            Self::Independent1 => Some(&[2]),
-            Self::Independent2 => Some(&[2, 3]),
-            Self::Independent3 => Some(&[2, 3, 5]),
-            _ => None,
-        }
-    }
-
-    /// The word used in commands, files and records.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Universal => "universal",
-            Self::SelfSupervised => "self-supervised",
-            Self::LateAnswersOnly => "late-answers-only",
-            Self::DiscardRefinement => "discard-refinement",
-            Self::CrossOnly => "cross-only",
-            Self::Dense => "dense",
-            Self::Stock => "stock",
-            Self::Pooled => "pooled",
-            Self::Downsampled16 => "downsampled-16",
-            Self::Downsampled9 => "downsampled-9",
-            Self::Reduced => "reduced",
-            Self::Independent0 => "independent-0",
-            Self::Independent1 => "independent-1",
-            Self::Independent2 => "independent-2",
-            Self::Independent3 => "independent-3",
-        }
-    }
-}
 
 /// How the budgets of a universal step are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -315,6 +205,19 @@ impl Recipe {
         Ok(Mixture::weighted(&parts)?)
     }
 
+    /// The sizes of cross-attention.
+    pub fn cross(&self) -> CrossSizes {
+        let n_kv_heads = match self.arm {
+            Arm::GroupedCross => self.sizes.n_kv_heads / 2,
+            _ => self.sizes.n_kv_heads,
+        };
+        let null = match self.arm {
+            Arm::NoNullPair => NullPair::Absent,
+            _ => NullPair::Learned,
+        };
+        CrossSizes { n_kv_heads, bias: Bias::Without, null }
+    }
+
     /// The layout.
     ///
     /// # Errors
@@ -417,7 +320,7 @@ mod tests {
             let config = recipe.config(54, 2).expect("a configuration");
             let layout = recipe.layout().expect("a layout");
             let schedule: Schedule = layout.schedule(active).expect("a schedule");
-            let shape = config.shape(Some(recipe.sizes.n_kv_heads));
+            let shape = config.shape(Some(recipe.cross().n_kv_heads));
             shape.scopes(&schedule, prompt, None).lm_prefill.giga()
         };
         let universal = Recipe::nano(1);

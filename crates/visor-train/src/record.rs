@@ -142,7 +142,7 @@ pub fn make(
     let random_half = subject.evaluate(suite, few, half, &budgets)?;
     let harder = pictures(suite, Split::Harder, few.len())?;
     let harder = subject.evaluate(suite, &harder, Sight::Whole, &budgets)?;
-    let shape = trainer.config().shape(Some(trainer.extension().cross_kv_heads));
+    let shape = trainer.config().shape(Some(trainer.extension().cross.n_kv_heads));
     let prompts = prompts(trainer, &test)?;
     let schedule = Schedule::dense(trainer.recipe().sizes.n_layers);
     let dense = Budget { name: "dense".to_owned(), schedule, pool: Pool::NONE };

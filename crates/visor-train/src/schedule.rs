@@ -67,6 +67,9 @@ impl Curriculum {
             })
             .collect();
         masks.sort_by_key(|mask| (mask.len(), mask.clone()));
+        if recipe.arm == Arm::NestedSubsets {
+            masks.retain(|mask| capable.starts_with(mask));
+        }
         let dense = |(name, pool): (&str, Pool)| {
             let schedule = Schedule::dense(recipe.sizes.n_layers);
             Budget { name: name.to_owned(), schedule, pool }

@@ -4,7 +4,7 @@ use crate::batch::{Batch, Sight};
 use crate::error::TrainError;
 use crate::evaluate::Subject;
 use crate::loss::{Grounder, Labels, answers, distillation};
-use crate::optimizer::{FlatAdamW, Settings};
+use crate::optimizer::{Chosen, FlatAdamW, Settings};
 use crate::pass::Lifted;
 use crate::recipe::{Arm, Recipe};
 use crate::reduction::{Pool, shrink};
@@ -16,7 +16,6 @@ use burn::tensor::{Device, Tensor, TensorData, activation};
 use visor_core::{LayerMode, PositionScheme};
 use visor_model::config::ModelConfig;
 use visor_model::init::{FromScratch, Noise, Places};
-use visor_model::linear::Bias;
 use visor_model::{Extension, Head, Network, weights};
 use visor_tasks::{Mixture, Sample, Split, Suite};
 
@@ -77,12 +76,8 @@ impl Trainer {
         let suite = recipe.suite()?;
         let vocabulary = Vocabulary::new(&suite);
         let config = recipe.config(vocabulary.len(), vocabulary.id(IMAGE)?)?;
-        let extension = Extension {
-            layout: recipe.layout()?,
-            cross_kv_heads: recipe.sizes.n_kv_heads,
-            cross_bias: Bias::Without,
-            selector: None,
-        };
+        let extension =
+            Extension { layout: recipe.layout()?, cross: recipe.cross(), selector: None };
         let (grid, seen) = (suite.grid(), recipe.side()? / suite.patch());
         let words = |letter: &str| -> Result<Vec<u32>, TrainError> {
             (0..seen).map(|i| vocabulary.id(&format!("{letter}{}", i * grid / seen))).collect()
@@ -101,7 +96,7 @@ impl Trainer {
         })?;
         let trained = Trained { network, grounder };
         let settings = Settings { beta_1: 0.9, beta_2: 0.98, clip: recipe.clip };
-        let optimizer = FlatAdamW::new(&trained, settings);
+        let optimizer = FlatAdamW::over(&trained, settings, chosen(&trained, recipe.arm));
         Ok(Self {
             mixture: recipe.mixture()?,
             suite,
@@ -324,6 +319,19 @@ impl Trainer {
         Ok(())
     }
 }
+
+/// What learns: without the conditional position, its convolution stays at the zeros it begins with.
+fn chosen(trained: &Trained, arm: Arm) -> Chosen {
+    if arm != Arm::NoConditionalPosition {
+        return Chosen::All;
+    }
+    let learns = |name: &str| !name.ends_with(CONDITIONAL);
+    let ids = weights::ids(trained).into_iter();
+    Chosen::Only(ids.filter(|(name, _)| learns(name)).map(|(_, id)| id).collect())
+}
+
+/// The convolution's parameter.
+const CONDITIONAL: &str = "conditional.weight";
 
 /// A loss of zero: a stage of a control that has nothing to learn yet.
 fn answers_of_nothing(device: &Device) -> Tensor<1> {

@@ -12,6 +12,7 @@ use visor_checkpoint::{
 };
 use visor_core::{ImageMask, Ladder, Layout, PositionScheme, Rotary};
 use visor_model::config::ModelConfig;
+use visor_model::cross::{CrossSizes, NullPair};
 use visor_model::init::Noise;
 use visor_model::linear::Bias;
 use visor_model::{Extension, Head, Network, weights};
@@ -81,8 +82,8 @@ pub fn universal(folder: &Path, seed: u64) -> Result<(), Error> {
         ..Provenance::default()
     };
     let manifest = Manifest::new(ladder, positions, cross, DenseMode::None, provenance);
-    let extension =
-        Extension { layout, cross_kv_heads: 2, cross_bias: Bias::Without, selector: None };
+    let sizes = CrossSizes { n_kv_heads: 2, bias: Bias::Without, null: NullPair::Learned };
+    let extension = Extension { layout, cross: sizes, selector: None };
     save(folder, seed, Some(&extension), Some(&manifest))
 }
 

@@ -12,7 +12,7 @@ const FOLDER: &str = "benches/results/";
 
 /// What each control is, in the order in which they are shown. Records that are not among them
 /// stand behind, by name.
-const ABOUT: [(&str, &str); 11] = [
+const ABOUT: [(&str, &str); 15] = [
     (
         "late-answers-only",
         "labels of patches only in the first 70 % of the steps: the answers alone must keep what the \
@@ -31,6 +31,10 @@ const ABOUT: [(&str, &str); 11] = [
     ("seed3", "the shipped recipe with a third seed"),
     ("seed2-higher-rate", "the second seed at a learning rate of 3e-3"),
     ("seed2-long-visual", "that seed with four times as many steps of the visual stream alone"),
+    ("no-null-pair", "cross-attention without the null key and value"),
+    ("no-conditional-position", "no convolution over the visual tokens in front of the decoder"),
+    ("grouped-cross", "cross-attention with half of its key and value heads"),
+    ("nested-subsets", "trained on the four rungs of the ladder alone, not on all eight subsets"),
     (
         "self-supervised",
         "answers alone: no label of any patch, no place that shares its vector with a word",

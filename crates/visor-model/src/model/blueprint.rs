@@ -2,10 +2,11 @@
 
 use super::end_tokens::end_tokens;
 use crate::config::{ConfigError, ConnectorConfig, ModelConfig, Tiling};
+use crate::cross::{CrossSizes, NullPair};
 use crate::error::ModelError;
 use crate::linear::Bias;
 use crate::network::{Extension, Head};
-use visor_checkpoint::{Checkpoint, Manifest, SelectorManifest};
+use visor_checkpoint::{Checkpoint, CrossAttentionManifest, Manifest, SelectorManifest};
 use visor_core::PositionScheme;
 use visor_core::cost::SelectorShape;
 use visor_processor::{ImageTokens, MAX_TILE_SIDE};
@@ -39,7 +40,7 @@ impl Blueprint {
             ladder: manifest.map(|manifest| manifest.ladder.clone()),
             dense: dense(manifest),
             selector: extension.as_ref().and_then(|extension| extension.selector),
-            shape: config.shape(extension.as_ref().map(|extension| extension.cross_kv_heads)),
+            shape: config.shape(extension.as_ref().map(|extension| extension.cross.n_kv_heads)),
             context: config.text.max_positions,
             positions: manifest.map_or(PositionScheme::STOCK, |manifest| manifest.positions),
             image_token: config.image_token,
@@ -114,19 +115,18 @@ fn extension(config: &ModelConfig, manifest: &Manifest) -> Result<Extension, Con
             second_value: text.n_heads,
         });
     }
-    if !cross.null_key {
-        return Err(ConfigError::Unsupported {
-            field: "cross_attention.null_key of visor.json",
-            got: "false".to_owned(),
-            expected: "true",
-        });
-    }
     Ok(Extension {
         layout: manifest.layout().clone(),
-        cross_kv_heads: cross.n_kv_heads,
-        cross_bias: Bias::from(cross.bias),
+        cross: cross_sizes(cross),
         selector: manifest.selector.as_ref().map(|selector| self::selector(config, selector)),
     })
+}
+
+/// What `visor.json` says of cross-attention.
+fn cross_sizes(manifest: CrossAttentionManifest) -> CrossSizes {
+    let CrossAttentionManifest { n_kv_heads, bias, null_key } = manifest;
+    let null = if null_key { NullPair::Learned } else { NullPair::Absent };
+    CrossSizes { n_kv_heads, bias: Bias::from(bias), null }
 }
 
 /// The range in `visor.json` is meant for one tile.
@@ -181,10 +181,11 @@ fn count(config: &ModelConfig, extension: Option<&Extension>, head: Head) -> u12
     let decoder = embedding + wide(text.n_layers) * layer + d;
 
     let own = extension.map_or(0, |extension| {
-        let d_ca = wide(extension.cross_kv_heads) * head_dim;
-        let null_pair_and_gate = 2 * d_ca + 1;
-        let projections = 2 * d * d_q + 2 * d * d_ca + biases(extension.cross_bias, d_q + 2 * d_ca);
-        let block = 2 * d + projections + null_pair_and_gate;
+        let CrossSizes { n_kv_heads, bias, null } = extension.cross;
+        let d_ca = wide(n_kv_heads) * head_dim;
+        let null_pair = if null == NullPair::Learned { 2 * d_ca } else { 0 };
+        let projections = 2 * d * d_q + 2 * d * d_ca + biases(bias, d_q + 2 * d_ca);
+        let block = 2 * d + projections + null_pair + 1;
         let selector = extension.selector.map_or(0, |selector| selector_weights(selector.shape));
         match extension.layout.cross().len() {
             0 => selector,

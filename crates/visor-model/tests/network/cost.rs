@@ -9,7 +9,7 @@ use visor_model::{Head, Network, parameters, weights};
 use visor_runtime::{Backbone, Cancel, RoutingToken, Start};
 
 fn shape() -> ModelShape {
-    config().shape(Some(extension().cross_kv_heads))
+    config().shape(Some(extension().cross.n_kv_heads))
 }
 
 fn sizes(ids: &[u32]) -> Prompt {

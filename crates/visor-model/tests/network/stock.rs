@@ -5,7 +5,7 @@ use crate::support::*;
 use burn::tensor::Tensor;
 use visor_core::PositionScheme;
 use visor_model::attention::Heads;
-use visor_model::cross::{CrossAttention, Reading, VisualKeys};
+use visor_model::cross::{CrossAttention, CrossSizes, NullPair, Reading, VisualKeys};
 use visor_model::linear::Bias;
 use visor_model::{Head, Network, weights};
 
@@ -83,10 +83,18 @@ fn text_without_pictures_equals_a_stock_llama_decoder_at_every_rung_with_closed_
 }
 
 #[test]
-fn cross_attention_equals_its_equation() {
+fn cross_attention_equals_its_equation_with_a_null_pair_and_without() {
+    for null in [NullPair::Learned, NullPair::Absent] {
+        expect_its_equation(null);
+    }
+}
+
+fn expect_its_equation(null: NullPair) {
     let (d, n_text, n_visual) = (32, 3, 5);
     let heads = Heads { n_heads: 4, n_kv_heads: 2, head_dim: 8 };
-    let cross = CrossAttention::new(d, heads, Bias::With, 1e-5, &cpu());
+    let sizes = CrossSizes { n_kv_heads: 2, bias: Bias::With, null };
+    let decoder = Heads { n_kv_heads: 4, ..heads };
+    let cross = CrossAttention::new(d, decoder, sizes, 1e-5, &cpu());
     let cross = filled(cross, 9);
     let random = |name: &str, rows: usize| value(9, name, &[rows, d]);
     let (text, visual) = (random("text", n_text), random("visual", n_visual));
@@ -106,9 +114,12 @@ fn cross_attention_equals_its_equation() {
     let rows = |values: &[f32]| values.chunks(d).map(<[f32]>::to_vec).collect::<Vec<_>>();
     let q = plain.linear("q_proj", &plain.norm("text_norm", &rows(&text), 1e-5));
     let normed = plain.norm("visual_norm", &rows(&visual), 1e-5);
-    let with_null = |part: &str, null: &str| {
-        let null = plain.get(null).values.clone();
-        [vec![null], plain.linear(part, &normed)].concat()
+    let with_null = |part: &str, name: &str| {
+        let rows = plain.linear(part, &normed);
+        match null {
+            NullPair::Learned => [vec![plain.get(name).values.clone()], rows].concat(),
+            NullPair::Absent => rows,
+        }
     };
     let k = with_null("k_proj", "null_key");
     let v = with_null("v_proj", "null_value");
@@ -127,10 +138,13 @@ fn cross_attention_equals_its_equation() {
     let folded = read(&cross.clone().fold_gate(), &keys[0]);
     assert_close(&folded, &expected, 1e-5);
 
-    // Without a picture there is the null pair alone: every token reads the null value.
+    // Without a picture there is the null pair alone: every token reads the null value, or nothing.
     let nothing = read(&cross, &keys[1]);
-    let null = &plain.get("null_value").values;
-    let merged: Vec<f32> = (0..4).flat_map(|h| head(null, h / 2)).collect();
+    let null = match null {
+        NullPair::Learned => plain.get("null_value").values.clone(),
+        NullPair::Absent => vec![0.0; 16],
+    };
+    let merged: Vec<f32> = (0..4).flat_map(|h| head(&null, h / 2)).collect();
     let o = plain.get("o_proj.weight");
     let row: Vec<f32> = (0..d).map(|out| gate * dot(o.row(out), &merged)).collect();
     let mut expected = vec![vec![0.0; d]; n_text];

@@ -7,6 +7,7 @@ use visor_core::{ImageMask, Ladder, Layout, Patches, PositionScheme, Rotary, Run
 use visor_model::config::{
     ConnectorConfig, Family, ModelConfig, PatchPositions, TextConfig, Tiling, VisionConfig,
 };
+use visor_model::cross::{CrossSizes, NullPair};
 use visor_model::decoder::Pass;
 use visor_model::init::Noise;
 use visor_model::layer::{Refinement, Streams};
@@ -79,7 +80,8 @@ pub(crate) fn ladder() -> Ladder {
 
 pub(crate) fn extension() -> Extension {
     let layout = ladder().layout().clone();
-    Extension { layout, cross_kv_heads: 2, cross_bias: Bias::With, selector: None }
+    let cross = CrossSizes { n_kv_heads: 2, bias: Bias::With, null: NullPair::Learned };
+    Extension { layout, cross, selector: None }
 }
 
 /// Random values of a size at which every part has a say.
@@ -127,7 +129,7 @@ fn model_of(extension: &Extension, network: Network, positions: PositionScheme) 
         ladder: Some(ladder()),
         dense: DenseMode::Available,
         selector: extension.selector,
-        shape: config.shape(Some(extension.cross_kv_heads)),
+        shape: config.shape(Some(extension.cross.n_kv_heads)),
         context: config.text.max_positions,
         positions,
         image_token: IMAGE,
