@@ -5,10 +5,12 @@
 mod card;
 mod controls;
 mod nano;
+mod networks;
 mod parity;
 mod policy;
 mod selector;
 mod speed;
+mod unseen;
 
 use crate::markdown::{fill_blocks, has_blocks};
 use crate::repo::Repo;
@@ -42,7 +44,9 @@ fn content(repo: &Repo, name: &str) -> Result<String> {
         "parity" => parity::block(repo),
         "nano-card" => card::block(repo),
         "nano-controls" => controls::block(repo),
+        "nano-networks" => networks::block(repo),
         "nano-policy" => policy::block(repo),
+        "nano-unseen" => unseen::block(repo),
         "kernels" => speed::kernels(repo),
         "speed" => speed::stages(repo),
         "selectors" => selector::block(repo),
