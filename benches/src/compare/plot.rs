@@ -9,6 +9,7 @@ pub(crate) mod draw;
 mod families;
 pub(crate) mod font;
 mod labels;
+mod legend;
 mod routing;
 mod scatter;
 pub(crate) mod scene;

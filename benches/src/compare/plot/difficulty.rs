@@ -3,6 +3,7 @@
 use super::PlotError;
 use super::axis::{Axis, even_ticks, tick_label};
 use super::font::Fonts;
+use super::legend::{SIZE, legend};
 use super::scene::{Anchor, MIDDLE, Point, Scene, Style, at};
 use super::theme::{AXIS, Color, FAINT_INK, GRID, INK, PAGE, of_group, sequential};
 use crate::compare::observation::Group;
@@ -38,17 +39,25 @@ pub(super) fn scene(record: &CompareRecord) -> Result<Option<Scene>, PlotError> 
     let fonts = Fonts::new()?;
     let (across, down) = (panels.len().min(PANELS_A_ROW), panels.len().div_ceil(PANELS_A_ROW));
     let width = LEFT + across as f64 * (PANEL + GAP) - GAP + 32.0;
-    let mut scene = Scene::new(width.max(720.0), TOP + down as f64 * (HEIGHT + GAP + 24.0) - 24.0);
+    let width = width.max(720.0);
+    let names: Vec<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+    let keys = legend(&fonts, &names, (24.0, width - 24.0), 79.0, 28.0);
+    let below = TOP + keys.more;
+    let mut scene = Scene::new(width, below + down as f64 * (HEIGHT + GAP + 24.0) - 24.0);
     scene.text(at(24.0, 32.0), "Accuracy by difficulty, %", Style::new(18.0, INK).bold());
     let under = format!(
         "{} on {}, {}; intervals of 95 %",
         record.model.name, record.suite.name, record.suite.split
     );
     scene.text(at(24.0, 54.0), under, Style::new(12.5, FAINT_INK));
-    legend(&mut scene, &fonts, &rows);
+    for ((row, color), key) in colors(&rows).into_iter().zip(keys.keys) {
+        scene.line(vec![key, at(key.x + 22.0, key.y)], 2.5, color);
+        let place = at(key.x + 28.0, key.y + MIDDLE * SIZE);
+        scene.text(place, &row.name, Style::new(SIZE, INK));
+    }
     for (number, (family, scalar)) in panels.into_iter().enumerate() {
         let left = LEFT + (number % PANELS_A_ROW) as f64 * (PANEL + GAP);
-        let top = TOP + (number / PANELS_A_ROW) as f64 * (HEIGHT + GAP + 24.0);
+        let top = below + (number / PANELS_A_ROW) as f64 * (HEIGHT + GAP + 24.0);
         panel(&mut scene, &rows, (family, scalar), at(left, top));
     }
     Ok(Some(scene))
@@ -68,15 +77,6 @@ fn colors<'a>(rows: &[&'a RowRecord]) -> Vec<(&'a RowRecord, Color)> {
         group => (*row, of_group(group)),
     };
     rows.iter().map(color).collect()
-}
-
-fn legend(scene: &mut Scene, fonts: &Fonts, rows: &[&RowRecord]) {
-    let mut x = 24.0;
-    for (row, color) in colors(rows) {
-        scene.line(vec![at(x, 79.0), at(x + 22.0, 79.0)], 2.5, color);
-        scene.text(at(x + 28.0, 79.0 + MIDDLE * 12.5), &row.name, Style::new(12.5, INK));
-        x += 28.0 + fonts.width(&row.name, 12.5, false) + 22.0;
-    }
 }
 
 fn panel(scene: &mut Scene, rows: &[&RowRecord], (family, scalar): (&str, &str), corner: Point) {

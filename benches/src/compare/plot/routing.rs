@@ -2,6 +2,7 @@
 
 use super::PlotError;
 use super::font::Fonts;
+use super::legend::{SIZE, legend};
 use super::scene::{Anchor, MIDDLE, Scene, Style, at};
 use super::theme::{Color, FAINT_INK, INK, PAGE, sequential};
 use crate::compare::record::CompareRecord;
@@ -42,7 +43,10 @@ pub(super) fn scene(record: &CompareRecord) -> Result<Option<Scene>, PlotError> 
         .collect();
     let accuracy = row.accuracy.map(|found| found.mean);
     bars.push(Bar { name: "all questions", kind: "", shares: &shares.all, accuracy });
-    let mut scene = Scene::new(WIDTH, TOP + STEP * bars.len() as f64 + 34.0);
+    let names: Vec<&str> = record.ladder.iter().map(String::as_str).collect();
+    let keys = legend(&fonts, &names, (LEFT, WIDTH - 24.0), 79.0, 20.0);
+    let below = TOP + keys.more;
+    let mut scene = Scene::new(WIDTH, below + STEP * bars.len() as f64 + 34.0);
     let title = format!("What {} chooses, by family", row.name);
     scene.text(at(24.0, 32.0), title, Style::new(18.0, INK).bold());
     let under = format!(
@@ -50,13 +54,17 @@ pub(super) fn scene(record: &CompareRecord) -> Result<Option<Scene>, PlotError> 
         record.model.name, record.suite.name, record.suite.split
     );
     scene.text(at(24.0, 54.0), under, Style::new(12.5, FAINT_INK));
-    legend(&mut scene, &fonts, &record.ladder);
+    for (rung, (name, key)) in names.iter().zip(keys.keys).enumerate() {
+        let color = of_rung(rung, names.len());
+        scene.rectangle(at(key.x, key.y - 7.0), at(key.x + 14.0, key.y + 7.0), color);
+        scene.text(at(key.x + 20.0, key.y + MIDDLE * SIZE), *name, Style::new(SIZE, INK));
+    }
     let style = Style::new(12.0, FAINT_INK).anchor(Anchor::End);
-    scene.text(at(WIDTH - 24.0, TOP - 10.0), "accuracy, %", style);
+    scene.text(at(WIDTH - 24.0, below - 10.0), "accuracy, %", style);
     for (number, bar) in bars.iter().enumerate() {
         // What all families add up to stands apart.
         let apart = if number + 1 == bars.len() { 12.0 } else { 0.0 };
-        draw(&mut scene, &fonts, bar, TOP + STEP * number as f64 + apart);
+        draw(&mut scene, &fonts, bar, below + STEP * number as f64 + apart);
     }
     Ok(Some(scene))
 }
@@ -64,15 +72,6 @@ pub(super) fn scene(record: &CompareRecord) -> Result<Option<Scene>, PlotError> 
 /// The colour of a rung: the dearer the darker.
 fn of_rung(rung: usize, rungs: usize) -> Color {
     sequential(if rungs > 1 { rung as f64 / (rungs - 1) as f64 } else { 0.5 })
-}
-
-fn legend(scene: &mut Scene, fonts: &Fonts, ladder: &[String]) {
-    let mut x = LEFT;
-    for (rung, name) in ladder.iter().enumerate() {
-        scene.rectangle(at(x, 72.0), at(x + 14.0, 86.0), of_rung(rung, ladder.len()));
-        scene.text(at(x + 20.0, 79.0 + MIDDLE * 12.5), name, Style::new(12.5, INK));
-        x += 20.0 + fonts.width(name, 12.5, false) + 24.0;
-    }
 }
 
 fn draw(scene: &mut Scene, fonts: &Fonts, bar: &Bar<'_>, top: f64) {
