@@ -3,6 +3,7 @@
 //! A block stands between `<!-- generated: NAME -->` and `<!-- end -->` in any Markdown file.
 
 mod card;
+mod compared;
 mod controls;
 mod nano;
 mod networks;

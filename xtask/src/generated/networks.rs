@@ -1,5 +1,6 @@
 //! The table of rungs beside the networks that were trained for comparison, family by family.
 
+use super::compared::{Difference, Estimate, Mean};
 use crate::repo::Repo;
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -34,23 +35,6 @@ struct Row {
     hard: Option<Mean>,
     families: BTreeMap<String, Estimate>,
     gflops: Gflops,
-}
-
-#[derive(Deserialize)]
-struct Estimate {
-    mean: f64,
-}
-
-#[derive(Deserialize)]
-struct Mean {
-    accuracy: Estimate,
-}
-
-#[derive(Deserialize)]
-struct Difference {
-    difference: f64,
-    low: f64,
-    high: f64,
 }
 
 #[derive(Deserialize)]
@@ -104,8 +88,7 @@ fn table(record: &Record) -> String {
 
 fn line(row: &Row, families: &[&str]) -> String {
     let none = || "-".to_owned();
-    let mean =
-        |mean: &Option<Mean>| mean.as_ref().map_or_else(none, |mean| percent(mean.accuracy.mean));
+    let mean = |mean: Option<Mean>| mean.map_or_else(none, |mean| mean.accuracy.percent());
     let about = match row.group.as_str() {
         "rung" => "the shipped network".to_owned(),
         _ => row.about.clone(),
@@ -115,25 +98,14 @@ fn line(row: &Row, families: &[&str]) -> String {
         about,
         row.visual_tokens.map_or_else(none, |tokens| tokens.to_string()),
         format!("{:.2}", row.gflops.end_to_end * 1e3),
-        row.difference.as_ref().map_or_else(none, points),
-        mean(&row.easy),
-        mean(&row.hard),
+        row.difference.map_or_else(none, Difference::points),
+        mean(row.easy),
+        mean(row.hard),
     ];
-    let of_family = |family: &&str| {
-        row.families.get(*family).map_or_else(none, |estimate| percent(estimate.mean))
-    };
+    let of_family =
+        |family: &&str| row.families.get(*family).map_or_else(none, |found| found.percent());
     cells.extend(families.iter().map(of_family));
     format!("| {} |", cells.join(" | "))
-}
-
-fn points(found: &Difference) -> String {
-    let Difference { difference, low, high } = found;
-    let signed = |share: &f64| format!("{:+.1}", 100.0 * share);
-    format!("{} [{}, {}]", signed(difference), signed(low), signed(high))
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.1}", 100.0 * share)
 }
 
 #[cfg(test)]
@@ -142,6 +114,7 @@ mod tests {
 
     #[test]
     fn rungs_stand_before_other_networks_and_those_before_controls() {
+        let estimate = |mean| Estimate { mean, low: 0.0, high: 1.0 };
         let row = |name: &str, group: &str, network: Option<&str>| Row {
             name: name.to_owned(),
             group: group.to_owned(),
@@ -149,9 +122,9 @@ mod tests {
             network: network.map(str::to_owned),
             visual_tokens: network.map(|_| 9),
             difference: Some(Difference { difference: -0.1, low: -0.12, high: -0.08 }),
-            easy: Some(Mean { accuracy: Estimate { mean: 0.9 } }),
+            easy: Some(Mean { accuracy: estimate(0.9) }),
             hard: None,
-            families: BTreeMap::from([("read".to_owned(), Estimate { mean: 0.25 })]),
+            families: BTreeMap::from([("read".to_owned(), estimate(0.25))]),
             gflops: Gflops { end_to_end: 0.008 },
         };
         let family =

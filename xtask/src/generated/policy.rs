@@ -1,5 +1,6 @@
 //! The table of the policy: rungs, the policy at its thrifts, and what it is held against.
 
+use super::compared::{Difference, Estimate, Mean, percent};
 use crate::repo::Repo;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
@@ -57,25 +58,6 @@ struct Row {
 }
 
 #[derive(Deserialize)]
-struct Estimate {
-    mean: f64,
-    low: f64,
-    high: f64,
-}
-
-#[derive(Deserialize)]
-struct Mean {
-    accuracy: Estimate,
-}
-
-#[derive(Deserialize)]
-struct Difference {
-    difference: f64,
-    low: f64,
-    high: f64,
-}
-
-#[derive(Deserialize)]
 struct Gflops {
     end_to_end: f64,
     lm_prefill: f64,
@@ -85,9 +67,8 @@ struct Gflops {
 struct Comparison {
     a: String,
     b: String,
-    difference: f64,
-    low: f64,
-    high: f64,
+    #[serde(flatten)]
+    found: Difference,
 }
 
 /// The content of the block `nano-policy`.
@@ -146,19 +127,15 @@ fn line(record: &Record, row: &Row, about: &str) -> String {
         let Estimate { mean, low, high } = found;
         format!("{} [{}, {}]", percent(*mean), percent(*low), percent(*high))
     };
-    let mean =
-        |mean: &Option<Mean>| mean.as_ref().map_or_else(none, |mean| percent(mean.accuracy.mean));
-    let difference = row
-        .difference
-        .as_ref()
-        .map_or_else(none, |found| points(found.difference, found.low, found.high));
+    let mean = |mean: Option<Mean>| mean.map_or_else(none, |mean| mean.accuracy.percent());
+    let difference = row.difference.map_or_else(none, Difference::points);
     let cells = [
         format!("`{}`", row.name),
         about.to_owned(),
         row.accuracy.as_ref().map_or_else(none, accuracy),
         difference,
-        mean(&row.easy),
-        mean(&row.hard),
+        mean(row.easy),
+        mean(row.hard),
         sa_cost(record, row).map_or_else(none, percent),
         format!("{:.2}", row.gflops.end_to_end * 1e3),
     ];
@@ -189,27 +166,12 @@ fn differences(record: &Record) -> String {
     ];
     let against = words.into_iter().filter_map(|(name, word)| {
         let found = record.comparisons.iter().find(|c| c.a == *routed && c.b == name)?;
-        Some(format!("{} against {word}", points(found.difference, found.low, found.high)))
+        Some(format!("{} against {word}", found.found.points()))
     });
     let against: Vec<String> = against.collect();
     match against.is_empty() {
         true => String::new(),
         false => format!("`{routed}`, in points: {}. ", against.join("; ")),
-    }
-}
-
-fn points(difference: f64, low: f64, high: f64) -> String {
-    format!("{} [{}, {}]", signed(difference), signed(low), signed(high))
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.1}", 100.0 * share)
-}
-
-fn signed(share: f64) -> String {
-    match format!("{:+.1}", 100.0 * share) {
-        zero if zero == "+0.0" || zero == "-0.0" => "0.0".to_owned(),
-        signed => signed,
     }
 }
 
@@ -255,9 +217,7 @@ mod tests {
             comparisons: vec![Comparison {
                 a: "auto".to_owned(),
                 b: "best-mixture".to_owned(),
-                difference: 0.058,
-                low: 0.05,
-                high: 0.066,
+                found: Difference { difference: 0.058, low: 0.05, high: 0.066 },
             }],
         };
         let table = table(&record);

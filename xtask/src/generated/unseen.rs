@@ -1,5 +1,6 @@
 //! The table of policies that never saw one family (VISOR, Table 8).
 
+use super::compared::{Estimate, percent};
 use crate::repo::Repo;
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -23,11 +24,6 @@ struct Row {
     group: String,
     families: BTreeMap<String, Estimate>,
     routing: Option<Routing>,
-}
-
-#[derive(Deserialize)]
-struct Estimate {
-    mean: f64,
 }
 
 /// Shares of the rungs, cheapest first.
@@ -77,7 +73,7 @@ fn table(shipped: &Record, records: &[(String, Record)]) -> Result<String> {
         let auto = record.row("auto")?;
         let accuracy = |row: &Row| -> Result<String> {
             let found = row.families.get(family).with_context(|| format!("no family {family}"))?;
-            Ok(percent(found.mean))
+            Ok(found.percent())
         };
         let shares = auto.routing.as_ref().and_then(|routing| routing.families.get(family));
         let shares = shares.with_context(|| format!("no routing of {family}"))?;
@@ -98,10 +94,6 @@ fn table(shipped: &Record, records: &[(String, Record)]) -> Result<String> {
     Ok(lines.join("\n"))
 }
 
-fn percent(share: f64) -> String {
-    format!("{:.1}", 100.0 * share)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,7 +103,7 @@ mod tests {
         let row = |name: &str, group: &str, mean: f64| Row {
             name: name.to_owned(),
             group: group.to_owned(),
-            families: BTreeMap::from([("twin".to_owned(), Estimate { mean })]),
+            families: BTreeMap::from([("twin".to_owned(), Estimate { mean, low: 0.0, high: 1.0 })]),
             routing: (group == "auto").then(|| Routing {
                 families: BTreeMap::from([("twin".to_owned(), vec![0.75, 0.25])]),
             }),
