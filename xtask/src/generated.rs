@@ -4,6 +4,7 @@
 
 mod card;
 mod controls;
+mod loading;
 mod nano;
 mod parity;
 mod policy;
@@ -44,6 +45,7 @@ fn content(repo: &Repo, name: &str) -> Result<String> {
         "nano-controls" => controls::block(repo),
         "nano-policy" => policy::block(repo),
         "kernels" => speed::kernels(repo),
+        "loading" => loading::block(repo),
         "speed" => speed::stages(repo),
         "selectors" => selector::block(repo),
         _ => bail!("nothing generates a block of this name"),

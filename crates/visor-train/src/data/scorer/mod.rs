@@ -1,29 +1,46 @@
 //! How an answer is scored against the accepted ones, as the papers' benchmarks do.
 
+mod rules;
+mod spoken;
+
+use rules::{bare, folded, given};
 use std::fmt;
 use std::str::FromStr;
 use thiserror::Error;
 
-/// The share of an accepted answer that must be right for ANLS to give anything.
-const ANLS_THRESHOLD: f64 = 0.5;
-/// People who must give an answer for VQA to count it whole.
-const VQA_AGREEMENT: f32 = 3.0;
-
 /// A way of scoring. Every score is from 0 to 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scorer {
     /// 1 where the answer is one of the accepted ones, but for case and outer space.
     Exact,
+    /// The same without punctuation around it.
+    Word,
     /// VQA's soft accuracy: the more people gave the answer, up to three, the more it is worth.
     Vqa,
+    /// A third for each person who gave the answer, up to one (A-OKVQA's direct answers).
+    Agreement,
     /// Average normalised Levenshtein similarity (DocVQA): the nearest accepted answer counts, and
     /// nothing below a half.
     Anls,
+    /// Numbers may be off by a twentieth (ChartQA).
+    Relaxed,
+    /// An accepted answer stands somewhere in what was said (OCRBench).
+    Contains,
+    /// The same for formulas, where case counts and white space does not (OCRBench).
+    Formula,
+    /// The share of the accepted answer's words that were said (open questions of VQA-RAD).
+    Recall,
+    /// The letter of an option; accepted are the letter and the option's words.
+    Choice,
+    /// Yes or no as MME reads it: an answer that is neither is wrong.
+    YesNo,
+    /// Yes or no as POPE reads it: what does not deny affirms.
+    Presence,
 }
 
 /// A word that is no scorer.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("unknown scorer `{got}`: expected `exact`, `vqa` or `anls`")]
+#[error("unknown scorer `{got}`: expected one of {}", Scorer::words())]
 pub struct UnknownScorer {
     /// The word.
     pub got: String,
@@ -31,26 +48,62 @@ pub struct UnknownScorer {
 
 impl Scorer {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Exact, Self::Vqa, Self::Anls];
+    pub const ALL: [Self; 12] = [
+        Self::Exact,
+        Self::Word,
+        Self::Vqa,
+        Self::Agreement,
+        Self::Anls,
+        Self::Relaxed,
+        Self::Contains,
+        Self::Formula,
+        Self::Recall,
+        Self::Choice,
+        Self::YesNo,
+        Self::Presence,
+    ];
 
     /// The word in commands and records.
     pub fn word(self) -> &'static str {
         match self {
             Self::Exact => "exact",
+            Self::Word => "word",
             Self::Vqa => "vqa",
+            Self::Agreement => "agreement",
             Self::Anls => "anls",
+            Self::Relaxed => "relaxed",
+            Self::Contains => "contains",
+            Self::Formula => "formula",
+            Self::Recall => "recall",
+            Self::Choice => "choice",
+            Self::YesNo => "yes-no",
+            Self::Presence => "presence",
         }
+    }
+
+    fn words() -> String {
+        Self::ALL.map(|scorer| format!("`{scorer}`")).join(", ")
     }
 
     /// Scores an answer; 0 where nothing is accepted.
     pub fn score(self, answer: &str, accepted: &[String]) -> f32 {
+        let any = |right: &dyn Fn(&str) -> bool| given(accepted.iter().any(|other| right(other)));
+        let best = |worth: &dyn Fn(&str) -> f32| {
+            accepted.iter().map(|other| worth(other)).fold(0.0, f32::max)
+        };
         match self {
-            Self::Exact => {
-                let same = |other: &String| folded(other) == folded(answer);
-                if accepted.iter().any(same) { 1.0 } else { 0.0 }
-            }
-            Self::Vqa => vqa(answer, accepted),
-            Self::Anls => accepted.iter().map(|other| anls(answer, other)).fold(0.0, f32::max),
+            Self::Exact => any(&|other| folded(other) == folded(answer)),
+            Self::Word => any(&|other| bare(other) == bare(answer)),
+            Self::Vqa => rules::vqa(answer, accepted),
+            Self::Agreement => rules::agreement(answer, accepted),
+            Self::Anls => best(&|other| rules::anls(answer, other)),
+            Self::Relaxed => any(&|other| rules::relaxed(answer, other)),
+            Self::Contains => any(&|other| rules::contains(answer, other)),
+            Self::Formula => any(&|other| rules::contains_formula(answer, other)),
+            Self::Recall => best(&|other| rules::recall(answer, other)),
+            Self::Choice => given(rules::choice(answer, accepted)),
+            Self::YesNo => any(&|other| rules::begins_with(answer, &folded(other))),
+            Self::Presence => any(&|other| rules::denies(answer) == (folded(other) == "no")),
         }
     }
 }
@@ -68,48 +121,6 @@ impl FromStr for Scorer {
         let known = Self::ALL.into_iter().find(|scorer| scorer.word() == text);
         known.ok_or_else(|| UnknownScorer { got: text.to_owned() })
     }
-}
-
-fn folded(text: &str) -> String {
-    text.trim().to_lowercase()
-}
-
-/// As the benchmark's script: each person is left out in turn, the answer is worth a third for each
-/// of the others who gave it, up to one. With fewer than four people one is enough.
-fn vqa(answer: &str, accepted: &[String]) -> f32 {
-    let answer = spoken(answer);
-    let same: Vec<bool> = accepted.iter().map(|other| spoken(other) == answer).collect();
-    let agree = same.iter().filter(|&&same| same).count() as f32;
-    if accepted.len() < 4 {
-        return if agree > 0.0 { 1.0 } else { 0.0 };
-    }
-    let others = |own: &bool| agree - f32::from(u8::from(*own));
-    let worth: f32 = same.iter().map(|own| (others(own) / VQA_AGREEMENT).min(1.0)).sum();
-    worth / same.len() as f32
-}
-
-/// Lower case, without punctuation and articles, small numbers as digits.
-fn spoken(text: &str) -> String {
-    const NUMBERS: [&str; 11] =
-        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"];
-    let plain: String = folded(text)
-        .chars()
-        .map(|c| if c.is_alphanumeric() || "'.:".contains(c) { c } else { ' ' })
-        .collect();
-    let word = |word: &str| {
-        let word = word.trim_matches(|c| ".:".contains(c));
-        match NUMBERS.iter().position(|number| *number == word) {
-            Some(number) => number.to_string(),
-            None => word.to_owned(),
-        }
-    };
-    let words = plain.split_whitespace().map(word);
-    words.filter(|w| !["a", "an", "the"].contains(&w.as_str())).collect::<Vec<_>>().join(" ")
-}
-
-fn anls(answer: &str, accepted: &str) -> f32 {
-    let similarity = strsim::normalized_levenshtein(&folded(answer), &folded(accepted));
-    if similarity > ANLS_THRESHOLD { similarity as f32 } else { 0.0 }
 }
 
 #[cfg(test)]
@@ -148,6 +159,89 @@ mod tests {
         assert!((near - 6.0 / 7.0).abs() < 1e-6, "{near}");
         assert_eq!(Scorer::Anls.score("abcd", &accepted(&["abxy"])), 0.0, "half is not enough");
         assert_eq!(Scorer::Anls.score("ab", &accepted(&["AB "])), 1.0);
+    }
+
+    #[test]
+    fn agreement_gives_a_third_for_each_person() {
+        let people = accepted(&["Cat", "cat", "dog", "bird"]);
+        assert!((Scorer::Agreement.score("cat ", &people) - 2.0 / 3.0).abs() < 1e-6);
+        assert_eq!(Scorer::Agreement.score("a cat", &people), 0.0, "articles count here");
+    }
+
+    #[test]
+    fn charts_forgive_a_twentieth_of_a_number_and_nothing_else() {
+        for (got, right, score) in [
+            ("104.9", "100", 1.0),
+            ("105.1", "100", 0.0),
+            ("-95", "-100", 1.0),
+            ("12%", "0.12", 1.0),
+            ("0.01", "0", 0.0),
+            ("0", "0", 1.0),
+            ("Germany ", "germany", 1.0),
+            ("inf", "100", 0.0),
+        ] {
+            let found = Scorer::Relaxed.score(got, &accepted(&[right]));
+            assert_eq!(found, score, "{got} for {right}");
+        }
+    }
+
+    #[test]
+    fn what_is_read_off_a_picture_may_stand_in_a_sentence() {
+        let sign = accepted(&["Stop\nhere"]);
+        assert_eq!(Scorer::Contains.score("It says: STOP HERE.", &sign), 1.0);
+        assert_eq!(Scorer::Contains.score("It says stop.", &sign), 0.0);
+        assert_eq!(Scorer::Contains.score("x", &accepted(&[" "])), 0.0, "nothing is no answer");
+        let formula = accepted(&["X ^ { 2 }"]);
+        assert_eq!(Scorer::Formula.score("y = X^{2}", &formula), 1.0);
+        assert_eq!(Scorer::Formula.score("y = x^{2}", &formula), 0.0);
+    }
+
+    #[test]
+    fn recall_counts_each_word_as_often_as_it_was_said() {
+        let truth = accepted(&["left lung, left lobe"]);
+        assert_eq!(Scorer::Recall.score("The left lung", &truth), 0.5);
+        assert_eq!(Scorer::Recall.score("Lobe of left and left lung.", &truth), 1.0);
+    }
+
+    #[test]
+    fn an_option_is_named_by_its_letter_or_its_words() {
+        let right = accepted(&["B", "A cat"]);
+        for (answer, score) in [
+            ("B", 1.0),
+            ("(B) a dog", 1.0),
+            ("B. A cat", 1.0),
+            ("The answer is B.", 1.0),
+            ("a cat.", 1.0),
+            ("A cat", 1.0),
+            ("A", 0.0),
+            ("A.", 0.0),
+            ("the answer is A", 0.0),
+            ("Birds", 0.0),
+        ] {
+            assert_eq!(Scorer::Choice.score(answer, &right), score, "{answer}");
+        }
+    }
+
+    #[test]
+    fn mme_wants_yes_or_no_first_and_pope_takes_what_does_not_deny() {
+        let (yes, no) = (accepted(&["Yes"]), accepted(&["no"]));
+        for (answer, to_yes, to_no) in
+            [("Yes.", 1.0, 0.0), ("No, it is not", 0.0, 1.0), ("It is there, yes", 0.0, 0.0)]
+        {
+            assert_eq!(Scorer::YesNo.score(answer, &yes), to_yes, "{answer}");
+            assert_eq!(Scorer::YesNo.score(answer, &no), to_no, "{answer}");
+        }
+        for (answer, denied) in [
+            ("no", true),
+            ("No, there is none", true),
+            ("There is not", true),
+            ("Yes. But no dog", false),
+            ("Nothing of note", false),
+        ] {
+            let scores = if denied { (0.0, 1.0) } else { (1.0, 0.0) };
+            let found = (Scorer::Presence.score(answer, &yes), Scorer::Presence.score(answer, &no));
+            assert_eq!(found, scores, "{answer}");
+        }
     }
 
     #[test]
