@@ -29,7 +29,8 @@ pub(crate) fn run(bytes: &[u8]) {
             assert_eq!(weights.names().count(), 0);
         }
         if let Ok(checkpoint) = Checkpoint::open(source) {
-            assert!(!checkpoint.config_json().is_empty());
+            assert_eq!(checkpoint.config_json(), config, "read as it stands");
+            assert_eq!(checkpoint.manifest().is_some(), !manifest.is_empty());
         }
     });
 }

@@ -48,7 +48,7 @@ pub(crate) fn run(bytes: &[u8]) {
 fn tokenizer() -> &'static Tokenizer {
     static TOKENIZER: OnceLock<Tokenizer> = OnceLock::new();
     TOKENIZER.get_or_init(|| {
-        let words = ["what", "?", "a", "cat", "User", "Assistant", ":"];
+        let words = ["what", "?", "a", "cat", "user", "assistant", ":"];
         let json = word_level(&words, &SPECIAL).expect("a vocabulary");
         Tokenizer::from_bytes(&json).expect("a tokenizer")
     })

@@ -119,7 +119,7 @@ impl ChatTemplate {
             ..tokens
         };
         let mut text = Bounded::default();
-        let rendered = template.render_to_write(context, &mut text);
+        let rendered = template.render_captured_to(context, &mut text);
         if text.is_full {
             let says = format!("it writes more than {MAX_RENDERED} bytes");
             return Err(failed(Error::new(ErrorKind::InvalidOperation, says)));

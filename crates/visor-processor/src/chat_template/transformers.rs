@@ -40,6 +40,7 @@ fn now(clock: Clock, format: &str) -> Result<String, Error> {
 
 /// `json.dumps(value, ensure_ascii=False, ...)`: unlike Jinja's own filter nothing is escaped for
 /// HTML, and there is a space behind commas and colons.
+#[expect(clippy::needless_pass_by_value, reason = "filters are given their options so")]
 fn to_json(value: &Value, indent: Option<Value>, options: Kwargs) -> Result<String, Error> {
     let named: Option<Value> = options.get("indent")?;
     let separators: Option<(String, String)> = match options.get::<Option<Value>>("separators")? {

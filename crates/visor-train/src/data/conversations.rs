@@ -157,8 +157,8 @@ pub(super) struct Turn {
     pub(super) question: String,
     /// All turns up to it; none where it stands alone behind its pictures.
     pub(super) conversation: Vec<Message>,
-    /// What was answered.
-    pub(super) answer: String,
+    /// What may be answered.
+    pub(super) answers: Vec<String>,
 }
 
 /// The questions of a conversation, each with those before it and their answers.
@@ -177,7 +177,7 @@ pub(super) fn questions(entry: &str, folder: &Path, place: Place) -> Result<Vec<
             pictures: pictures[..shown].to_vec(),
             question: words(asked),
             conversation: if alone { Vec::new() } else { before.to_vec() },
-            answer: words(answer),
+            answers: vec![words(answer)],
         }
     };
     Ok(answered.map(turn).collect())

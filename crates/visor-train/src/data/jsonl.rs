@@ -12,8 +12,8 @@ use crate::error::TrainError;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::fs;
-use std::path::{Path, PathBuf};
-use visor_processor::{Message, Picture, PictureLimits};
+use std::path::Path;
+use visor_processor::{Picture, PictureLimits};
 
 /// Larger picture files are not read.
 const MAX_PICTURE: u64 = 256 << 20;
@@ -94,17 +94,12 @@ fn made(entry: &str, folder: &Path, place: Place, scorer: Scorer) -> Result<Vec<
         (Some(_), Some(_)) => {
             return Err("expected `question` or `conversations`, not both".to_owned());
         }
-        (Some(_), None) => {
-            let turn = |Turn { pictures, question, conversation, answer }| {
-                (pictures, question, conversation, vec![answer])
-            };
-            questions(entry, folder, place)?.into_iter().map(turn).collect()
-        }
+        (Some(_), None) => questions(entry, folder, place)?,
         (None, Some(question)) => {
             let names = line.image.all().into_iter().chain(line.images);
             let answers: Vec<String> = line.answer.into_iter().chain(line.answers).collect();
-            let files: Vec<_> = names.map(|name| folder.join(name)).collect();
-            vec![(files, question, Vec::new(), answers)]
+            let pictures = names.map(|name| folder.join(name)).collect();
+            vec![Turn { pictures, question, conversation: Vec::new(), answers }]
         }
         (None, None) => return Err("missing field `question`".to_owned()),
     };
@@ -114,8 +109,8 @@ fn made(entry: &str, folder: &Path, place: Place, scorer: Scorer) -> Result<Vec<
         Kind::OneLook => Need::OneLook,
         Kind::Refinement => Need::Refinement,
     });
-    let item = |(number, turn): (usize, (Vec<PathBuf>, String, Vec<Message>, Vec<String>))| {
-        let (files, question, conversation, answers) = turn;
+    let item = |(number, turn): (usize, Turn)| {
+        let Turn { pictures, question, conversation, answers } = turn;
         if answers.is_empty() {
             return Err("expected `answer` or `answers`".to_owned());
         }
@@ -127,7 +122,7 @@ fn made(entry: &str, folder: &Path, place: Place, scorer: Scorer) -> Result<Vec<
                 true => format!("{place}, answer {}", number + 1),
                 false => place.to_string(),
             },
-            pictures: files.iter().map(|file| picture(file)).collect::<Result<_, _>>()?,
+            pictures: pictures.iter().map(|file| picture(file)).collect::<Result<_, _>>()?,
             question,
             conversation,
             answers,

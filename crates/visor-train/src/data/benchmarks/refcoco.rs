@@ -61,7 +61,7 @@ pub fn read_refcoco(
         for (place, line) in entries(path, &read_text(path)?)? {
             let made = serde_json::from_str(&line)
                 .map_err(|error| error.to_string())
-                .and_then(|raw| referring(raw, split, &place.to_string(), folder, &mut known));
+                .and_then(|raw| referring(&raw, split, &place.to_string(), folder, &mut known));
             match (made, bad) {
                 (Ok(made), _) => read.push(made),
                 (Err(because), BadLines::Skip) => skipped.push(place.error(path, because)),
@@ -76,7 +76,7 @@ pub fn read_refcoco(
 }
 
 fn referring(
-    raw: RawReferring,
+    raw: &RawReferring,
     split: &str,
     place: &str,
     folder: &Path,

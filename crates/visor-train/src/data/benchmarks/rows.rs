@@ -29,13 +29,22 @@ pub(super) struct Rows<'a> {
     bad: BadLines,
     items: Vec<Item>,
     skipped: Vec<TrainError>,
+    /// How often each name was given: some benchmarks name pictures and not questions.
+    named: BTreeMap<String, usize>,
     /// Pictures that have been read, or what was wrong with them.
     known: BTreeMap<PathBuf, Result<ItemFile, String>>,
 }
 
 impl<'a> Rows<'a> {
     pub(super) fn new(folder: &'a Path, bad: BadLines) -> Self {
-        Self { folder, bad, items: Vec::new(), skipped: Vec::new(), known: BTreeMap::new() }
+        Self {
+            folder,
+            bad,
+            items: Vec::new(),
+            skipped: Vec::new(),
+            named: BTreeMap::new(),
+            known: BTreeMap::new(),
+        }
     }
 
     /// A path in the benchmark's folder.
@@ -129,8 +138,10 @@ impl<'a> Rows<'a> {
             return Err("there is no answer; hidden test answers cannot be scored".to_owned());
         }
         let picture = self.picture(&row.picture)?;
+        let times = self.named.entry(row.id.clone()).or_default();
+        *times += 1;
         Ok(Item {
-            id: row.id,
+            id: if *times == 1 { row.id } else { format!("{} ({times})", row.id) },
             pictures: vec![ItemPicture::File(picture)],
             question: row.question,
             conversation: Vec::new(),

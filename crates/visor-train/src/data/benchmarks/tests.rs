@@ -148,11 +148,13 @@ fn gqa_realworldqa_and_textvqa_are_read() {
 
     folder.picture("0.webp").json(
         "annotations.json",
-        &json!([{"image": "0.webp", "question": "Where?\nA. left\nB. right", "answer": "B"}]),
+        &json!([{"image": "0.webp", "question": "Where?\nA. left\nB. right", "answer": "B"},
+                {"image": "0.webp", "question": "How many?", "answer": 2}]),
     );
     let items = folder.read(Benchmark::RealWorldQa);
     assert_eq!((items[0].score("B."), items[0].score("A")), (1.0, 0.0));
     assert!(items[0].question.ends_with("right"), "asked as it stands");
+    assert_eq!((items[0].id.as_str(), items[1].id.as_str()), ("0.webp", "0.webp (2)"));
 
     let mut answers = vec!["nokia"; 9];
     answers.push("nokia phone");
