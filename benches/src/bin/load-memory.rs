@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "the record also goes to the terminal")]
 
 use anyhow::{Context, Result, bail};
+use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use visor_benches::Environment;
 use visor_benches::environment::load;
+use visor_benches::speed::clock::Clock;
 use visor_benches::speed::record::Spread;
 use visor_model::VisorModel;
 use visor_runtime::Backbone;
@@ -23,7 +25,7 @@ use visor_train::{Checkpoint, Source};
 /// Bytes of a number in the format that is computed in.
 const COMPUTE_BYTES: u64 = 4;
 /// Between two looks at the memory in use.
-const LOOK: Duration = Duration::from_micros(500);
+const LOOK: Duration = Duration::from_millis(2);
 
 #[derive(Serialize)]
 struct Record {
@@ -41,6 +43,8 @@ struct Record {
     /// The load that hashes the file, which is done once.
     first_load_ms: f64,
     load_ms: Spread,
+    /// What processors have worked for it: what is left to go by on a machine that others work on.
+    load_cpu_ms: Spread,
     /// The most memory that was the process's own and no file's, less what it had before.
     peak_anonymous_bytes: u64,
     /// That over the weights.
@@ -52,6 +56,7 @@ struct Record {
 #[derive(Serialize, Deserialize)]
 struct Round {
     ms: f64,
+    cpu_ms: f64,
     peak_anonymous_bytes: u64,
     tensors: usize,
     parameters: u64,
@@ -104,6 +109,8 @@ fn main() -> Result<()> {
         rounds,
         first_load_ms: first.ms,
         load_ms: Spread::of(times).context("no round")?,
+        load_cpu_ms: Spread::of(all.iter().map(|round| round.cpu_ms).collect())
+            .context("no round")?,
         peak_anonymous_bytes: peak,
         ratio: peak as f64 / weight_bytes as f64,
         inspect_ms: inspect,
@@ -141,7 +148,7 @@ fn round(model: PathBuf) -> Result<Round> {
     let device = open(DeviceRequest::Cpu)?;
     let before = anonymous().context("the system does not tell what memory is used")?;
     let (peak, done) = (AtomicU64::new(before), AtomicBool::new(false));
-    let (ms, loaded, tensors) = std::thread::scope(|scope| {
+    let (ms, cpu_ms, loaded, tensors) = std::thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 peak.fetch_max(anonymous().unwrap_or_default(), Ordering::Relaxed);
@@ -149,23 +156,28 @@ fn round(model: PathBuf) -> Result<Round> {
             }
         });
         let start = Instant::now();
-        let loaded = Checkpoint::open(Source::Folder(model)).map_err(anyhow::Error::from).and_then(
-            |checkpoint| {
-                let tensors = checkpoint.weights()?.names().count();
-                Ok((VisorModel::load(&checkpoint, &device)?.0, tensors))
-            },
-        );
+        let mut loaded = None;
+        let cpu = Clock::Cpu.seconds(|| loaded = Some(opened(model, &device)));
         let ms = start.elapsed().as_secs_f64() * 1e3;
         peak.fetch_max(anonymous().unwrap_or_default(), Ordering::Relaxed);
         done.store(true, Ordering::Relaxed);
-        loaded.map(|(loaded, tensors)| (ms, loaded, tensors))
+        let (model, tensors) = loaded.context("nothing was loaded")??;
+        anyhow::Ok((ms, 1e3 * cpu, model, tensors))
     })?;
     Ok(Round {
         ms,
+        cpu_ms,
         peak_anonymous_bytes: peak.into_inner().saturating_sub(before),
         tensors,
         parameters: loaded.card().parameters,
     })
+}
+
+/// The model with the number of its tensors on disk.
+fn opened(model: PathBuf, device: &Device) -> Result<(VisorModel, usize)> {
+    let checkpoint = Checkpoint::open(Source::Folder(model))?;
+    let tensors = checkpoint.weights()?.names().count();
+    Ok((VisorModel::load(&checkpoint, device)?.0, tensors))
 }
 
 /// Resident memory of this process that belongs to no file, in bytes.

@@ -17,6 +17,7 @@ struct Loading {
     weight_bytes: u64,
     first_load_ms: f64,
     load_ms: Spread,
+    load_cpu_ms: Spread,
     peak_anonymous_bytes: u64,
     ratio: f64,
     inspect_ms: Option<Spread>,
@@ -48,6 +49,7 @@ fn table(records: &[Loading]) -> String {
         "weights in f32, MB",
         "first load, s",
         "load, s (fastest)",
+        "processor time, s",
         "own memory at most, MB",
         "of the weights",
         "inspect, ms (fastest)",
@@ -68,6 +70,7 @@ fn table(records: &[Loading]) -> String {
             megabytes(record.weight_bytes),
             seconds(record.first_load_ms),
             format!("{} ({})", seconds(record.load_ms.median), seconds(record.load_ms.min)),
+            seconds(record.load_cpu_ms.median),
             megabytes(record.peak_anonymous_bytes),
             format!("{:.3}", record.ratio),
             record.inspect_ms.as_ref().map_or("-".to_owned(), |inspect| {
@@ -88,12 +91,14 @@ mod tests {
     fn a_shape_is_a_row() {
         let record = r#"{"name": "x", "load_before": 1.25, "tensors": 3, "parameters": 1000000,
             "file_bytes": 2000000, "weight_bytes": 4000000, "first_load_ms": 900.0,
-            "load_ms": {"median": 512.0, "min": 498.0}, "peak_anonymous_bytes": 4100000,
+            "load_ms": {"median": 512.0, "min": 498.0},
+            "load_cpu_ms": {"median": 470.0, "min": 460.0}, "peak_anonymous_bytes": 4100000,
             "ratio": 1.025, "inspect_ms": null}"#;
         let record: Loading = serde_json::from_str(record).expect("a record");
         let table = table(&[record]);
         let row = table.lines().last().expect("a row");
-        let expected = "| x | 3 | 1000000 | 2 | 4 | 0.90 | 0.51 (0.50) | 4 | 1.025 | - | 1.2 |";
+        let expected =
+            "| x | 3 | 1000000 | 2 | 4 | 0.90 | 0.51 (0.50) | 0.47 | 4 | 1.025 | - | 1.2 |";
         assert_eq!(row, expected);
     }
 }
