@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn json_is_what_python_writes() {
         let parts =
-            "[{\"type\": \"image\"}, {\"text\": \"Was <a> & \\\"b\\\"?\", \"type\": \"text\"}]";
+            "[{\"type\": \"image\"}, {\"type\": \"text\", \"text\": \"Was <a> & \\\"b\\\"?\"}]";
         assert_eq!(rendered("{{ messages[0].content | tojson }}").as_deref(), Ok(parts));
         assert_eq!(
             rendered("{{ [1, [], {}] | tojson(indent=1) }}").as_deref(),
@@ -206,6 +206,6 @@ mod tests {
         let methods = "{% for m in messages %}{% for k, v in m.content[1].items() %}{{ k }} {% endfor %}\
                        {{ m.role.upper() }} {{ m.get('x', 'y') }} {{ ' z '.strip() }}\
                        {{ 'a-b'.split('-')[-1] }}{{ m.role.startswith('us') }}{% endfor %}";
-        assert_eq!(rendered(methods).as_deref(), Ok("text type USER y zbTrue"));
+        assert_eq!(rendered(methods).as_deref(), Ok("type text USER y zbTrue"));
     }
 }
