@@ -117,7 +117,7 @@ class LlavaOneVision:
         if "preprocessor" in name:
             content.update(image_grid_pinpoints=cls.pinpoints, size={"height": 384, "width": 384})
         if name == "processor_config.json":
-            content.update(num_image_tokens=27 * 27)
+            content.update(num_image_tokens=27 * 27, vision_aspect_ratio="anyres_max_9")
             if "image_processor" in content:
                 cls.change("preprocessor", content["image_processor"])
 
