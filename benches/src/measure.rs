@@ -12,13 +12,16 @@ pub use timing::{ORDER, WARM_UP};
 use crate::compare::observation::{self, Kind, Suite};
 use crate::compare::references::{FamilyScores, ReferenceError};
 use crate::compare::store::{Entry, Settings, Store, StoreError};
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use thiserror::Error;
 use visor_core::{Patches, Thrift};
 use visor_model::VisorModel;
 use visor_runtime::{GenerationSettings, RunError, Runner};
-use visor_train::data::{Dataset, Item, Need};
+use visor_train::TrainError;
+use visor_train::data::{Dataset, Item, ItemPicture, Need};
 
 /// What is compared, and how.
 #[derive(Debug)]
@@ -57,6 +60,9 @@ pub enum MeasureError {
     /// A stock model.
     #[error("budgets are compared on a model that has several; this one has no ladder")]
     NoLadder,
+    /// Of a picture that is no longer what it was.
+    #[error(transparent)]
+    Data(#[from] TrainError),
     /// Of the store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -92,7 +98,7 @@ impl Plan<'_> {
             ("rungs", list(self.rungs.clone())),
             ("routed", list(self.thrifts.iter().map(thrift).collect())),
             ("patches", list(self.patches.iter().map(ToString::to_string).collect())),
-            ("scorer", self.data.scorer.word().to_owned()),
+            ("scorer", self.data.scoring()),
             ("longest answer", self.max_new_tokens.to_string()),
             ("timed requests", self.timed.to_string()),
             ("baselines", list(self.baselines.names())),
@@ -113,7 +119,9 @@ impl Plan<'_> {
         tell: &mut dyn FnMut(&str, usize, usize),
     ) -> Result<(), MeasureError> {
         if !store.has_items() {
-            store.append(Entry::Items(self.data.items.iter().enumerate().map(item).collect()))?;
+            let pictures = pictures(&self.data.items);
+            let items = self.data.items.iter().zip(pictures).map(item).collect();
+            store.append(Entry::Items(items))?;
         }
         self.rung_rows(store, stop, tell)?;
         self.patch_rows(store, stop, tell)?;
@@ -139,7 +147,7 @@ impl Plan<'_> {
             let of_rungs = self
                 .rungs
                 .iter()
-                .map(|rung| self.ask(items, items, rung, data.scorer))
+                .map(|rung| self.ask(items, items, rung))
                 .collect::<Result<Vec<_>, _>>()?;
             for index in 0..items.len() {
                 let of_item =
@@ -161,8 +169,25 @@ fn check(stop: &AtomicBool) -> Result<(), MeasureError> {
     if stop.load(Ordering::Relaxed) { Err(MeasureError::Stopped) } else { Ok(()) }
 }
 
-fn item((index, item): (usize, &Item)) -> observation::Item {
-    let mut difficulty = std::collections::BTreeMap::new();
+/// A number for the pictures of each item: the same where they are the same files.
+fn pictures(items: &[Item]) -> Vec<u64> {
+    let mut known: BTreeMap<Vec<&Path>, u64> = BTreeMap::new();
+    let mut numbers = Vec::with_capacity(items.len());
+    for (index, item) in (0..).zip(items) {
+        let files = item.pictures.iter().map(|picture| match picture {
+            ItemPicture::File(file) => Some(file.path()),
+            ItemPicture::Held(_) | ItemPicture::Grey { .. } => None,
+        });
+        numbers.push(match files.collect::<Option<Vec<_>>>() {
+            Some(files) if !files.is_empty() => *known.entry(files).or_insert(index),
+            _ => index,
+        });
+    }
+    numbers
+}
+
+fn item((item, picture): (&Item, u64)) -> observation::Item {
+    let mut difficulty = BTreeMap::new();
     if item.hops > 0 {
         difficulty.insert("hops".to_owned(), f32::from(item.hops));
     }
@@ -174,7 +199,7 @@ fn item((index, item): (usize, &Item)) -> observation::Item {
             Some(Need::Refinement) => Kind::Hard,
             None => Kind::Other,
         },
-        picture: index as u64,
+        picture,
         difficulty,
     }
 }

@@ -14,7 +14,7 @@ use visor_train::analysis::attention::{LayerAttention, Look, Shares};
 use visor_train::analysis::choices::Choice;
 use visor_train::analysis::dropping::subsets;
 use visor_train::analysis::similarity::Similarity;
-use visor_train::data::{Item, Need};
+use visor_train::data::{Item, Need, Scorer};
 
 const FAMILIES: [(&str, Need); 4] = [
     ("colour", Need::OneLook),
@@ -30,7 +30,9 @@ fn items() -> Vec<Item> {
             id: index.to_string(),
             pictures: Vec::new(),
             question: "?".to_owned(),
+            conversation: Vec::new(),
             answers: vec![(index % 3).to_string()],
+            scorer: Scorer::Exact,
             family: family.to_owned(),
             need: Some(need),
             hops: if need == Need::Refinement { 1 + (index / 4 % 3) as u8 } else { 0 },

@@ -5,6 +5,7 @@
 mod card;
 mod compared;
 mod controls;
+mod loading;
 mod nano;
 mod networks;
 mod parity;
@@ -49,6 +50,7 @@ fn content(repo: &Repo, name: &str) -> Result<String> {
         "nano-policy" => policy::block(repo),
         "nano-unseen" => unseen::block(repo),
         "kernels" => speed::kernels(repo),
+        "loading" => loading::block(repo),
         "speed" => speed::stages(repo),
         "selectors" => selector::block(repo),
         _ => bail!("nothing generates a block of this name"),

@@ -4,6 +4,7 @@
 //! have six significant digits, so that the same observations give the same bytes and a record
 //! that was read back is the one that was written.
 
+mod benchmark;
 mod build;
 mod comparisons;
 mod context;
@@ -11,6 +12,7 @@ mod line;
 mod pareto;
 mod rounding;
 
+pub use benchmark::{BenchmarkRecord, OfficialFigure};
 pub use context::{Context, Fitting, RecordError};
 pub(crate) use rounding::rounded;
 
@@ -88,6 +90,9 @@ pub struct CompareRecord {
     pub frontier: Vec<Frontier>,
     /// Pairs of rows on the same items.
     pub comparisons: Vec<Comparison>,
+    /// What a benchmark's own evaluation says, where the items are of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub benchmark: Option<BenchmarkRecord>,
 }
 
 /// A family of questions.

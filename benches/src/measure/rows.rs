@@ -8,8 +8,8 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicBool;
 use visor_core::cost::Scopes;
 use visor_core::{BudgetRequest, Patches, Thrift};
-use visor_runtime::{Decided, Event, Level, PictureInput, Request};
-use visor_train::data::{Item, Scorer};
+use visor_runtime::{Decided, Event, Level, Request};
+use visor_train::data::{Item, ItemPicture};
 
 /// The name of a routed row.
 pub(super) fn auto_name(thrift: Option<Thrift>) -> String {
@@ -41,9 +41,7 @@ impl Plan<'_> {
     ) -> Result<(), MeasureError> {
         for rung in &self.rungs {
             let head = head(rung, Group::Rung, format!("every question at {rung}"));
-            self.fill(store, head, stop, tell, &mut |items| {
-                self.ask(items, items, rung, self.data.scorer)
-            })?;
+            self.fill(store, head, stop, tell, &mut |items| self.ask(items, items, rung))?;
         }
         Ok(())
     }
@@ -64,7 +62,7 @@ impl Plan<'_> {
             let name = patches_name(rung, patches);
             let head = head(&name, Group::Patches, format!("{what}, at {rung}"));
             self.fill(store, head, stop, tell, &mut |items| {
-                self.ask_with(items, items, rung, &|_| patches, self.data.scorer)
+                self.ask_with(items, items, rung, &|_| patches)
             })?;
         }
         Ok(())
@@ -118,7 +116,7 @@ impl Plan<'_> {
         ];
         for (word, shown, about) in controls {
             let pictures = match shown {
-                Shown::Blank => visor_train::data::blank(&self.data.items).unwrap_or_default(),
+                Shown::Blank => visor_train::data::blank(&self.data.items),
                 Shown::Swapped => swapped(&self.data.items),
             };
             let head =
@@ -126,7 +124,7 @@ impl Plan<'_> {
             self.fill(store, head, stop, tell, &mut |items| {
                 let first = self.index_of(items);
                 let shown = &pictures[first..first + items.len()];
-                self.ask(items, shown, rung, self.data.scorer)
+                self.ask(items, shown, rung)
             })?;
         }
         Ok(())
@@ -150,7 +148,7 @@ impl Plan<'_> {
         self.fill(store, head, stop, tell, &mut |items| {
             let first = self.index_of(items) as u64;
             let patches = |offset| Patches::Random { one_in, draw: first + offset };
-            self.ask_with(items, items, rung, &patches, self.data.scorer)
+            self.ask_with(items, items, rung, &patches)
         })
     }
 
@@ -167,9 +165,8 @@ impl Plan<'_> {
         items: &[Item],
         shown: &[Item],
         rung: &str,
-        scorer: Scorer,
     ) -> Result<Vec<Answer>, MeasureError> {
-        self.ask_with(items, shown, rung, &|_| Patches::All, scorer)
+        self.ask_with(items, shown, rung, &|_| Patches::All)
     }
 
     /// The same, reading the patches that are said for each place in the batch.
@@ -179,13 +176,12 @@ impl Plan<'_> {
         shown: &[Item],
         rung: &str,
         patches: &dyn Fn(u64) -> Patches,
-        scorer: Scorer,
     ) -> Result<Vec<Answer>, MeasureError> {
         let budget = BudgetRequest::Rung(rung.to_owned());
         let failed = |item: &Item, because| MeasureError::Question { id: item.id.clone(), because };
         let mut batch = Vec::with_capacity(items.len());
         for ((item, shown), place) in items.iter().zip(shown).zip(0..) {
-            let request = self.request(item, shown, budget.clone(), None);
+            let request = self.request(item, shown, budget.clone(), None)?;
             let request = Request { patches: patches(place), ..request };
             batch.push(self.runner.prepare(request).map_err(|error| failed(item, error))?);
         }
@@ -193,7 +189,7 @@ impl Plan<'_> {
         let answers = items.iter().zip(outcomes).map(|(item, outcome)| {
             let outcome = outcome.map_err(|error| failed(item, error))?;
             Ok(Answer {
-                score: Some(scorer.score(&outcome.text, &item.answers)),
+                score: Some(item.score(&outcome.text)),
                 rung: None,
                 flops: flops(&outcome.cost.cold),
                 self_attention_layers: outcome.decided.self_attention_layers.len() as u16,
@@ -208,11 +204,10 @@ impl Plan<'_> {
         shown: &Item,
         budget: BudgetRequest,
         thrift: Option<Thrift>,
-    ) -> Request {
-        let pictures = shown.pictures.iter().cloned().map(PictureInput::Decoded).collect();
+    ) -> Result<Request, MeasureError> {
         let settings = self.generation();
         let budget = Some(budget);
-        Request { pictures, budget, thrift, settings, ..Request::new(item.question.clone()) }
+        Ok(Request { budget, thrift, settings, ..item.request_about(&shown.pictures)? })
     }
 
     /// What the policy decides on each item with the pictures of `shown`.
@@ -239,7 +234,7 @@ impl Plan<'_> {
             for (offset, item) in items.iter().enumerate() {
                 let index = first + offset;
                 let failed = |because| MeasureError::Question { id: item.id.clone(), because };
-                let request = self.request(item, &shown[index], BudgetRequest::Auto, thrift);
+                let request = self.request(item, &shown[index], BudgetRequest::Auto, thrift)?;
                 let prepared = self.runner.prepare(request).map_err(failed)?;
                 let costs = prepared.costs().clone();
                 let decided = decided(self.runner.generate(prepared)).map_err(failed)?;
@@ -315,9 +310,13 @@ pub(super) fn flops(scopes: &Scopes) -> Flops {
     }
 }
 
-/// Every item with the pictures of the next one.
+/// Every item with the pictures of the next one that is about others, where there is one.
 fn swapped(items: &[Item]) -> Vec<Item> {
-    let next = |index: usize| items[(index + 1) % items.len()].pictures.clone();
+    let next = |index: usize| {
+        let behind = (1..items.len()).map(|by| &items[(index + by) % items.len()].pictures);
+        let own: &Vec<ItemPicture> = &items[index].pictures;
+        behind.into_iter().find(|other| *other != own).unwrap_or(own).clone()
+    };
     items.iter().enumerate().map(|(i, item)| Item { pictures: next(i), ..item.clone() }).collect()
 }
 

@@ -82,7 +82,7 @@ impl Plan<'_> {
         let failed = |because| MeasureError::Question { id: item.id.clone(), because };
         let settings = self.generation();
         let budget = Some(timed.budget.clone());
-        let request = Request { budget, thrift: timed.thrift, settings, ..item.request() };
+        let request = Request { budget, thrift: timed.thrift, settings, ..item.request()? };
         let prepared = self.runner.prepare(request).map_err(failed)?;
         let outcome = self.runner.generate(prepared).finish().map_err(failed)?;
         Ok(sample(index, &outcome.timing))

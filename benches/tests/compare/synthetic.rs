@@ -113,6 +113,7 @@ pub(crate) fn context(synthetic: &Synthetic) -> Context {
         dense: None,
         routed: Some("auto@0.10".to_owned()),
         cost_scope: Scope::EndToEnd,
+        benchmark: None,
         fitting: Some(Fitting {
             name: "other questions".to_owned(),
             scores: synthetic.fitting.clone(),

@@ -1,6 +1,7 @@
 //! `visor analyze`: what a model does with its pictures.
 
 use crate::bench::bar::Bar;
+use crate::data::OwnData;
 use crate::ending::Usage;
 use crate::files::NewFolder;
 use crate::interrupt::{self, Interrupt};
@@ -22,7 +23,7 @@ use visor_benches::compare::record::Identity;
 use visor_tasks::{Split, SuiteName};
 use visor_train::analysis::Study;
 use visor_train::analysis::dropping::subsets;
-use visor_train::data::{BadLines, Dataset, Scorer, read, standard};
+use visor_train::data::{Dataset, standard};
 
 /// Look into a model: where the text looks, how the picture changes, what each layer is worth
 ///
@@ -63,17 +64,8 @@ pub(crate) struct Analyze {
           value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     questions: u64,
 
-    /// Questions of one's own, one JSON object a line, in place of the generated ones
-    #[arg(long, value_name = "FILE.jsonl")]
-    data: Option<PathBuf>,
-
-    /// How answers to one's own questions are scored: exact, vqa or anls
-    #[arg(long, default_value = "exact", requires = "data")]
-    scorer: Scorer,
-
-    /// Leave out lines of the list that cannot be used
-    #[arg(long, requires = "data")]
-    skip_bad: bool,
+    #[command(flatten)]
+    own: OwnData,
 
     /// Longest answer, in tokens
     #[arg(long, value_name = "N", default_value = "16")]
@@ -184,16 +176,13 @@ impl Analyze {
     }
 
     fn dataset(&self) -> Result<Dataset> {
-        let Some(path) = &self.data else {
-            let suite = visor_tasks::Suite::new(self.suite);
-            return Ok(standard(suite, Split::Test, 0..self.questions)?);
-        };
-        let bad = if self.skip_bad { BadLines::Skip } else { BadLines::Refuse };
-        let list = read(path, self.scorer, bad)?;
-        for error in &list.skipped {
-            output::note(&format!("left out: {error}"));
+        match self.own.read()? {
+            Some(data) => Ok(data),
+            None => {
+                let suite = visor_tasks::Suite::new(self.suite);
+                Ok(standard(suite, Split::Test, 0..self.questions)?)
+            }
         }
-        Ok(list.data)
     }
 
     fn context(
@@ -211,7 +200,7 @@ impl Analyze {
         let asked = figures.contains(&Figure::Choices);
         let policy = model.policy().filter(|_| asked);
         let mut settings = BTreeMap::from([
-            ("scorer".to_owned(), data.scorer.word().to_owned()),
+            ("scorer".to_owned(), data.scoring()),
             ("longest answer".to_owned(), self.max_new_tokens.to_string()),
         ]);
         if let Some(thrift) = policy.and_then(|policy| self.thrift.or(policy.default_thrift)) {

@@ -2,6 +2,7 @@
 
 pub(crate) mod bar;
 mod compare;
+mod point;
 mod serve;
 mod speed;
 
@@ -12,6 +13,7 @@ use clap::Subcommand;
 #[derive(Subcommand)]
 pub(crate) enum Bench {
     Compare(Box<compare::Compare>),
+    Point(Box<point::Point>),
     Speed(Box<speed::Speed>),
     Serve(Box<serve::Serve>),
 }
@@ -20,6 +22,7 @@ impl Bench {
     pub(crate) fn run(&self) -> Result<()> {
         match self {
             Self::Compare(compare) => compare.run(),
+            Self::Point(point) => point.run(),
             Self::Speed(speed) => speed.run(),
             Self::Serve(serve) => serve.run(),
         }

@@ -7,6 +7,7 @@ mod analyze;
 mod ask;
 mod bench;
 mod convert;
+mod data;
 mod devices;
 mod download;
 mod ending;

@@ -1,6 +1,7 @@
 //! `visor train`: networks from nothing and converted ones.
 
 mod conversations;
+mod material;
 mod minutes;
 mod options;
 mod policy;
@@ -8,6 +9,7 @@ mod progress;
 mod report;
 mod run_folder;
 mod selector;
+mod selector_data;
 mod universal;
 
 use anyhow::Result;

@@ -1,19 +1,26 @@
 //! The chat template that a checkpoint brings: Jinja, as `transformers` renders it.
 //!
 //! Templates are written by strangers and executed, so that work is counted and limited. Of what
-//! `transformers` adds to Jinja, the marks `{% generation %}` of a trainer are left out, and
-//! `raise_exception` fails with the template's own words. Blocks trim the white space around them.
+//! `transformers` adds to Jinja, the marks `{% generation %}` of a trainer are left out,
+//! `raise_exception` fails with the template's own words, `strftime_now` tells the local time, and
+//! `tojson` writes as Python does. Blocks trim the white space around them.
+
+mod transformers;
 
 use crate::chat::{Message, Part};
 use crate::prompt::PromptError;
+use chrono::NaiveDateTime;
 use minijinja::value::Value;
 use minijinja::{Environment, Error, ErrorKind, context};
 use std::collections::BTreeMap;
+use std::io;
 
 /// Steps that rendering may take: a conversation of a thousand messages takes a tenth of it.
 const FUEL: u64 = 2_000_000;
 /// Longest template that is read, in bytes.
 const MAX_TEMPLATE: usize = 1 << 20;
+/// Longest text that a template may write, in bytes: far more than any context holds.
+const MAX_RENDERED: usize = 16 << 20;
 const NAME: &str = "chat_template";
 
 /// A template that cannot be used.
@@ -30,6 +37,9 @@ pub enum ChatTemplateError {
         bytes: usize,
     },
 }
+
+/// Tells the local time, for templates that write the date.
+pub type Clock = fn() -> NaiveDateTime;
 
 /// A chat template, ready to render conversations.
 #[derive(Clone, Debug)]
@@ -49,7 +59,8 @@ enum Ending {
 }
 
 impl ChatTemplate {
-    /// Reads a template. `tokens` are the special tokens that it may name, such as `bos_token`.
+    /// Reads a template. `tokens` are the special tokens that it may name, such as `bos_token`, and
+    /// `clock` is asked where it writes the date.
     ///
     /// # Errors
     ///
@@ -57,6 +68,7 @@ impl ChatTemplate {
     pub fn parse(
         template: &str,
         tokens: BTreeMap<String, String>,
+        clock: Clock,
     ) -> Result<Self, ChatTemplateError> {
         if template.len() > MAX_TEMPLATE {
             return Err(ChatTemplateError::TooLong { bytes: template.len() });
@@ -67,9 +79,7 @@ impl ChatTemplate {
         environment.set_fuel(Some(FUEL));
         environment
             .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
-            Err(Error::new(ErrorKind::InvalidOperation, message))
-        });
+        transformers::add(&mut environment, clock);
         environment
             .add_template_owned(NAME, without_generation_marks(template))
             .map_err(ChatTemplateError::Syntax)?;
@@ -80,7 +90,8 @@ impl ChatTemplate {
     ///
     /// # Errors
     ///
-    /// [`PromptError::ChatTemplate`] where the template fails or raises, with what it says.
+    /// [`PromptError::ChatTemplate`] where the template fails or raises, with what it says, or does
+    /// too much: takes more steps or writes more than any real one.
     pub fn render(&self, messages: &[Message]) -> Result<String, PromptError> {
         self.rendered(messages, Ending::Asked)
     }
@@ -99,9 +110,48 @@ impl ChatTemplate {
         let template = self.environment.get_template(NAME).map_err(failed)?;
         let messages: Vec<Value> = messages.iter().map(value).collect();
         let tokens = Value::from_iter(self.tokens.iter().map(|(k, v)| (k.clone(), v.clone())));
-        let context =
-            context! { messages, add_generation_prompt => ending == Ending::Asked, ..tokens };
-        template.render(context).map_err(failed)
+        let context = context! {
+            messages,
+            add_generation_prompt => ending == Ending::Asked,
+            // What other conversations offer, and this one does not.
+            tools => Value::from(()),
+            documents => Value::from(()),
+            ..tokens
+        };
+        let mut text = Bounded::default();
+        let rendered = template.render_captured_to(context, &mut text);
+        if text.is_full {
+            let says = format!("it writes more than {MAX_RENDERED} bytes");
+            return Err(failed(Error::new(ErrorKind::InvalidOperation, says)));
+        }
+        rendered.map_err(failed)?;
+        // Templates write whole letters.
+        String::from_utf8(text.bytes).map_err(|error| {
+            let says = error.to_string();
+            failed(Error::new(ErrorKind::InvalidOperation, says))
+        })
+    }
+}
+
+/// What a template has written so far, which ends before memory does.
+#[derive(Default)]
+struct Bounded {
+    bytes: Vec<u8>,
+    is_full: bool,
+}
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.len() > MAX_RENDERED - self.bytes.len() {
+            self.is_full = true;
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -151,7 +201,7 @@ mod tests {
 
     fn template(text: &str) -> ChatTemplate {
         let tokens = BTreeMap::from([("bos_token".to_owned(), "<s>".to_owned())]);
-        ChatTemplate::parse(text, tokens).expect("a template")
+        ChatTemplate::parse(text, tokens, || NaiveDateTime::MIN).expect("a template")
     }
 
     fn conversation() -> [Message; 3] {
@@ -181,12 +231,16 @@ mod tests {
         );
         let error = endless.render(&conversation()).expect_err("stopped");
         assert!(error.to_string().contains("fuel"), "{error}");
+        let long = template("{% for a in range(9999) %}{{ 'x' * 99999 }}{% endfor %}");
+        let error = long.render(&conversation()).expect_err("stopped");
+        assert!(error.to_string().contains("writes more than"), "{error}");
     }
 
     #[test]
     fn what_is_no_template_is_refused_where_it_is_read() {
-        let error = ChatTemplate::parse("{% for %}", BTreeMap::new()).expect_err("refused");
+        let parse = |text: &str| ChatTemplate::parse(text, BTreeMap::new(), || NaiveDateTime::MIN);
+        let error = parse("{% for %}").expect_err("refused");
         assert!(error.to_string().starts_with("the chat template cannot be read: "), "{error}");
-        assert!(ChatTemplate::parse(&" ".repeat(MAX_TEMPLATE + 1), BTreeMap::new()).is_err());
+        assert!(parse(&" ".repeat(MAX_TEMPLATE + 1)).is_err());
     }
 }

@@ -137,7 +137,7 @@ mod tests {
     }
 
     fn chat(text: &str) -> Template {
-        ChatTemplate::parse(text, BTreeMap::new()).expect("a template").into()
+        ChatTemplate::parse(text, BTreeMap::new(), Default::default).expect("a template").into()
     }
 
     const TURNS: &str = "{% for m in messages %}{{ 'u ' if m.role == 'user' else 'as ' }}\

@@ -52,7 +52,7 @@ mod word_level;
 mod writing;
 
 pub use chat::{Message, Part, Role};
-pub use chat_template::{ChatTemplate, ChatTemplateError};
+pub use chat_template::{ChatTemplate, ChatTemplateError, Clock};
 pub use image_processor::{
     ImageProcessor, ImageProcessorError, MAX_TILE_SIDE, MAX_TILES, ProcessedPicture, Setting,
     Splitting,

@@ -123,7 +123,7 @@ pub enum PromptError {
     /// A conversation for a model that is asked single questions.
     #[error(
         "this model is asked one question at a time: expected one message of the user, its \
-         pictures before its words"
+         pictures before its words or behind them and none in between"
     )]
     NoConversation,
     /// Nobody asked anything last.

@@ -4,7 +4,7 @@
 //! that it was trained with. In either, every picture's marker is replaced by what its tiles become
 //! before the text is tokenised as a whole, since a tokenizer may merge across where pieces meet.
 
-use crate::chat::{Message, Role};
+use crate::chat::{Message, Part, Role};
 use crate::chat_template::ChatTemplate;
 use crate::prompt::{EncodedPrompt, ImageTokens, PromptError};
 use crate::template::{PromptTemplate, first_surplus};
@@ -75,7 +75,7 @@ impl Scribe<'_> {
     ///
     /// [`PromptError`]: no message, a last one that is not the user's, another number of pictures,
     /// words with a token that steers the model, a template that fails, or more than one message or
-    /// pictures behind words for a model that is asked single questions.
+    /// pictures between words for a model that is asked single questions.
     pub fn conversation(
         &self,
         template: &Template,
@@ -156,11 +156,13 @@ impl Scribe<'_> {
     }
 }
 
-/// The words of one message of the user whose pictures stand before them.
+/// The words of one message of the user, whose pictures stand before them or behind them: the
+/// template says where they are shown. Between words a picture means something there.
 fn single_question(messages: &[Message]) -> Option<String> {
     let [message @ Message { role: Role::User, parts }] = messages else { return None };
-    let pictures = message.pictures();
-    let first = parts.iter().take(pictures);
-    let leading = first.filter(|part| **part == crate::chat::Part::Image).count() == pictures;
-    leading.then(|| message.texts().collect::<Vec<_>>().join(" "))
+    let is_word = |part: &Part| matches!(part, Part::Text(text) if !text.trim().is_empty());
+    let first = parts.iter().position(is_word).unwrap_or(0);
+    let behind = parts.iter().rposition(is_word).map_or(0, |last| last + 1);
+    let between = parts.get(first..behind).is_some_and(|words| words.contains(&Part::Image));
+    (!between).then(|| message.texts().collect::<Vec<_>>().join(" "))
 }

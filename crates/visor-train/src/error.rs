@@ -94,6 +94,34 @@ pub enum TrainError {
         /// What is wrong.
         because: String,
     },
+    /// A row of named ones that cannot be used.
+    #[error("{path}, row `{row}`: {because}; mend it, or leave such rows out with --skip-bad")]
+    DataRow {
+        /// The file.
+        path: PathBuf,
+        /// The row's name.
+        row: String,
+        /// What is wrong.
+        because: String,
+    },
+    /// A benchmark that is not about answers.
+    #[error("`{benchmark}` asks for no answers: it says where chosen patches should lie")]
+    NoAnswers {
+        /// The benchmark.
+        benchmark: &'static str,
+    },
+    /// A model whose questions choose no patches.
+    #[error("this model has no patch selector: add one with `visor convert --selector`")]
+    NoSelector,
+    /// A picture that is not taken whole.
+    #[error(
+        "{id}: this model cuts the picture into tiles even where one is asked for; where patches \
+         lie is known of pictures that are taken whole"
+    )]
+    Cut {
+        /// What was asked.
+        id: String,
+    },
     /// Data without a single question.
     #[error("{data} holds no question that can be used")]
     NoQuestions {

@@ -2,7 +2,7 @@
 //! networks pair.
 
 use crate::batch::Sight;
-use crate::data::Dataset;
+use crate::data::{Dataset, ItemPicture};
 use crate::error::TrainError;
 use crate::record::{prompts, scopes, tested};
 use crate::trainer::Trainer;
@@ -82,7 +82,11 @@ pub fn digest_of_items(data: &Dataset) -> String {
     let mut hash = Sha256::new();
     for item in &data.items {
         for picture in &item.pictures {
-            hash.update(picture.rgb());
+            match picture {
+                ItemPicture::Held(picture) => hash.update(picture.rgb()),
+                // No network was trained for comparison on these.
+                other => other.identify(&mut hash),
+            }
         }
         hash.update(format!("{}\n{}\n", item.question, item.answers.join("\n")));
     }

@@ -2,6 +2,7 @@
 //! stands in one of three places.
 
 use crate::error::Error;
+use chrono::{Local, NaiveDateTime};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use visor_checkpoint::Checkpoint;
@@ -41,7 +42,11 @@ pub(crate) fn read(checkpoint: &Checkpoint, model: &str) -> Result<Template, Err
         says: "how a question is put, for instance `{image}{question}<a>`; nor is there a chat \
                template in `chat_template.jinja`, `chat_template.json` or `tokenizer_config.json`",
     })?;
-    Ok(ChatTemplate::parse(&template, tokens(&config))?.into())
+    Ok(ChatTemplate::parse(&template, tokens(&config), local_time)?.into())
+}
+
+fn local_time() -> NaiveDateTime {
+    Local::now().naive_local()
 }
 
 /// Whether the tokenizer reads the mark of a picture as the token that stands for one.

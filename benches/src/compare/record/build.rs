@@ -83,6 +83,7 @@ impl CompareRecord {
             cost_scope: context.cost_scope,
             fitted_on: context.fitting.map(|fitting| fitting.name),
             frontier: frontier(run)?,
+            benchmark: context.benchmark,
             full,
             ladder,
             rows,

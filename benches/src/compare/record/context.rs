@@ -1,6 +1,6 @@
 //! What a record is made from besides observations, and why there is none.
 
-use super::{Identity, Protocol, SCHEMA_VERSION};
+use super::{BenchmarkRecord, Identity, Protocol, SCHEMA_VERSION};
 use crate::Environment;
 use crate::compare::observation::{Group, Scope};
 use crate::compare::references::{FamilyScores, ReferenceError};
@@ -39,6 +39,8 @@ pub struct Context {
     pub cost_scope: Scope,
     /// Other items that a look-up by family can be fitted on.
     pub fitting: Option<Fitting>,
+    /// What a benchmark's own evaluation says, where the items are of one.
+    pub benchmark: Option<BenchmarkRecord>,
 }
 
 /// Why there is no record.

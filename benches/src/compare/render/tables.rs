@@ -28,6 +28,7 @@ pub(crate) struct TableRow {
 pub(crate) fn tables(record: &CompareRecord) -> Vec<Table> {
     let tables = [
         accuracy_and_cost(record),
+        official(record),
         families(record),
         times(record),
         comparisons(record),
@@ -59,6 +60,27 @@ fn or_none<T>(value: Option<T>, format: impl FnOnce(T) -> String) -> String {
 
 fn family_mean(mean: Option<FamilyMean>) -> String {
     or_none(mean, |mean| format::estimate(&mean.accuracy))
+}
+
+/// What the benchmark's own evaluation reports.
+fn official(record: &CompareRecord) -> Table {
+    let title = "The benchmark's own figures".to_owned();
+    let Some(benchmark) = &record.benchmark else {
+        return Table { title, note: String::new(), header: vec![], words: 0, rows: vec![] };
+    };
+    let names = benchmark.rows.values().next().into_iter().flatten();
+    let names = names.map(|figure| figure.name.clone());
+    let header = [words(["budget", "kind"]), names.collect()].concat();
+    let row = |row: &RowRecord| {
+        let figures = benchmark.rows.get(&row.name)?.iter();
+        let figures = figures.map(|figure| format!("{:.1}", figure.value));
+        let mut cells = vec![row.name.clone(), row.group.word().to_owned()];
+        cells.extend(figures);
+        Some(row_of(row, cells))
+    };
+    let rows = ordered(record).into_iter().filter_map(row).collect();
+    let note = format!("{}: {}. Source: {}.", benchmark.name, benchmark.metric, benchmark.source);
+    Table { title, note, header, words: 2, rows }
 }
 
 fn accuracy_and_cost(record: &CompareRecord) -> Table {

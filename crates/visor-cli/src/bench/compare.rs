@@ -1,6 +1,7 @@
 //! `visor bench compare`: accuracy and cost, one row a budget.
 
 use crate::bench::bar::Bar;
+use crate::data::OwnData;
 use crate::ending::Usage;
 use crate::files;
 use crate::interrupt::{self, Interrupt};
@@ -15,14 +16,17 @@ use visor::{DeviceRequest, LoadOptions, Model, Patches, PolicyRef, Thrift};
 use visor_benches::Environment;
 use visor_benches::compare::gate::{Thresholds, gate};
 use visor_benches::compare::html::report;
-use visor_benches::compare::observation::Scope;
+use visor_benches::compare::observation::{Observations, Scope};
 use visor_benches::compare::plot::Figure;
-use visor_benches::compare::record::{CompareRecord, Context, Fitting, Identity, Protocol};
+use visor_benches::compare::record::{
+    BenchmarkRecord, CompareRecord, Context, Fitting, Identity, OfficialFigure, Protocol,
+};
 use visor_benches::compare::render::{Format, render};
 use visor_benches::compare::store::Store;
 use visor_benches::measure::{Baselines, ORDER, Plan, WARM_UP};
 use visor_tasks::{Split, Suite, SuiteName};
-use visor_train::data::{BadLines, Dataset, Scorer, read, standard};
+use visor_train::data::benchmarks::Benchmark;
+use visor_train::data::{Dataset, standard};
 
 /// Compare accuracy, cost and time of every budget on the same questions
 ///
@@ -60,17 +64,8 @@ pub(crate) struct Compare {
           value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     questions: u64,
 
-    /// Questions of one's own, or conversations of one question, one JSON object a line, in place of the generated ones
-    #[arg(long, value_name = "FILE.jsonl")]
-    data: Option<PathBuf>,
-
-    /// How answers to one's own questions are scored: exact, vqa or anls
-    #[arg(long, default_value = "exact", requires = "data")]
-    scorer: Scorer,
-
-    /// Leave out lines of the list that cannot be used
-    #[arg(long, requires = "data")]
-    skip_bad: bool,
+    #[command(flatten)]
+    own: OwnData,
 
     /// Questions of the validation mix that a look-up by family is fitted on
     #[arg(long, value_name = "N", default_value_t = 1000, conflicts_with = "data",
@@ -151,9 +146,9 @@ impl Compare {
         let bar = Bar::new();
         let mut tell = |what: &str, done: usize, all: usize| bar.tell(what, done, all);
         plan.run(&mut store, interrupt.flag(), &mut tell)?;
-        let fitting = match self.data {
-            Some(_) => None,
-            None => {
+        let fitting = match self.own.is_given() {
+            true => None,
+            false => {
                 let suite = Suite::new(self.suite);
                 let other = standard(suite, Split::Validation, 0..self.fit_questions)?;
                 let scores = plan.fit_families(&other, interrupt.flag(), &mut tell)?;
@@ -161,8 +156,11 @@ impl Compare {
             }
         };
         bar.end();
-        let record =
-            CompareRecord::new(&store.observations()?, self.context(&model, &plan, fitting))?;
+        let observed = store.observations()?;
+        let mut context = self.context(&model, &plan, fitting);
+        context.benchmark =
+            self.own.benchmark().map(|benchmark| official(benchmark, &data, &observed));
+        let record = CompareRecord::new(&observed, context)?;
         if self.out.is_some() {
             write(folder, &record)?;
         }
@@ -174,18 +172,10 @@ impl Compare {
     }
 
     fn dataset(&self) -> Result<Dataset> {
-        let Some(path) = &self.data else {
-            return Ok(standard(Suite::new(self.suite), Split::Test, 0..self.questions)?);
-        };
-        let bad = if self.skip_bad { BadLines::Skip } else { BadLines::Refuse };
-        let list = read(path, self.scorer, bad)?;
-        for error in &list.skipped {
-            output::note(&format!("left out: {error}"));
+        match self.own.read()? {
+            Some(data) => Ok(data),
+            None => Ok(standard(Suite::new(self.suite), Split::Test, 0..self.questions)?),
         }
-        if !list.skipped.is_empty() {
-            output::note(&format!("{} lines were left out", list.skipped.len()));
-        }
-        Ok(list.data)
     }
 
     /// The numbers of patches that are asked for.
@@ -272,6 +262,7 @@ impl Compare {
                 false => Scope::LmPrefill,
             },
             fitting,
+            benchmark: None,
         }
     }
 
@@ -292,6 +283,22 @@ impl From<FormatName> for Format {
             FormatName::Json => Self::Json,
             FormatName::Csv => Self::Csv,
         }
+    }
+}
+
+/// What the benchmark's own evaluation says of every row.
+fn official(benchmark: Benchmark, data: &Dataset, observed: &Observations) -> BenchmarkRecord {
+    let rows = observed.rows().iter().filter_map(|row| {
+        let scores: Option<Vec<f32>> = row.answers.iter().map(|answer| answer.score).collect();
+        let figures = benchmark.figures(&data.items, &scores?).into_iter();
+        let figures = figures.map(|f| OfficialFigure { name: f.name, value: f.value });
+        Some((row.head.name.clone(), figures.collect()))
+    });
+    BenchmarkRecord {
+        name: benchmark.word().to_owned(),
+        metric: benchmark.metric().to_owned(),
+        source: benchmark.source().to_owned(),
+        rows: rows.collect(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! `visor train universal --model M --data FILE`: a converted model on a user's conversations.
 
+use super::material::{self, bar};
 use super::minutes::Minutes;
 use super::options::Options;
 use super::run_folder::RunFolder;
@@ -11,15 +12,13 @@ use crate::table::aligned;
 use crate::{files, output};
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};
 use visor::Preparation;
 use visor_runtime::device;
 use visor_train::Checkpoint;
-use visor_train::data::{BadLines, read_conversations};
 use visor_train::tuning::{
-    Course, Freeze, Material, ModelRecipe, Preparing, Progress, Rhythm, RungScore, Settings, Tuner,
-    TuningRecord, export, run,
+    Course, Freeze, Material, ModelRecipe, Progress, Rhythm, RungScore, Settings, Tuner,
+    TuningRecord, Turns, export, run,
 };
 
 /// What a user's data need beside the options of every run.
@@ -142,11 +141,12 @@ impl Conversations {
         let settings = self.settings(&common.options, &checkpoint)?;
         common.threads.start()?;
         let preparation = Preparation::read(&model)?;
-        let material = self.material(asked.data, &preparation)?;
-        let held_out = match &self.held_out {
-            None => None,
-            Some(path) => Some(self.material(path, &preparation)?),
+        let read = |path: &Path| -> Result<Material> {
+            let images = self.images.as_deref();
+            material::read(path, images, Turns::Together, self.skip_bad, &preparation)
         };
+        let material = read(asked.data)?;
+        let held_out = self.held_out.as_deref().map(read).transpose()?;
         let folder = RunFolder::take(&common.out)?;
         let interrupt = Interrupt::watch(interrupt::stopping)?;
         let device = device::open(common.device)?;
@@ -191,38 +191,6 @@ impl Conversations {
             folder.record().display()
         ));
         output::answer(&table(&scores))
-    }
-
-    /// The examples of a file.
-    fn material(&self, path: &Path, preparation: &Preparation) -> Result<Material> {
-        let bad = if self.skip_bad { BadLines::Skip } else { BadLines::Refuse };
-        let conversations = read_conversations(path, self.images.as_deref(), bad)?;
-        let preparing = Preparing {
-            tokenizer: &preparation.tokenizer,
-            processor: &preparation.image_processor,
-            template: &preparation.template,
-            card: &preparation.blueprint.card,
-        };
-        let bar = bar("reading pictures {bar:30} {pos} of {len}", conversations.all.len() as u64);
-        let material = Material::new(&conversations, preparing, bad, &mut |done| {
-            bar.set_position(done as u64)
-        });
-        bar.finish_and_clear();
-        let material = material?;
-        let skipped: Vec<_> = conversations.skipped.iter().chain(&material.skipped).collect();
-        for error in &skipped {
-            output::note(&format!("left out: {error}"));
-        }
-        if !skipped.is_empty() {
-            output::note(&format!("{} conversations were left out", skipped.len()));
-        }
-        output::note(&format!(
-            "{} sequences with {} answer tokens in `{}`",
-            material.examples.len(),
-            material.n_targets(),
-            path.display()
-        ));
-        Ok(material)
     }
 }
 
@@ -277,12 +245,6 @@ fn train(
         Some(error) if scores.is_ok() => Err(error),
         _ => Ok((scores?, minutes.and_then(|minutes| minutes.total()))),
     }
-}
-
-fn bar(template: &str, n: u64) -> ProgressBar {
-    let style =
-        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(n).with_style(style)
 }
 
 /// What each rung knows in the end.

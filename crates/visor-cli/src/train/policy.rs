@@ -1,6 +1,7 @@
 //! `visor train policy`: labels from every rung, then a router that predicts them.
 
 use super::run_folder;
+use crate::data::OwnData;
 use crate::ending::Usage;
 use crate::files;
 use crate::interrupt::{self, Interrupt};
@@ -21,7 +22,7 @@ use visor_policy::{Policy, PolicyManifest, PolicyProvenance};
 use visor_runtime::device;
 use visor_tasks::{Family, Split, Suite, SuiteName};
 use visor_train::TrainError;
-use visor_train::data::{BadLines, Dataset, Scorer, read, standard_without};
+use visor_train::data::{Dataset, standard_without};
 use visor_train::policy::{
     Examples, Measured, PolicyRecord, Settings, fit, kept as kept_pairs, labels, pareto, record,
 };
@@ -48,17 +49,8 @@ pub(crate) struct TrainPolicy {
     #[arg(long, value_name = "X", value_parser = crate::ask::thrift)]
     thrift: Option<Thrift>,
 
-    /// Questions of one's own, or conversations of one question, one JSON object a line, in place of the generated standard mix
-    #[arg(long, value_name = "FILE.jsonl")]
-    data: Option<PathBuf>,
-
-    /// How answers to one's own questions are scored: exact, vqa or anls
-    #[arg(long, default_value = "exact")]
-    scorer: Scorer,
-
-    /// Leave out lines of the list that cannot be used
-    #[arg(long, requires = "data")]
-    skip_bad: bool,
+    #[command(flatten)]
+    own: OwnData,
 
     /// The suite that the model was trained on
     #[arg(long, default_value = "nano", conflicts_with = "data")]
@@ -245,13 +237,8 @@ impl TrainPolicy {
     }
 
     fn dataset(&self) -> Result<Dataset> {
-        if let Some(path) = &self.data {
-            let bad = if self.skip_bad { BadLines::Skip } else { BadLines::Refuse };
-            let list = read(path, self.scorer, bad)?;
-            for error in &list.skipped {
-                output::note(&format!("left out: {error}"));
-            }
-            return Ok(list.data);
+        if let Some(data) = self.own.read()? {
+            return Ok(data);
         }
         let suite = Suite::new(self.suite);
         Ok(standard_without(suite, Split::Train, 0..self.questions, &self.without)?)

@@ -1,6 +1,7 @@
 //! `visor train selector`: what chooses patches, on a frozen backbone.
 
 use super::run_folder;
+use super::selector_data::{SelectorData, Subject};
 use crate::ending::Usage;
 use crate::files;
 use crate::interrupt::{self, Interrupt};
@@ -51,7 +52,8 @@ pub(crate) struct TrainSelector {
     #[command(flatten)]
     model: ModelChoice,
 
-    /// Folder of the run, new or empty: in the end `checkpoint` and `record.json`
+    /// Folder of the run: in the end `checkpoint` and `record.json`. New or empty, but that a run on
+    /// `--data` goes on where it was
     #[arg(long, value_name = "RUN_DIR")]
     out: PathBuf,
 
@@ -107,6 +109,9 @@ pub(crate) struct TrainSelector {
           value_parser = clap::value_parser!(u64).range(0..1 << 20))]
     seed: u64,
 
+    #[command(flatten)]
+    own: SelectorData,
+
     /// The device: cpu, wgpu, cuda or cuda:N
     #[arg(long, default_value = "cpu")]
     device: DeviceRequest,
@@ -130,15 +135,27 @@ const CHECKPOINT: &str = "checkpoint";
 impl TrainSelector {
     pub(crate) fn run(&self) -> Result<()> {
         self.threads.start()?;
-        self.expect_empty()?;
+        if self.own.asked().is_none() {
+            self.expect_empty()?;
+        }
         let model_ref = self.model.find()?;
         let checkpoint = model_ref.checkpoint().map_err(failed)?;
         let device = device::open(self.device)?;
         let (model, _) = VisorModel::load_unfolded(&checkpoint, &device)
             .map_err(|error| failed(error.into()))?;
-        let world = self.world(&model, checkpoint.manifest())?;
         let (settings, interrupt) =
             (self.settings(&model)?, Interrupt::watch(interrupt::stopping)?);
+        if let Some(data) = self.own.asked() {
+            let subject = Subject {
+                model_ref: &model_ref,
+                checkpoint: &checkpoint,
+                model: &model,
+                settings,
+                out: &self.out,
+            };
+            return self.own.run(data, &subject, &interrupt);
+        }
+        let world = self.world(&model, checkpoint.manifest())?;
 
         let start = Instant::now();
         let training = device::training(&device);
@@ -261,7 +278,7 @@ fn mixture(suite: SuiteName, seed: u64) -> Result<Mixture, TrainError> {
     }
 }
 
-fn bar(n: u64) -> ProgressBar {
+pub(crate) fn bar(n: u64) -> ProgressBar {
     let template = "learning {bar:30} {pos} of {len}, {eta} left {msg}";
     let style =
         ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());

@@ -312,3 +312,121 @@ fn a_dense_network_of_ones_own_is_converted_trained_and_given_a_policy() {
     let report = visor(ask.concat()).json();
     assert_eq!(report["budget"]["basis"], "predicted");
 }
+
+#[test]
+fn a_converted_family_is_given_a_policy_and_a_selector_by_the_same_conversations() {
+    let world = World::new("idefics3");
+    let model = world.path("model").to_string_lossy().into_owned();
+    let data = world.path("data.jsonl").to_string_lossy().into_owned();
+    let picture = world.path("1.png").to_string_lossy().into_owned();
+
+    // Seven answers of six conversations, the second of one behind its first.
+    let policy = world.path("policy").to_string_lossy().into_owned();
+    let args = ["train", "policy", "--model", &model, "--data", &data, "--out", &policy];
+    let args = [&args[..], &["--epochs", "1", "--max-new-tokens", "2"]].concat();
+    visor(&args).answer();
+    let labels = world.path("policy/labels.jsonl");
+    let whole = fs::read_to_string(&labels).unwrap();
+    assert_eq!(whole.lines().count(), 1 + 7, "{whole}");
+    assert!(whole.contains("line 1, answer 2"), "{whole}");
+    // Killed while it made labels: it makes the others and comes to the same.
+    let torn: String = whole.lines().take(4).map(|line| format!("{line}\n")).collect();
+    fs::write(&labels, format!("{torn}{{\"id\": \"li")).unwrap();
+    visor(&args).answer();
+    assert_eq!(fs::read_to_string(&labels).unwrap(), whole);
+    let folder = world.path("policy/policy").to_string_lossy().into_owned();
+    let ask = ["ask", "--model", &model, "--policy", &folder, "--image", &picture, "--json"];
+    let ask = [&ask[..], &["--max-new-tokens", "2", "What is this?"]].concat();
+    assert_eq!(visor(ask).json()["budget"]["basis"], "predicted");
+
+    let selector = |out: &str, more: &[&str]| {
+        let out = world.path(out).to_string_lossy().into_owned();
+        let args = ["train", "selector", "--model", &model, "--data", &data, "--out", &out];
+        let settings = ["--steps", "6", "--batch", "6", "--lr", "1e-2", "--save-every", "2"];
+        visor([&args[..], &settings, more].concat())
+    };
+    let ended = selector("whole", &["--k-min", "1", "--k-max", "2"]);
+    assert!(ended.stderr.contains("7 sequences with"), "{}", ended.stderr);
+    let answer = ended.answer();
+    let rows: Vec<Vec<&str>> =
+        answer.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
+    let reads: Vec<[&str; 2]> = rows.iter().map(|row| [row[0], row[1]]).collect();
+    let each = ["all", "chosen", "random", "others"];
+    let expected: Vec<[&str; 2]> =
+        ["sa0", "sa1"].iter().flat_map(|rung| each.map(|read| [*rung, read])).collect();
+    assert_eq!(reads, expected);
+    assert!(rows.iter().all(|row| row[5] == "7"), "{answer}");
+    // As many at random as were chosen.
+    assert_eq!(rows[1][2], rows[2][2]);
+
+    // The backbone is what it was, and the question chooses.
+    let trained = world.path("whole/checkpoint").to_string_lossy().into_owned();
+    let asked = |model: &str, patches: &str| {
+        let args = ["ask", "--model", model, "--image", &picture, "--budget", "sa0", "--json"];
+        let more = ["--patches", patches, "--max-new-tokens", "3", "What is this?"];
+        visor([&args[..], &more].concat())
+    };
+    let (before, after) = (asked(&model, "all").json(), asked(&trained, "all").json());
+    assert_eq!(before["token_ids"], after["token_ids"]);
+    assert!(asked(&trained, "auto").json()["budget"]["patches"].as_u64().unwrap() >= 1);
+    assert!(asked(&model, "auto").error(2).contains("selector"));
+
+    // Stopped anywhere, it goes on to the same bits; by other settings it does not.
+    let mut child = command()
+        .args(["train", "selector", "--model", &model, "--data", &data, "--out"])
+        .arg(world.path("stopped"))
+        .args(["--steps", "6", "--batch", "6", "--lr", "1e-2", "--save-every", "2"])
+        .args(["--k-min", "1", "--k-max", "2"])
+        .spawn()
+        .unwrap();
+    let state = world.path("stopped/state.safetensors");
+    while child.try_wait().unwrap().is_none() && step_of(&state) < 2 {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    let _ = child.kill();
+    child.wait().unwrap();
+    selector("stopped", &["--k-min", "1", "--k-max", "2"]).answer();
+    assert_eq!(world.weights("stopped"), world.weights("whole"));
+    let error = selector("stopped", &["--k-min", "1", "--k-max", "3"]).error(1);
+    assert!(error.contains("an option of the training differs"), "{error}");
+}
+
+#[test]
+fn a_selector_learns_from_conversations_that_it_can_use_and_says_which_it_cannot() {
+    let world = World::new("smolvlm");
+    let model = world.path("model").to_string_lossy().into_owned();
+    let train = |data: &str, more: &[&str]| {
+        let (data, out) = (world.path(data), world.path("run"));
+        let (data, out) = (data.to_string_lossy(), out.to_string_lossy());
+        let args = ["train", "selector", "--model", &model, "--data", data.as_ref()];
+        visor([&args[..], &["--out", out.as_ref(), "--steps", "1", "--batch", "2"], more].concat())
+    };
+    let blind = json!({"conversations": [{"from": "human", "value": "Hello?"},
+        {"from": "gpt", "value": "Hello."}]});
+    fs::write(world.path("blind.jsonl"), format!("{blind}\n")).unwrap();
+    assert!(train("blind.jsonl", &[]).error(1).contains("no question that can be used"));
+    let good = fs::read_to_string(world.path("data.jsonl")).unwrap();
+    let torn = json!({"image": "none.png", "conversations": [
+        {"from": "human", "value": "<image> What?"}, {"from": "gpt", "value": "A"}]});
+    fs::write(world.path("torn.jsonl"), format!("{good}{torn}\n")).unwrap();
+    let error = train("torn.jsonl", &[]).error(1);
+    assert!(error.contains("line 7") && error.contains("none.png"), "{error}");
+    for (more, says) in [
+        (vec!["--teacher", "x"], "cannot be used with"),
+        (vec!["--suite", "nano"], "cannot be used with"),
+        (vec!["--k-min", "9", "--k-max", "3"], "cannot choose 9 to 3"),
+    ] {
+        let error = train("data.jsonl", &more).error(2);
+        assert!(error.contains(says), "{error}");
+    }
+    let ended = train("torn.jsonl", &["--skip-bad"]);
+    assert!(ended.stderr.contains("1 conversations were left out"), "{}", ended.stderr);
+    ended.answer();
+    // A stock model has no layer that reads.
+    let stock = golden("smolvlm").to_string_lossy().into_owned();
+    let (data, out) = (world.path("data.jsonl"), world.path("stock"));
+    let (data, out) = (data.to_string_lossy(), out.to_string_lossy());
+    let args = ["train", "selector", "--model", &stock, "--data", data.as_ref()];
+    let error = visor([&args[..], &["--out", out.as_ref()]].concat()).error(1);
+    assert!(error.contains("`visor convert`"), "{error}");
+}

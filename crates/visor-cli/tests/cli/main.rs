@@ -6,6 +6,7 @@ mod analyze;
 mod ask;
 mod batch;
 mod bench;
+mod benchmarks;
 mod checkpoints;
 mod common;
 mod conversations;

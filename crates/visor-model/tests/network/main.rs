@@ -13,6 +13,7 @@ mod observed;
 mod pairs;
 mod parts;
 mod plain;
+mod published;
 mod routing;
 mod selection;
 mod stock;

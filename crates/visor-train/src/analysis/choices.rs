@@ -36,14 +36,14 @@ impl Study<'_> {
 
     fn answered(&self, items: &[Item], rung: &str) -> Result<Vec<f32>, TrainError> {
         let prepare = |item: &Item| {
-            let request = self.request(item, BudgetRequest::Rung(rung.to_owned()));
+            let request = self.request(item, BudgetRequest::Rung(rung.to_owned()))?;
             self.runner.prepare(request).map_err(|error| asked(item, error))
         };
         let batch = items.iter().map(prepare).collect::<Result<Vec<_>, _>>()?;
         let outcomes = self.runner.answer_batch(batch);
         let score = |(item, outcome): (&Item, Result<visor_runtime::Outcome, RunError>)| {
             let outcome = outcome.map_err(|error| asked(item, error))?;
-            Ok(self.data.scorer.score(&outcome.text, &item.answers))
+            Ok(item.score(&outcome.text))
         };
         items.iter().zip(outcomes).map(score).collect()
     }
@@ -60,7 +60,7 @@ impl Study<'_> {
         let mut choices = Vec::with_capacity(self.data.items.len());
         for item in &self.data.items {
             self.check()?;
-            let request = Request { thrift, ..self.request(item, BudgetRequest::Auto) };
+            let request = Request { thrift, ..self.request(item, BudgetRequest::Auto)? };
             let prepared = self.runner.prepare(request).map_err(|error| asked(item, error))?;
             let decided =
                 decided(self.runner.generate(prepared)).map_err(|error| asked(item, error))?;

@@ -10,6 +10,7 @@ pub mod attention;
 pub mod choices;
 pub mod cka;
 pub mod dropping;
+pub mod pointing;
 pub mod similarity;
 
 use crate::data::{Dataset, Item};
@@ -82,12 +83,12 @@ impl<'a> Study<'a> {
         Ok(self.way()?.schedule(self.runner.card().shape.decoder.n_layers))
     }
 
-    fn request(&self, item: &Item, budget: BudgetRequest) -> Request {
+    fn request(&self, item: &Item, budget: BudgetRequest) -> Result<Request, TrainError> {
         let settings = GenerationSettings {
             max_new_tokens: Some(self.max_new_tokens),
             ..GenerationSettings::default()
         };
-        Request { budget: Some(budget), settings, ..item.request() }
+        Ok(Request { budget: Some(budget), settings, ..item.request()? })
     }
 
     /// The budget by which a request names the observed level.
@@ -101,7 +102,7 @@ impl<'a> Study<'a> {
     /// Prepares questions at the observed level and encodes their pictures.
     fn ready(&self, items: &[Item]) -> Result<Vec<Ready>, TrainError> {
         let ready = |item: &Item| {
-            let request = self.request(item, self.budget()?);
+            let request = self.request(item, self.budget()?)?;
             let prepared = self.runner.prepare(request).map_err(|error| asked(item, error))?;
             let encode = || self.runner.model().encode(prepared.pictures(), &Cancel::new());
             let visual = match prepared.pictures().is_empty() {

@@ -149,24 +149,38 @@ pub(super) fn entries(path: &Path, text: &str) -> Result<Vec<(Place, String)>, T
     Ok(lines.map(|(index, line)| (Place::Line(index + 1), line.to_owned())).collect())
 }
 
-/// The one question of a conversation, with its picture files and its answer: what can be asked by
-/// itself.
-pub(super) fn single_question(
-    entry: &str,
-    folder: &Path,
-    place: Place,
-) -> Result<(Vec<PathBuf>, String, String), String> {
+/// A question of a conversation, as it is asked behind the turns before it.
+pub(super) struct Turn {
+    /// The pictures that have been shown so far.
+    pub(super) pictures: Vec<PathBuf>,
+    /// Its words.
+    pub(super) question: String,
+    /// All turns up to it; none where it stands alone behind its pictures.
+    pub(super) conversation: Vec<Message>,
+    /// What may be answered.
+    pub(super) answers: Vec<String>,
+}
+
+/// The questions of a conversation, each with those before it and their answers.
+pub(super) fn questions(entry: &str, folder: &Path, place: Place) -> Result<Vec<Turn>, String> {
     let raw = serde_json::from_str(entry).map_err(|error| error.to_string())?;
     let Conversation { pictures, messages, .. } = conversation(raw, folder, place)?;
-    let [asked, answered] = messages.as_slice() else {
-        return Err("expected one question and one answer, without a system turn".to_owned());
-    };
-    let leading = asked.parts.iter().take_while(|part| **part == Part::Image).count();
-    if leading != pictures.len() {
-        return Err(format!("expected `{MARKER}` before the words of the question"));
-    }
     let words = |message: &Message| message.texts().collect::<Vec<_>>().join(" ");
-    Ok((pictures, words(asked), words(answered)))
+    let answered = messages.iter().enumerate().filter(|(_, m)| m.role == Role::Assistant);
+    let turn = |(at, answer): (usize, &Message)| {
+        let before = &messages[..at];
+        let shown: usize = before.iter().map(Message::pictures).sum();
+        let asked = &before[at - 1];
+        let leading = asked.parts.iter().take_while(|part| **part == Part::Image).count();
+        let alone = at == 1 && leading == shown;
+        Turn {
+            pictures: pictures[..shown].to_vec(),
+            question: words(asked),
+            conversation: if alone { Vec::new() } else { before.to_vec() },
+            answers: vec![words(answer)],
+        }
+    };
+    Ok(answered.map(turn).collect())
 }
 
 fn conversation(raw: RawConversation, folder: &Path, place: Place) -> Result<Conversation, String> {

@@ -2,11 +2,12 @@
 //!
 //! `{"image": "a.png", "question": "…", "answer": "…", "family": "…", "kind": "one-look"}`, with
 //! `images` and `answers` where there are several, and family and kind left out where there is
-//! nothing to tell apart. In place of question and answer there may be `conversations` of one human
-//! and one gpt turn, as LLaVA's data have it. Pictures are named relative to the list.
+//! nothing to tell apart. In place of question and answer there may be `conversations`, as LLaVA's
+//! data have them: every answer is asked for, behind the turns before it as they stand. Pictures
+//! are named relative to the list.
 
-use super::conversations::{Names, Place, entries, single_question};
-use super::{Dataset, Item, Need, Scorer};
+use super::conversations::{Names, Place, Turn, entries, questions};
+use super::{Dataset, Item, ItemFile, ItemPicture, Need, Scorer};
 use crate::error::TrainError;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -27,12 +28,12 @@ pub enum BadLines {
     Skip,
 }
 
-/// A list that was read.
+/// Questions that were read.
 #[derive(Debug)]
-pub struct Jsonl {
-    /// The questions of the good lines.
+pub struct Reading {
+    /// The good ones.
     pub data: Dataset,
-    /// What was wrong with each line that was left out.
+    /// What was wrong with each that was left out.
     pub skipped: Vec<TrainError>,
 }
 
@@ -65,14 +66,14 @@ enum Kind {
 ///
 /// # Errors
 /// If the list cannot be read, holds no question, or has a bad line that must not be skipped.
-pub fn read(path: &Path, scorer: Scorer, bad: BadLines) -> Result<Jsonl, TrainError> {
+pub fn read(path: &Path, scorer: Scorer, bad: BadLines) -> Result<Reading, TrainError> {
     let failed = |source| TrainError::File { path: path.to_owned(), source };
     let text = fs::read_to_string(path).map_err(failed)?;
     let folder = path.parent().unwrap_or(Path::new("."));
     let (mut items, mut skipped) = (Vec::new(), Vec::new());
     for (place, entry) in entries(path, &text)? {
-        match item(&entry, folder, place) {
-            Ok(item) => items.push(item),
+        match made(&entry, folder, place, scorer) {
+            Ok(made) => items.extend(made),
             Err(because) => {
                 let error = place.error(path, because);
                 match bad {
@@ -83,50 +84,60 @@ pub fn read(path: &Path, scorer: Scorer, bad: BadLines) -> Result<Jsonl, TrainEr
         }
     }
     let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into());
-    let data = Dataset { name, scorer, items }.expect_some()?;
-    Ok(Jsonl { data, skipped })
+    let data = Dataset { name, items }.expect_some()?;
+    Ok(Reading { data, skipped })
 }
 
-fn item(entry: &str, folder: &Path, place: Place) -> Result<Item, String> {
+fn made(entry: &str, folder: &Path, place: Place, scorer: Scorer) -> Result<Vec<Item>, String> {
     let line: Line = serde_json::from_str(entry).map_err(|error| error.to_string())?;
-    let (files, question, answers) = match (line.conversations, line.question) {
+    let turns = match (line.conversations, line.question) {
         (Some(_), Some(_)) => {
             return Err("expected `question` or `conversations`, not both".to_owned());
         }
-        (Some(_), None) => {
-            let (files, question, answer) = single_question(entry, folder, place)?;
-            (files, question, vec![answer])
-        }
+        (Some(_), None) => questions(entry, folder, place)?,
         (None, Some(question)) => {
             let names = line.image.all().into_iter().chain(line.images);
             let answers: Vec<String> = line.answer.into_iter().chain(line.answers).collect();
-            (names.map(|name| folder.join(name)).collect(), question, answers)
+            let pictures = names.map(|name| folder.join(name)).collect();
+            vec![Turn { pictures, question, conversation: Vec::new(), answers }]
         }
         (None, None) => return Err("missing field `question`".to_owned()),
     };
-    if answers.is_empty() {
-        return Err("expected `answer` or `answers`".to_owned());
-    }
-    if question.trim().is_empty() {
-        return Err("`question` is empty".to_owned());
-    }
-    Ok(Item {
-        id: place.to_string(),
-        pictures: files.iter().map(|file| picture(file)).collect::<Result<_, _>>()?,
-        question,
-        answers,
-        family: line.family.unwrap_or_else(|| "all".to_owned()),
-        need: line.kind.map(|kind| match kind {
-            Kind::OneLook => Need::OneLook,
-            Kind::Refinement => Need::Refinement,
-        }),
-        hops: 0,
-        objects: 0,
-    })
+    let several = turns.len() > 1;
+    let family = line.family.unwrap_or_else(|| "all".to_owned());
+    let need = line.kind.map(|kind| match kind {
+        Kind::OneLook => Need::OneLook,
+        Kind::Refinement => Need::Refinement,
+    });
+    let item = |(number, turn): (usize, Turn)| {
+        let Turn { pictures, question, conversation, answers } = turn;
+        if answers.is_empty() {
+            return Err("expected `answer` or `answers`".to_owned());
+        }
+        if question.trim().is_empty() {
+            return Err("`question` is empty".to_owned());
+        }
+        Ok(Item {
+            id: match several {
+                true => format!("{place}, answer {}", number + 1),
+                false => place.to_string(),
+            },
+            pictures: pictures.iter().map(|file| picture(file)).collect::<Result<_, _>>()?,
+            question,
+            conversation,
+            answers,
+            scorer,
+            family: family.clone(),
+            need,
+            hops: 0,
+            objects: 0,
+        })
+    };
+    turns.into_iter().enumerate().map(item).collect()
 }
 
-fn picture(path: &Path) -> Result<Picture, String> {
-    decode_picture(path, &picture_bytes(path)?)
+fn picture(path: &Path) -> Result<ItemPicture, String> {
+    ItemFile::read(path).map(ItemPicture::File)
 }
 
 /// The bytes of a picture's file, or what is wrong with it.
@@ -167,7 +178,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let several = r#"{"images": ["a.png", "a.png"], "question": "q", "answers": ["x", "y"]}"#;
         let path = list(folder.path(), &[GOOD, "", several]);
-        let Jsonl { data, skipped } = read(&path, Scorer::Exact, BadLines::Refuse).expect("read");
+        let Reading { data, skipped } = read(&path, Scorer::Exact, BadLines::Refuse).expect("read");
         assert!(skipped.is_empty());
         assert_eq!(data.items[0].need, Some(Need::Refinement));
         assert_eq!(data.items[1].pictures.len(), 2);
@@ -175,20 +186,28 @@ mod tests {
     }
 
     #[test]
-    fn a_conversation_of_one_question_is_a_question() {
+    fn every_answer_of_a_conversation_is_asked_for_behind_the_turns_before_it() {
         let folder = tempfile::tempdir().expect("a folder");
         let talk = |turns: &str| format!(r#"{{"image": "a.png", "conversations": [{turns}]}}"#);
         let human = r#"{"from": "human", "value": "<image>\nwhat ?"}"#;
         let gpt = r#"{"from": "gpt", "value": "x"}"#;
-        let path = list(folder.path(), &[&talk(&format!("{human}, {gpt}")), GOOD]);
+        let more = r#"{"from": "human", "value": "sure ?"}, {"from": "gpt", "value": "y"}"#;
+        let path = list(folder.path(), &[&talk(&format!("{human}, {gpt}, {more}")), GOOD]);
         let data = read(&path, Scorer::Exact, BadLines::Refuse).expect("read").data;
-        let [talked, asked] = data.items.as_slice() else { panic!("{data:?}") };
-        assert_eq!((&talked.question, &talked.answers), (&asked.question, &asked.answers));
-        assert_eq!(talked.pictures, asked.pictures);
+        let [first, second, asked] = data.items.as_slice() else { panic!("{data:?}") };
+        assert_eq!((&first.question, &first.answers), (&asked.question, &asked.answers));
+        assert_eq!((&first.pictures, &first.conversation), (&asked.pictures, &vec![]));
+        assert_eq!((second.id.as_str(), second.question.as_str()), ("line 1, answer 2", "sure ?"));
+        assert_eq!((second.conversation.len(), second.answers[0].as_str()), (3, "y"));
+        assert_eq!(second.pictures, first.pictures, "shown earlier, and still there");
+
+        // Words before the picture stand where they stand.
         let late = r#"{"from": "human", "value": "what <image> ?"}"#;
+        let path = list(folder.path(), &[&talk(&format!("{late}, {gpt}"))]);
+        let data = read(&path, Scorer::Exact, BadLines::Refuse).expect("read").data;
+        assert_eq!(data.items[0].conversation[0].parts.len(), 3);
         for (turns, says) in [
             (format!("{human}, {gpt}, {human}, {gpt}"), "markers for 1 pictures"),
-            (format!("{late}, {gpt}"), "before the words"),
             (format!(r#"{human}, {gpt}], "question": "q", "x": ["#), "not both"),
         ] {
             let path = list(folder.path(), &[&talk(&turns)]);
@@ -210,7 +229,7 @@ mod tests {
             let path = list(folder.path(), &[GOOD, bad]);
             let error = read(&path, Scorer::Exact, BadLines::Refuse).expect_err(bad).to_string();
             assert!(error.contains("line 2") && error.contains(says), "{error}");
-            let Jsonl { data, skipped } = read(&path, Scorer::Exact, BadLines::Skip).expect(bad);
+            let Reading { data, skipped } = read(&path, Scorer::Exact, BadLines::Skip).expect(bad);
             assert_eq!((data.items.len(), skipped.len()), (1, 1));
         }
         let path = list(folder.path(), &[""]);

@@ -105,7 +105,7 @@ impl Examples {
         let mut bytes = 0;
         for (item, label) in data.items.iter().zip(labels) {
             let asked = |because| TrainError::Question { id: item.id.clone(), because };
-            let prepared = runner.prepare(item.request()).map_err(asked)?;
+            let prepared = runner.prepare(item.request()?).map_err(asked)?;
             let prompt = prepared.prompt();
             let model = runner.model();
             let visual = match prepared.pictures() {

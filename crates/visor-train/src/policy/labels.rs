@@ -70,13 +70,13 @@ pub fn labels(
         }
         let settings =
             GenerationSettings { max_new_tokens: Some(max_new_tokens), ..Default::default() };
-        let request = Request { settings, ..item.request() };
+        let request = Request { settings, ..item.request()? };
         let scores = header.rungs.iter().map(|rung| {
             let budget = Some(BudgetRequest::Rung(rung.clone()));
             let asked = |because| TrainError::Question { id: item.id.clone(), because };
             let prepared = runner.prepare(Request { budget, ..request.clone() }).map_err(asked)?;
             let answer = runner.generate(prepared).finish().map_err(asked)?;
-            Ok(data.scorer.score(&answer.text, &item.answers))
+            Ok(item.score(&answer.text))
         });
         let label =
             Label { id: item.id.clone(), scores: scores.collect::<Result<_, TrainError>>()? };

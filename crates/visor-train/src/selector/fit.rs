@@ -57,6 +57,8 @@ pub enum TaughtBy {
     Captions,
     /// A checkpoint of CLIP.
     Clip,
+    /// Nobody: a user's conversations come without captions.
+    Nobody,
 }
 
 impl TaughtBy {
@@ -414,7 +416,7 @@ impl Course<'_> {
 }
 
 /// A selector before it is trained.
-fn fill(selector: Selector, seed: u64, device: &Device) -> Result<Selector, TrainError> {
+pub(super) fn fill(selector: Selector, seed: u64, device: &Device) -> Result<Selector, TrainError> {
     Ok(weights::fill(selector, device, &mut |name, shape| Ok(first_values(name, shape, seed)))?)
 }
 

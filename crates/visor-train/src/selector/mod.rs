@@ -4,9 +4,11 @@
 //! teacher ([`Teacher`]) that has seen pairs of whole pictures and captions alone. The grounded
 //! supervision adds the program-known evidence of each question, and is reported apart.
 //! [`evaluate`](fn@evaluate) asks test questions with the chosen patches and with what they must be
-//! held against.
+//! held against. On a user's conversations [`SelectorTuner`] learns from answers and contrast alone,
+//! and [`tune`](fn@tune) takes it from the first step, or the last that was saved, to the last.
 
 mod clip;
+mod course;
 mod evaluate;
 mod export;
 mod fit;
@@ -15,13 +17,16 @@ mod questions;
 mod record;
 mod relax;
 mod teacher;
+mod tuner;
 mod world;
 
 pub use clip::ClipTeacher;
+pub use course::{SelectorCourse, TUNED_SCHEMA_VERSION, TunedSelectorRecord, tune};
 pub use evaluate::{Level, Pointing, Sighted, evaluate};
 pub use export::with_selector;
 pub(crate) use fit::first_values;
 pub use fit::{BackboneTraining, Fitted, Progress, Settings, Supervision, TaughtBy, fit};
 pub use record::{LevelRecord, SCHEMA_VERSION, SelectorRecord, record};
 pub use teacher::{Relevance, Teacher};
+pub use tuner::{Read, ReadScore, SelectorTuner, StepOutcome};
 pub use world::World;

@@ -1,7 +1,9 @@
 //! The questions of a batch as rows of their own, and the way back to its text.
 
 use crate::batch::Batch;
+use crate::tuning::Rows;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use std::ops::Range;
 
 /// The `Q` questions of a batch, whose words are filled up to `L`.
 #[derive(Debug)]
@@ -43,6 +45,35 @@ impl Questions {
             pictures: ints(pictures),
             of_token: ints(of_token),
             n,
+            n_words,
+        }
+    }
+
+    /// The questions of rows of which each has one; all text of a row reads what it chooses.
+    pub(super) fn of_rows(from: &Rows, device: &Device) -> Self {
+        let n_words = from.questions.iter().map(Range::len).max().unwrap_or(0);
+        let (mut rows, mut words) = (Vec::new(), Vec::new());
+        for (row, question) in from.questions.iter().enumerate() {
+            let place = |at: usize| (row * from.n_text + at) as i64;
+            for index in 0..n_words {
+                let word = question.clone().nth(index);
+                words.push(if word.is_some() { 1.0_f32 } else { 0.0 });
+                rows.push(place(word.unwrap_or(question.start)));
+            }
+        }
+        let each: Vec<i64> = (0..from.n as i64).collect();
+        let of_token =
+            each.iter().flat_map(|&row| std::iter::repeat_n(row, from.n_text)).collect::<Vec<_>>();
+        let ints = |values: Vec<i64>| {
+            let n = values.len();
+            Tensor::<1, Int>::from_data(TensorData::new(values, [n]), device)
+        };
+        Self {
+            rows: ints(rows),
+            words: Tensor::from_data(TensorData::new(words, [from.n, n_words]), device),
+            pictures: ints(each),
+            of_token: ints(of_token),
+            n: from.n,
             n_words,
         }
     }

@@ -5,6 +5,7 @@ use super::material::{Example, Material, Shown};
 use crate::error::TrainError;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use visor_core::{ImageMask, LayerMode, Schedule};
 use visor_model::decoder::Pass;
 use visor_model::layer::{Refinement, Streams};
@@ -35,6 +36,8 @@ pub struct Rows {
     /// Rows of the flattened `[B * T]` text whose next token is asked for, with that token and the
     /// row of the batch.
     pub targets: Vec<(usize, u32, usize)>,
+    /// The text tokens of each row that are the words of its last question.
+    pub questions: Vec<Range<usize>>,
     /// The pictures of all rows, in order; equally many of each.
     pub pictures: Vec<(Shown, Sight)>,
 }
@@ -43,7 +46,7 @@ pub struct Rows {
 ///
 /// # Errors
 /// If a picture cannot be read.
-pub(super) fn rows(
+pub(crate) fn rows(
     material: &Material,
     chosen: &[usize],
     size: usize,
@@ -72,6 +75,7 @@ impl Rows {
             n_text,
             maps: Vec::with_capacity(examples.len()),
             targets: Vec::new(),
+            questions: examples.iter().map(|example| example.question.clone()).collect(),
             pictures: Vec::new(),
         };
         for (row, example) in examples.iter().enumerate() {
@@ -111,28 +115,30 @@ impl Sight {
 
 /// What a pass needs to know of the model beside its weights.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Frame {
+pub(crate) struct Frame {
     /// How angles follow from positions.
-    pub(super) rotary: RotaryConfig,
+    pub(crate) rotary: RotaryConfig,
     /// Who sees whom in a picture.
-    pub(super) image_mask: ImageMask,
+    pub(crate) image_mask: ImageMask,
     /// How the tokens of a tile lie.
-    pub(super) tile: ImageTokens,
+    pub(crate) tile: ImageTokens,
 }
 
 /// Rows on a device.
 #[derive(Debug)]
-pub(super) struct Lifted {
-    ids: Tensor<2, Int>,
-    at: Placement,
-    asked: Tensor<1, Int>,
+pub(crate) struct Lifted {
+    /// `[B, T]`.
+    pub(crate) ids: Tensor<2, Int>,
+    pub(crate) at: Placement,
+    /// `[targets]`: rows of the flattened text that are asked.
+    pub(crate) asked: Tensor<1, Int>,
     /// `[targets, 1]`.
-    pub(super) targets: Tensor<2, Int>,
+    pub(crate) targets: Tensor<2, Int>,
 }
 
 impl Lifted {
     /// Lifts rows.
-    pub(super) fn new(rows: &Rows, frame: Frame, device: &Device) -> Self {
+    pub(crate) fn new(rows: &Rows, frame: Frame, device: &Device) -> Self {
         let asked: Vec<i64> = rows.targets.iter().map(|&(row, _, _)| row as i64).collect();
         let targets: Vec<i64> = rows.targets.iter().map(|&(_, id, _)| i64::from(id)).collect();
         let (n, shape) = (asked.len(), [rows.n, rows.n_text]);
@@ -149,7 +155,7 @@ impl Lifted {
     ///
     /// # Errors
     /// None in a sound network.
-    pub(super) fn answer(
+    pub(crate) fn answer(
         &self,
         network: &Network,
         visual: Option<Tensor<3>>,
@@ -176,7 +182,7 @@ impl Lifted {
 
 /// Where the work on a picture begins and ends that is done once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kept {
+pub(crate) enum Kept {
     /// Behind a frozen encoder.
     Patches,
     /// Behind a frozen encoder and connector.
@@ -184,14 +190,14 @@ pub(super) enum Kept {
 }
 
 /// Takes what was made new of a picture that stays as it is.
-pub(super) type Keep<'a> = &'a mut dyn FnMut(Shown, Feature) -> Result<(), TrainError>;
+pub(crate) type Keep<'a> = &'a mut dyn FnMut(Shown, Feature) -> Result<(), TrainError>;
 
 /// The visual tokens of all rows in their places, `[places, N, E]`. What is new behind the frozen
 /// part is kept where there is a place for it.
 ///
 /// # Errors
 /// Of pictures in one row that take places of different lengths, and as the encoder.
-pub(super) fn tokens(
+pub(crate) fn tokens(
     network: &Network,
     rows: &Rows,
     frame: Frame,

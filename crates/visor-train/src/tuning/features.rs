@@ -100,7 +100,7 @@ impl Features {
 }
 
 /// What names the weights that make features: every value of the modules counts.
-pub(super) fn maker(modules: &[&dyn Named]) -> String {
+pub(crate) fn maker(modules: &[&dyn Named]) -> String {
     let mut hash = Sha256::new();
     for module in modules {
         for tensor in module.tensors() {
@@ -112,7 +112,7 @@ pub(super) fn maker(modules: &[&dyn Named]) -> String {
 }
 
 /// A module whose values can be taken out.
-pub(super) trait Named {
+pub(crate) trait Named {
     /// Its parameters.
     fn tensors(&self) -> Vec<TensorToSave<'static>>;
 }

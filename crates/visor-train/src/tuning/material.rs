@@ -4,11 +4,12 @@ use crate::data::{BadLines, Conversation, Conversations, Place, decode_picture, 
 use crate::error::TrainError;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use visor_model::{TokenMap, token_map};
 use visor_processor::{
-    Arrangement, ImageProcessor, Lesson, PixelSize, ProcessedPicture, Scribe, Setting, Template,
-    Tokenizer,
+    Arrangement, ImageProcessor, Lesson, Message, PixelSize, ProcessedPicture, Role, Scribe,
+    Setting, Template, Tokenizer,
 };
 use visor_runtime::ModelCard;
 
@@ -40,8 +41,20 @@ pub struct Example {
     pub len: usize,
     /// Tokens asked for, by the index of the text token that they follow.
     pub targets: Vec<(usize, u32)>,
+    /// The text tokens that are the words of the last question.
+    pub question: Range<usize>,
     /// Its pictures, in order.
     pub pictures: Vec<Shown>,
+}
+
+/// How the answers of a conversation become sequences.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turns {
+    /// As many as go on from each other stand in one.
+    Together,
+    /// Each is one, behind the turns before it, which are not asked for; those without a picture
+    /// are left out.
+    Apart,
 }
 
 /// A picture in an example.
@@ -83,10 +96,12 @@ impl Material {
     /// before training; `tell` hears of each conversation.
     ///
     /// # Errors
-    /// Of a conversation that cannot be learned from, unless such are skipped; if none is left.
+    /// Of a conversation that cannot be learned from, unless such are skipped; if no sequence is
+    /// left.
     pub fn new(
         conversations: &Conversations,
         preparing: Preparing<'_>,
+        turns: Turns,
         bad: BadLines,
         tell: &mut dyn FnMut(usize),
     ) -> Result<Self, TrainError> {
@@ -99,7 +114,7 @@ impl Material {
         };
         let mut known: BTreeMap<&Path, Result<usize, String>> = BTreeMap::new();
         for (index, conversation) in conversations.all.iter().enumerate() {
-            match made.examples_of(conversation, preparing, &mut known) {
+            match made.examples_of(conversation, preparing, turns, &mut known) {
                 Ok(examples) => made.examples.extend(examples),
                 Err(because) => {
                     let error = conversation.place.error(&conversations.path, because);
@@ -125,6 +140,7 @@ impl Material {
         &mut self,
         conversation: &'c Conversation,
         preparing: Preparing<'_>,
+        turns: Turns,
         known: &mut BTreeMap<&'c Path, Result<usize, String>>,
     ) -> Result<Vec<Example>, String> {
         let setting = Setting { pictures: conversation.pictures.len(), max_tiles: None };
@@ -145,9 +161,27 @@ impl Material {
             tile: card.tile_tokens,
         };
         let arrangements: Vec<Arrangement> = pictures.iter().map(|p| p.arrangement).collect();
-        let lessons = scribe
-            .lessons(preparing.template, &conversation.messages, &arrangements, &card.eos)
-            .map_err(|error| error.to_string())?;
+        let lessons = |messages: &[Message]| {
+            let shown: usize = messages.iter().map(Message::pictures).sum();
+            let arrangements = arrangements.get(..shown).unwrap_or(&arrangements);
+            scribe
+                .lessons(preparing.template, messages, arrangements, &card.eos)
+                .map_err(|error| error.to_string())
+        };
+        let messages = conversation.messages.as_slice();
+        let lessons = match turns {
+            Turns::Together => lessons(messages)?,
+            Turns::Apart => {
+                let answers = messages.iter().enumerate();
+                let answers = answers.filter(|(_, message)| message.role == Role::Assistant);
+                let mut apart = Vec::new();
+                for (at, _) in answers {
+                    let last = lessons(&messages[..=at])?.pop().map(last_answer);
+                    apart.extend(last.filter(|lesson| !lesson.prompt.images().is_empty()));
+                }
+                apart
+            }
+        };
         let example = |Lesson { prompt, targets }: Lesson| {
             prompt.check_context(card.context).map_err(|error| error.to_string())?;
             // A lesson of an early turn shows no later picture.
@@ -165,6 +199,7 @@ impl Material {
                 map: token_map(&prompt),
                 spans: prompt.images().iter().map(|span| span.len).collect(),
                 len: prompt.len(),
+                question: prompt.question(),
                 targets,
                 pictures: shown,
             })
@@ -206,6 +241,15 @@ impl Material {
     pub fn n_targets(&self) -> usize {
         self.examples.iter().map(|example| example.targets.len()).sum()
     }
+}
+
+/// A lesson that asks for its last answer alone.
+fn last_answer(lesson: Lesson) -> Lesson {
+    let Lesson { prompt, mut targets } = lesson;
+    // Between two answers stand the words of a question.
+    let apart = targets.windows(2).rposition(|pair| pair[0].0 + 1 != pair[1].0);
+    let targets = targets.split_off(apart.map_or(0, |at| at + 1));
+    Lesson { prompt, targets }
 }
 
 impl PictureFile {

@@ -17,10 +17,12 @@ mod settings;
 mod state;
 mod tuner;
 
+pub(crate) use batch::{Frame, Keep, Kept, Lifted, rows, tokens};
 pub use batch::{Rows, Sight};
 pub use export::export;
+pub(crate) use features::maker;
 pub use features::{Feature, Features};
-pub use material::{Example, Material, PictureFile, Preparing, Shown};
+pub use material::{Example, Material, PictureFile, Preparing, Shown, Turns};
 pub use order::Order;
 pub use recipe::{Conversion, DecoderSizes, ModelRecipe};
 pub use record::{DataRecord, RungRecord, SCHEMA_VERSION, TuningRecord};
