@@ -3,7 +3,9 @@
 use crate::attention::{Heads, Terms, attend_as};
 use crate::linear::{Bias, Linear};
 use crate::norm::RmsNorm;
+use crate::precision::ForEach;
 use crate::ragged::{lengths, pack, unpack};
+use crate::weight::{Role, Weight};
 use crate::weights::zeros;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
@@ -76,6 +78,12 @@ impl CrossAttention {
         }
     }
 
+    pub(crate) fn for_each_weight(&mut self, each: ForEach<'_>) {
+        for linear in [&mut self.q_proj, &mut self.k_proj, &mut self.v_proj, &mut self.o_proj] {
+            each(&mut linear.weight, Role::Product);
+        }
+    }
+
     /// Keys and values of each sample's visual tokens `[B, V, E]`; of the null pair alone for a
     /// sample without a picture.
     pub fn keys(&self, visual: Vec<Option<Tensor<3>>>, batch: usize) -> Vec<VisualKeys> {
@@ -131,12 +139,14 @@ impl CrossAttention {
         unpack(read, &lengths, 1)
     }
 
-    /// Folds `tanh(gate)` into the output projection, for inference.
+    /// Folds `tanh(gate)` into the output projection, for inference; a packed projection stays as
+    /// it was rounded, and its gate beside it.
     #[must_use]
     pub fn fold_gate(mut self) -> Self {
-        if let Some(gate) = self.gate.take() {
+        if let (Weight::Single(weight), Some(gate)) = (&self.o_proj.weight, &self.gate) {
             let scale = gate.val().tanh().reshape([1, 1]);
-            self.o_proj.weight = self.o_proj.weight.map(|weight| weight * scale);
+            self.o_proj.weight = Weight::Single(weight.clone().map(|weight| weight * scale));
+            self.gate = None;
         }
         self
     }
