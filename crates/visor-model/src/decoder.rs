@@ -96,7 +96,9 @@ impl Decoder {
         };
         let layers = (0..text.n_layers).map(|l| DecoderLayer::new(&sizes(l), device)).collect();
         Self {
-            embed_tokens: Embedding { weight: Weight::Single(zeros([text.vocab, text.d_model], device)) },
+            embed_tokens: Embedding {
+                weight: Weight::Single(zeros([text.vocab, text.d_model], device)),
+            },
             layers,
             norm: RmsNorm::new(text.d_model, text.rms_norm_eps, device),
         }

@@ -10,8 +10,9 @@ use crate::weight::{Role, Weight};
 use crate::weights::{self, Values};
 use burn::module::ParamId;
 use burn::tensor::Device;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use visor_checkpoint::Weights;
+use visor_kernels::Quantised;
 use visor_runtime::Dtype;
 
 /// What is held in fewer bytes, by its parameter.
@@ -90,6 +91,38 @@ pub fn load(
         let name = keys.in_files(name, weights);
         Ok(weights.take(&name, shape)?)
     })
+}
+
+/// The names of the parameters that [`fill`] holds in a number format, as the network calls them.
+pub fn matrices(network: &mut Network) -> Vec<String> {
+    let mut ids = BTreeSet::new();
+    network.for_each_weight(&mut |weight, _| {
+        if let Weight::Single(parameter) = weight {
+            ids.insert(parameter.id);
+        }
+    });
+    let named = weights::ids(network).into_iter().filter(|(_, id)| ids.contains(id));
+    named.map(|(name, _)| name).collect()
+}
+
+/// Whether a matrix with rows of so many values can be held in int8.
+///
+/// # Errors
+/// [`ModelError::Packing`].
+pub fn expect_int8(name: &str, inputs: usize) -> Result<(), ModelError> {
+    let none = Quantised::from_parts(Vec::new(), Vec::new(), inputs);
+    let wrong = |source| ModelError::Packing { name: name.to_owned(), source };
+    none.map(|_| ()).map_err(wrong)
+}
+
+/// What [`fill`] makes of a matrix of so many rows in int8: whole numbers, and a factor a row.
+///
+/// # Panics
+/// If the rows are not equally long, or longer than [`expect_int8`] lets be.
+pub fn whole_numbers(values: &[f32], rows: usize) -> (Vec<f32>, Vec<f32>) {
+    let whole = Quantised::nearest(values, [rows, values.len() / rows.max(1)]);
+    let whole = whole.expect("the shape is that of the values, and was checked");
+    (whole.values().iter().map(|&number| f32::from(number)).collect(), whole.scales().to_vec())
 }
 
 /// Is shown every weight of a network's large products, with what it is for.

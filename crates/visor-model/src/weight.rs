@@ -61,6 +61,14 @@ impl Weight {
         }
     }
 
+    /// The parameter, where it is one.
+    pub fn parameter(&self) -> Option<&Param<Tensor<2>>> {
+        match self {
+            Self::Single(weight) => Some(weight),
+            Self::Packed(_) => None,
+        }
+    }
+
     /// `x W^T + b`: `[rows, d_in]` to `[rows, d_out]`.
     pub fn product(&self, x: Tensor<2>, bias: Option<&Param<Tensor<1>>>) -> Tensor<2> {
         match self {
@@ -152,7 +160,7 @@ impl Module for Weight {
     }
 
     fn map<M: ModuleMapper>(self, mapper: &mut M) -> Self {
-        self.single(|weight| weight.map(mapper))
+        self.single(|weight| Module::map(weight, mapper))
     }
 }
 

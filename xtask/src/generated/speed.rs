@@ -54,6 +54,8 @@ struct Ceiling {
 struct Row {
     stage: String,
     budget: Option<String>,
+    /// Older records have single precision alone.
+    dtype: Option<String>,
     threads: usize,
     batch: usize,
     tiles: usize,
@@ -152,9 +154,9 @@ fn section(file: &str, record: &Record) -> String {
         text.push_str(&format!(" Peer: {peer}."));
     }
     text.push_str(
-        "\n\n| stage | budget | tiles | batch | threads | prompt | GFLOP | MB | limit, ms | \
+        "\n\n| stage | budget | weights | tiles | batch | threads | prompt | GFLOP | MB | limit, ms | \
          time, ms | spread | reached | peak MB | peer, ms | ratio |\n\
-         |---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+         |---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
     );
     rows.iter().for_each(|row| text.push_str(&line(row, ceilings)));
     text.push('\n');
@@ -172,6 +174,7 @@ fn line(row: &Row, ceilings: &[Ceiling]) -> String {
     let cells = [
         row.stage.clone(),
         or_dash(row.budget.clone()),
+        row.dtype.clone().unwrap_or_else(|| "f32".to_owned()),
         row.tiles.to_string(),
         row.batch.to_string(),
         row.threads.to_string(),

@@ -35,17 +35,14 @@ impl Quantised {
     ///
     /// # Errors
     /// [`MatrixError::Size`], [`MatrixError::TooWide`].
-    pub fn nearest(
-        values: &[f32],
-        [outputs, inputs]: [usize; 2],
-    ) -> Result<Self, MatrixError> {
+    pub fn nearest(values: &[f32], [outputs, inputs]: [usize; 2]) -> Result<Self, MatrixError> {
         super::expect_size(values.len(), outputs, inputs)?;
         expect_width(inputs)?;
         let mut all = Vec::with_capacity(values.len());
         let mut scales = Vec::with_capacity(outputs);
         for row in values.chunks_exact(inputs.max(1)) {
             let size = row.iter().fold(0.0_f32, |size, value| size.max(value.abs()));
-            let scale = size / LARGEST;
+            let scale = short(size / LARGEST);
             // Of a row of zeros, or of values too small for a factor, zeros are left.
             let steps = if scale.is_normal() { scale.recip() } else { 0.0 };
             all.extend(row.iter().map(|value| (value * steps).round_ties_even() as i8));
@@ -96,6 +93,12 @@ impl Quantised {
     }
 }
 
+/// The next factor above whose 17 bits, times a number of 7, are single precision without rounding:
+/// what is made of numbers and factor rounds to the same numbers and factor again.
+fn short(scale: f32) -> f32 {
+    f32::from_bits((scale.to_bits() + 0x7F) & !0x7F)
+}
+
 fn expect_width(inputs: usize) -> Result<(), MatrixError> {
     match inputs <= MAX_INPUTS {
         true => Ok(()),
@@ -103,9 +106,13 @@ fn expect_width(inputs: usize) -> Result<(), MatrixError> {
     }
 }
 
+thread_local! {
+    /// One a thread: it cannot be handed to another, and looks for instructions when it is made.
+    static EXECUTOR: GemmExecutor<u8, i8, i32> = GemmExecutor::new();
+}
+
 /// Weights in the order of the products of whole numbers.
 pub(super) struct Dynamic {
-    gemm: GemmExecutor<u8, i8, i32>,
     packed: PackedBMatrix<i8>,
     scales: Vec<f32>,
     /// The sum of each output's weights: what a zero of a row adds to its products.
@@ -124,19 +131,17 @@ struct Rounded {
 
 impl Dynamic {
     pub(super) fn new(weights: &Quantised) -> Self {
-        let gemm = GemmExecutor::new();
         let shape = [weights.outputs(), weights.inputs()];
         let view = NdTensorView::from_data(shape, weights.values());
         let sum = |row: &[i8]| row.iter().map(|&value| i32::from(value)).sum();
         let rows = weights.values().chunks_exact(weights.inputs().max(1));
         Self {
             sums: rows.map(sum).collect(),
-            packed: gemm.prepack_b(view.transposed()),
+            packed: EXECUTOR.with(|gemm| gemm.prepack_b(view.transposed())),
             scales: weights.scales().to_vec(),
             inputs: weights.inputs(),
             // Where pairs of products are added up in 16 bits, half the numbers must do.
-            levels: if gemm.may_saturate() { 127.0 } else { 255.0 },
-            gemm,
+            levels: if EXECUTOR.with(GemmExecutor::may_saturate) { 127.0 } else { 255.0 },
         }
     }
 
@@ -182,8 +187,9 @@ impl Dynamic {
         // The executor takes zeros of rows as well, and gives every eight rows those of the first
         // eight (0.27.0, `pack_a`): here they are taken off behind the product.
         let numbers = GemmInputA::Unpacked(numbers);
-        self.gemm
-            .gemm(&mut sums, numbers, GemmInputB::Packed(&self.packed), GemmOptions::default())
+        let packed = GemmInputB::Packed(&self.packed);
+        EXECUTOR
+            .with(|gemm| gemm.gemm(&mut sums, numbers, packed, GemmOptions::default()))
             .expect("shapes follow from each other, and this executor has packed");
         let rows = sums.chunks_exact(outputs).zip(out.chunks_exact_mut(outputs));
         for ((sums, out), row) in rows.zip(rounded) {

@@ -4,8 +4,8 @@
 //! tile is some rows by one or two panels: its sums stay in registers while all inputs go by. Every
 //! sum is taken in the order of the inputs, whatever the tile.
 
-use super::format::{Format, Half, Int8};
 use super::MatrixError;
+use super::format::{Format, Half, Int8};
 use crate::rows::is_alone;
 use rayon::prelude::*;
 use rten_simd::ops::{BitOps, NumOps};

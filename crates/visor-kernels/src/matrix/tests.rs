@@ -104,6 +104,21 @@ fn sums_of_whole_numbers_are_exact() {
 }
 
 #[test]
+fn what_was_rounded_to_eight_bits_rounds_to_itself() {
+    let shape = [200, 37];
+    let mut values = noise(200 * 37, 8);
+    for (row, values) in values.chunks_mut(37).enumerate() {
+        values.iter_mut().for_each(|value| *value *= 1.1_f32.powi(row as i32 - 100));
+    }
+    let once = quantised(&values, shape);
+    let size = |values: &[i8]| values.iter().map(|value| value.unsigned_abs()).max();
+    assert!(once.values().chunks(37).all(|row| size(row) == Some(127)));
+    assert_eq!(quantised(&once.to_f32(), shape), once);
+    let parts = (once.values().to_vec(), once.scales().to_vec());
+    assert_eq!(Quantised::from_parts(parts.0, parts.1, 37), Ok(once));
+}
+
+#[test]
 fn neither_threads_nor_other_rows_change_a_bit_of_a_product() {
     let (outputs, inputs) = (333, 260);
     let values = noise(outputs * inputs, 1);

@@ -13,6 +13,7 @@ mod observed;
 mod pairs;
 mod parts;
 mod plain;
+mod precision;
 mod routing;
 mod selection;
 mod stock;
