@@ -122,7 +122,7 @@ impl Matrix {
     pub fn product(&self, x: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
         let &Self { outputs, inputs, .. } = self;
         assert!(bias.is_none_or(|bias| bias.len() == outputs), "a bias for every output");
-        let rows = if inputs == 0 { 0 } else { x.len() / inputs };
+        let rows = x.len().checked_div(inputs).unwrap_or(0);
         assert_eq!(x.len(), rows * inputs, "rows are whole");
         let mut out = vec![0.0; rows * outputs];
         if out.is_empty() {

@@ -101,7 +101,8 @@ impl Model {
         let (mut ids, mut steps) = (Vec::new(), vec![logits.0]);
         while let Some(scores) = steps.last() {
             ids.push(likeliest(scores));
-            let Some(&id) = recorded.get(ids.len() - 1).filter(|_| ids.len() < recorded.len()) else {
+            let Some(&id) = recorded.get(ids.len() - 1).filter(|_| ids.len() < recorded.len())
+            else {
                 break;
             };
             steps.push(network.decode_step(&mut state, id).map_err(run_error)?.0);

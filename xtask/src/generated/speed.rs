@@ -228,7 +228,10 @@ mod tests {
         let text = section("a.json", &record);
         // 500 MB at 10 GB/s are 50 ms, half of the time.
         assert!(text.contains("| 500 | 50.0 | 100 | 2 % | 50 % | 1 | 200 | 0.50 |"), "{text}");
-        assert!(text.contains("| preprocess | - | f32 | 1 | 1 | 2 | 94 | - | - | - | 1.25 |"), "{text}");
+        assert!(
+            text.contains("| preprocess | - | f32 | 1 | 1 | 2 | 94 | - | - | - | 1.25 |"),
+            "{text}"
+        );
         assert!(text.contains("Ceilings, 1 thread: 100 GFLOP/s"), "{text}");
     }
 }

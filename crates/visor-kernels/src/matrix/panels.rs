@@ -67,7 +67,7 @@ impl<F: Format<V>, const V: usize> Panels<F, V> {
         word: &(impl Fn(usize) -> Result<F::Word, MatrixError> + Sync),
     ) -> Result<Self, MatrixError> {
         let lanes = Lanes.dispatch();
-        let (width, outputs) = (V * lanes, if inputs == 0 { 0 } else { n / inputs });
+        let (width, outputs) = (V * lanes, n.checked_div(inputs).unwrap_or(0));
         let mut words = vec![F::Word::default(); outputs.div_ceil(width) * width * inputs];
         let fill = |(panel, words): (usize, &mut [F::Word])| {
             let first = panel * width;
@@ -223,6 +223,7 @@ impl<F: Format<V>, const V: usize> Part<'_, F, V> {
     }
 
     /// `R` rows, laid out, by `P` panels.
+    #[expect(clippy::needless_range_loop, reason = "iterators over the sums put them in memory")]
     #[inline(always)]
     fn tile<I: Isa, const R: usize, const P: usize>(
         &mut self,
@@ -233,17 +234,19 @@ impl<F: Format<V>, const V: usize> Part<'_, F, V> {
     ) {
         let ops = isa.f32();
         let width = V * ops.len();
-        let mut lines: [_; P] =
-            std::array::from_fn(|p| self.weights.panel(panel + p).chunks_exact(width));
+        let panels: [_; P] = std::array::from_fn(|p| self.weights.panel(panel + p));
+        let mut lines = panels.map(|panel| panel.chunks_exact(width));
+        // Counted by constants, so that every sum has a register of its own.
         let mut sums = [[[ops.zero(); V]; P]; R];
-        for x in x.as_chunks::<R>().0 {
-            for (p, lines) in lines.iter_mut().enumerate() {
-                let Some(line) = lines.next() else { break };
+        for x in x.chunks_exact(R) {
+            let x: &[f32; R] = x.try_into().expect("a value a row");
+            for p in 0..P {
+                let line = lines[p].next().expect("a line an input");
                 let weights = F::widen(isa, line);
-                for (sums, &x) in sums.iter_mut().zip(x) {
-                    let x = ops.splat(x);
-                    for (sum, &weight) in sums[p].iter_mut().zip(&weights) {
-                        *sum = ops.mul_add(x, weight, *sum);
+                for r in 0..R {
+                    let x = ops.splat(x[r]);
+                    for v in 0..V {
+                        sums[r][p][v] = ops.mul_add(x, weights[v], sums[r][p][v]);
                     }
                 }
             }

@@ -1,3 +1,5 @@
+//! Products and what is held, against the definitions of the formats.
+
 use super::*;
 use crate::reference::noise;
 use proptest::prelude::*;

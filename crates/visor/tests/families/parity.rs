@@ -2,9 +2,7 @@
 
 use crate::support::*;
 use serde_json::Value;
-use visor::{
-    Dtype, LoadOptions, Model, ModelInfo, ModelRef, Parity, PictureSize, SeamDifference,
-};
+use visor::{Dtype, LoadOptions, Model, ModelInfo, ModelRef, Parity, PictureSize, SeamDifference};
 
 /// Largest error that single precision excuses, as a share of the largest value of a seam.
 const TOLERANCE: f64 = 2e-5;
