@@ -223,7 +223,6 @@ impl<F: Format<V>, const V: usize> Part<'_, F, V> {
     }
 
     /// `R` rows, laid out, by `P` panels.
-    #[expect(clippy::needless_range_loop, reason = "iterators over the sums put them in memory")]
     #[inline(always)]
     fn tile<I: Isa, const R: usize, const P: usize>(
         &mut self,
