@@ -4,8 +4,8 @@
 # ///
 """The other side of `visor bench speed --peer transformers`: times Hugging Face transformers.
 
-Reads a `config.json` on one line of standard input, builds that model with random weights in single
-precision, and says hello. Each further line is a task, answered with the seconds of its stages:
+Its argument is a number format, `f32` or `bf16`. Reads a `config.json` on one line of standard
+input, builds that model with random weights in that format, and says hello. Each further line is a task, answered with the seconds of its stages:
 
     {"clock": "wall", "tiles": 1, "batch": 1, "threads": 2, "text_tokens": 30, "visual_tokens": 64, "new_tokens": 16}
     {"encode": 1.4, "prefill": 0.14, "decode": 0.6}
@@ -22,12 +22,15 @@ import torch
 import transformers
 from transformers import AutoConfig, AutoModelForImageTextToText
 
+DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
+DTYPE = sys.argv[1]
+
 
 def build(sizes):
     kind = sizes.pop("model_type")
     config = AutoConfig.for_model(kind, **sizes)
     config._attn_implementation = "sdpa"
-    return AutoModelForImageTextToText.from_config(config).float().eval()
+    return AutoModelForImageTextToText.from_config(config).to(DTYPES[DTYPE]).eval()
 
 
 def encode(core, pixels):
@@ -44,6 +47,7 @@ def turn(model, task):
     clock = time.process_time if task["clock"] == "cpu" else time.perf_counter
     side = model.config.vision_config.image_size
     pixels = torch.rand(batch * task["tiles"], 3, side, side) * 2 - 1
+    pixels = pixels.to(DTYPES[DTYPE])
     ids = torch.randint(3, 1000, (batch, task["text_tokens"]))
     start = clock()
     features = encode(core, pixels)
@@ -70,7 +74,7 @@ def main():
     model = build(json.loads(sys.stdin.readline()))
     versions = f"transformers {transformers.__version__}, torch {torch.__version__}"
     parameters = sum(p.numel() for p in model.parameters())
-    say({"peer": versions + ", f32, sdpa", "parameters": parameters})
+    say({"peer": f"{versions}, {DTYPE}, sdpa", "parameters": parameters})
     for line in sys.stdin:
         say(turn(model, json.loads(line)))
 

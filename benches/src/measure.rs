@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use thiserror::Error;
 use visor_core::{Patches, Thrift};
 use visor_model::VisorModel;
-use visor_runtime::{GenerationSettings, RunError, Runner};
+use visor_runtime::{Dtype, GenerationSettings, RunError, Runner};
 use visor_train::TrainError;
 use visor_train::data::{Dataset, Item, ItemPicture, Need};
 
@@ -92,6 +92,8 @@ impl Plan<'_> {
         let card = self.runner.card();
         let thrift = |thrift: &Option<Thrift>| rows::auto_name(*thrift);
         let list = |all: Vec<String>| all.join(",");
+        // Records of single precision, which older ones are, say nothing of it.
+        let weights = (card.dtype != Dtype::F32).then(|| ("weights", card.dtype.to_string()));
         [
             ("model", card.name.clone()),
             ("model sha256", card.sha256.clone().unwrap_or_default()),
@@ -103,8 +105,10 @@ impl Plan<'_> {
             ("timed requests", self.timed.to_string()),
             ("baselines", list(self.baselines.names())),
         ]
+        .into_iter()
+        .chain(weights)
         .map(|(name, value)| (name.to_owned(), value))
-        .into()
+        .collect()
     }
 
     /// Asks whatever the store lacks. `tell` hears what is being done, how much of it is done and

@@ -8,11 +8,12 @@ use anyhow::{Context, Result, bail};
 use burn::tensor::{Device, Tensor, TensorData, activation};
 use serde::Serialize;
 use std::hint::black_box;
+use std::rc::Rc;
 use visor_benches::Environment;
 use visor_benches::environment::load;
 use visor_benches::speed::clock::Clock;
 use visor_benches::speed::record::Spread;
-use visor_kernels::{Attention, Rows};
+use visor_kernels::{Attention, Matrix, Quantised, Rows};
 use visor_runtime::device::{DeviceRequest, open};
 
 #[derive(Serialize)]
@@ -201,7 +202,54 @@ fn cases(device: &Device) -> Vec<Case> {
     cases.push(rotary(device));
     cases.push(attention("attention, full", [1024, 12, 12], Reads::All, device));
     cases.push(attention("attention, causal", [1118, 9, 3], Reads::Past, device));
+    // Of SmolVLM's sizes: decoding, a short prompt, a tile of the encoder, the head.
+    for (rows, shape) in
+        [(1, [1536, 576]), (94, [1536, 576]), (1024, [3072, 768]), (1, [49280, 576])]
+    {
+        cases.extend(products(rows, shape, device));
+    }
     cases
+}
+
+/// Products with weights in each format beside burn's in single precision. Enough copies take turns
+/// that weights come from memory where they would in a decode step.
+fn products(rows: usize, [outputs, inputs]: [usize; 2], device: &Device) -> Vec<Case> {
+    const CACHES: usize = 150_000_000;
+    let shape = [outputs, inputs];
+    let copies = if rows == 1 { CACHES.div_ceil(4 * outputs * inputs).max(2) } else { 1 };
+    let values = noise(outputs * inputs);
+    let whole = || Quantised::nearest(&values, shape).expect("as many values");
+    let halves = |make: fn(&[f32], [usize; 2]) -> Result<Matrix, _>| {
+        make(&values, shape).expect("small values")
+    };
+    let formats: [(&'static str, Vec<Matrix>); 4] = [
+        ("product, bf16", (0..copies).map(|_| halves(Matrix::bf16)).collect()),
+        ("product, f16", (0..copies).map(|_| halves(Matrix::f16)).collect()),
+        ("product, int8", (0..copies).map(|_| Matrix::int8(&whole())).collect()),
+        ("product, int8 rows", (0..copies).map(|_| Matrix::int8_rows(&whole())).collect()),
+    ];
+    let x = noise(rows * inputs);
+    let weights: Vec<Tensor<2>> = (0..copies).map(|_| tensor(shape, device)).collect();
+    let weights = Rc::new(weights);
+    let case = |(name, matrices): (&'static str, Vec<Matrix>)| {
+        let (weights, x) = (Rc::clone(&weights), x.clone());
+        let lifted = Tensor::<2>::from_data(TensorData::new(x.clone(), [rows, inputs]), device);
+        Case {
+            name,
+            size: format!("{rows} x {inputs} by {outputs}, {copies} in turn"),
+            burn: Box::new(move || {
+                for weight in weights.iter() {
+                    black_box(lifted.clone().matmul(weight.clone().transpose()).into_data());
+                }
+            }),
+            kernel: Box::new(move || {
+                for matrix in &matrices {
+                    black_box(matrix.product(&x, None));
+                }
+            }),
+        }
+    };
+    formats.into_iter().map(case).collect()
 }
 
 fn rotary(device: &Device) -> Case {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use thiserror::Error;
+use visor_runtime::Dtype;
 
 /// The script that comes with the program: Hugging Face transformers with the sizes of a
 /// `config.json` and random weights.
@@ -96,17 +97,23 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Starts a peer and waits until it has built its model.
+    /// Starts a peer, which is told a number format, and waits until it has built its model.
     ///
     /// # Errors
     /// If there is no such interpreter, or it lacks what the script needs.
-    pub fn start(script: &Script, python: &str, config_json: &str) -> Result<Self, PeerError> {
+    pub fn start(
+        script: &Script,
+        python: &str,
+        config_json: &str,
+        dtype: Dtype,
+    ) -> Result<Self, PeerError> {
         let mut command = Command::new(python);
         match script {
             Script::Transformers => command.args(["-c", TRANSFORMERS]),
             Script::File(path) => command.arg(path),
         };
         let start = command
+            .arg(dtype.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -185,7 +192,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("peer");
         std::fs::write(&path, lines).expect("written");
-        Peer::start(&Script::File(path.display().to_string()), "sh", "{}")
+        Peer::start(&Script::File(path.display().to_string()), "sh", "{}", Dtype::F32)
     }
 
     #[test]
@@ -206,7 +213,8 @@ mod tests {
     fn a_peer_that_cannot_start_says_why() {
         let error = scripted("echo 'no torch here' >&2").expect_err("ended").to_string();
         assert!(error.contains("no torch here"), "{error}");
-        let error = Peer::start(&Script::Transformers, "no-such-python", "{}").expect_err("none");
+        let error = Peer::start(&Script::Transformers, "no-such-python", "{}", Dtype::F32);
+        let error = error.expect_err("none");
         assert!(error.to_string().contains("no-such-python"), "{error}");
     }
 }

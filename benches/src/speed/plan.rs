@@ -29,7 +29,8 @@ pub const ORDER: &str =
 /// What is measured, and how often.
 #[derive(Debug)]
 pub struct Plan<'a> {
-    /// Devices by the names that they were asked for with, and the model on each.
+    /// Devices by the names that they were asked for with, and a model on each; number formats of a
+    /// device are models of their own.
     pub subjects: Vec<(String, Subject<'a>)>,
     /// Budgets by name.
     pub levels: Vec<(String, Level)>,
@@ -64,6 +65,8 @@ pub struct Key {
     pub threads: usize,
     /// The device.
     pub device: String,
+    /// The number format of weights.
+    pub dtype: String,
     /// The stage.
     pub stage: Stage,
     /// Which budget, counted in the order of the plan.
@@ -154,6 +157,7 @@ impl<'a> Plan<'a> {
                     batch,
                     threads,
                     device: device.clone(),
+                    dtype: subject.card().dtype.to_string(),
                     stage,
                     level,
                 };

@@ -8,6 +8,7 @@ use crate::environment::Environment;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use thiserror::Error;
+use visor_runtime::Dtype;
 
 /// Version of the file.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -44,7 +45,7 @@ pub struct ModelIdentity {
     pub sha256: Option<String>,
     /// Number of weights.
     pub parameters: u64,
-    /// Number format.
+    /// Number formats of its weights, with commas between.
     pub dtype: String,
 }
 
@@ -58,6 +59,9 @@ pub struct Row {
     pub budget: Option<String>,
     /// The device.
     pub device: String,
+    /// The number format of weights; older records have one.
+    #[serde(default = "single")]
+    pub dtype: String,
     /// Threads.
     pub threads: usize,
     /// Requests at once.
@@ -80,6 +84,10 @@ pub struct Row {
     pub peer_ms: Option<Spread>,
     /// Median over the peer's median.
     pub ratio: Option<f64>,
+}
+
+fn single() -> String {
+    Dtype::F32.to_string()
 }
 
 /// Some times.
@@ -209,8 +217,20 @@ impl Row {
         let budget = self.budget.as_deref().map_or_else(String::new, |name| format!(" {name}"));
         format!(
             "{}{budget}, {} tiles, batch {}, {} threads, {}",
-            self.stage, self.tiles, self.batch, self.threads, self.device
+            self.stage,
+            self.tiles,
+            self.batch,
+            self.threads,
+            self.place()
         )
+    }
+
+    /// The device, and the number format of weights where it is none of single precision.
+    pub fn place(&self) -> String {
+        match self.dtype == single() {
+            true => self.device.clone(),
+            false => format!("{}, {}", self.device, self.dtype),
+        }
     }
 
     /// Milliseconds below which the row cannot come by the machine's ceilings.
@@ -232,7 +252,9 @@ impl Row {
 fn row(plan: &Plan<'_>, examples: &[Example], key: &Key, seen: &Seen) -> Option<Row> {
     let milliseconds = |seconds: &[f64]| Spread::of(seconds.iter().map(|s| 1e3 * s).collect());
     let example = &examples[plan.tiles.iter().position(|&tiles| tiles == key.tiles)?];
-    let (_, subject) = plan.subjects.iter().find(|(device, _)| *device == key.device)?;
+    let (_, subject) = plan.subjects.iter().find(|(device, subject)| {
+        *device == key.device && subject.card().dtype.to_string() == key.dtype
+    })?;
     let level = key.level.map_or(Level::Dense, |level| plan.levels[level].1);
     let work = subject.work(key.stage, level, example, key.batch, plan.new_tokens);
     let ms = milliseconds(&seen.seconds)?;
@@ -242,6 +264,7 @@ fn row(plan: &Plan<'_>, examples: &[Example], key: &Key, seen: &Seen) -> Option<
         stage: key.stage,
         budget: key.level.map(|level| plan.levels[level].0.clone()),
         device: key.device.clone(),
+        dtype: key.dtype.clone(),
         threads: key.threads,
         batch: key.batch,
         tiles: key.tiles,
@@ -283,6 +306,7 @@ pub(super) mod tests {
                 stage,
                 budget: budget.map(str::to_owned),
                 device: "cpu".to_owned(),
+                dtype: single(),
                 threads: 2,
                 batch: 1,
                 tiles: 1,

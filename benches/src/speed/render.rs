@@ -67,7 +67,7 @@ fn cells(record: &SpeedRecord, row: &Row) -> [String; 15] {
         row.tiles.to_string(),
         row.batch.to_string(),
         row.threads.to_string(),
-        row.device.clone(),
+        row.place(),
         row.prompt_tokens.to_string(),
         or_dash(row.gflops.map(figure)),
         figure(row.ms.median),
@@ -162,6 +162,7 @@ fn table(record: &SpeedRecord) -> Result<String, RenderError> {
         "peak_rss_bytes",
         "peer_median_ms",
         "ratio",
+        "dtype",
     ])?;
     let text = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
     let whole = |value: Option<u64>| value.map_or_else(String::new, |value| value.to_string());
@@ -184,6 +185,7 @@ fn table(record: &SpeedRecord) -> Result<String, RenderError> {
             whole(row.peak_rss_bytes),
             text(row.peer_ms.as_ref().map(|peer| peer.median)),
             text(row.ratio),
+            row.dtype.clone(),
         ])?;
     }
     let bytes = writer.into_inner().map_err(|error| csv::Error::from(error.into_error()))?;

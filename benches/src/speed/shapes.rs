@@ -7,8 +7,9 @@ use visor_checkpoint::{Checkpoint, Source};
 use visor_core::Layout;
 use visor_model::config::{ModelConfig, Tiling};
 use visor_model::cross::CrossSizes;
-use visor_model::{Blueprint, Extension, Head, Network, VisorModel, parameters, weights};
+use visor_model::{Blueprint, Extension, Head, Network, VisorModel, parameters, precision};
 use visor_processor::{Filter, ImageProcessor, Normalization, Resolution, Splitting};
+use visor_runtime::Dtype;
 use visor_train::convert::default_ladder;
 
 /// Name and content of each file.
@@ -57,9 +58,11 @@ impl Shape {
     /// A model of this shape on a device. A stock shape gets the layout and the ladder that
     /// `visor convert` gives its depth, so that its rungs can be timed as well as dense.
     ///
+    /// Its matrices are held in `dtype`.
+    ///
     /// # Errors
     /// If the device has no room for it.
-    pub fn build(&self, device: &Device) -> Result<Built, SpeedError> {
+    pub fn build(&self, dtype: Dtype, device: &Device) -> Result<Built, SpeedError> {
         let checkpoint = Checkpoint::open(Source::Embedded(self.files))?;
         let Blueprint { config, extension, mut card, .. } = Blueprint::read(&checkpoint)?;
         let extension = match extension {
@@ -78,7 +81,9 @@ impl Shape {
         let head = if config.tied { Head::Tied } else { Head::Own };
         card.parameters = parameters(&config, Some(&extension), head);
         let network = Network::new(&config, Some(&extension), head, device);
-        let network = weights::fill(network, device, &mut |name, shape| Ok(random(name, shape)))?;
+        let values = &mut |name: &str, shape: &[usize]| Ok(random(name, shape));
+        let network = precision::fill(network, dtype, device, values)?;
+        card.dtype = dtype;
         let model = VisorModel::new(network.fold_gates(), &config, card, device);
         Ok(Built { model, processor: processor(&config) })
     }

@@ -155,7 +155,7 @@ impl Subject<'_> {
     }
 
     /// What a stage computes for a batch, by the formulas, and the bytes that it must at least move:
-    /// weights once, keys and values once, in single precision. `None` where nothing is counted.
+    /// weights once, in their format, keys and values once, in single precision. `None` where nothing is counted.
     pub fn work(
         &self,
         stage: Stage,
@@ -169,7 +169,7 @@ impl Subject<'_> {
         let (n_text, n_visual) = (prompt.n_text(), prompt.n_visual());
         let n_question = prompt.question().len();
         let sizes = Prompt { n_text, n_question, n_visual, n_tiles, keys: Keys::All };
-        let schedule = self.schedule(level);
+        let (schedule, weight) = (self.schedule(level), self.card().dtype.bytes() as u64);
         let kv = shape.decoder.kv_bytes(&schedule, n_text, n_visual, sizes.looks(), 4);
         let decoder = weights_of(shape.decoder.projections(1) + shape.decoder.ffn(1))
             * shape.decoder.n_layers as u64
@@ -184,16 +184,17 @@ impl Subject<'_> {
                 let patch = encoder.patch_values as u64 * d;
                 let weights = layer * encoder.n_layers as u64 + connector + patch;
                 let pixels = (3 * self.card().tile_side.pow(2) * n_tiles) as u64;
-                (shape.vision(n_tiles), 4 * (weights + pixels * batch as u64))
+                (shape.vision(n_tiles), weight * weights + 4 * pixels * batch as u64)
             }
             Stage::Prefill => {
-                (shape.scopes(&schedule, sizes, None).lm_prefill, 4 * decoder + kv * batch as u64)
+                let flops = shape.scopes(&schedule, sizes, None).lm_prefill;
+                (flops, weight * decoder + kv * batch as u64)
             }
             Stage::Decode => {
                 let context = n_text + 1 + steps / 2;
                 let at = Decode { context, n_visual, looks: sizes.looks() };
                 let step = shape.decoder.decode_step(&schedule, at);
-                (step, 4 * decoder + kv * batch as u64)
+                (step, weight * decoder + kv * batch as u64)
             }
             Stage::Preprocess | Stage::FirstToken | Stage::EndToEnd => return None,
         };

@@ -15,10 +15,19 @@ pub enum Dtype {
     F16,
     /// The upper half of single precision: 8 bits of fraction, the same range.
     BF16,
+    /// Whole numbers from -127 to 127, each row of a matrix with a factor of its own in a tensor
+    /// beside it: [`scale_of`].
+    I8,
+}
+
+/// The name of the factors of a matrix that is stored as [`Dtype::I8`], one a row, in single
+/// precision.
+pub fn scale_of(name: &str) -> String {
+    format!("{name}.scale")
 }
 
 impl Dtype {
-    /// All formats that are read and written.
+    /// All formats that hold values by themselves.
     pub const ALL: [Self; 3] = [Self::F32, Self::F16, Self::BF16];
 
     /// Bytes of one number.
@@ -26,6 +35,7 @@ impl Dtype {
         match self {
             Self::F32 => 4,
             Self::F16 | Self::BF16 => 2,
+            Self::I8 => 1,
         }
     }
 
@@ -35,15 +45,18 @@ impl Dtype {
             Self::F32 => "F32",
             Self::F16 => "F16",
             Self::BF16 => "BF16",
+            Self::I8 => "I8",
         }
     }
 
     /// The format with this name in a safetensors header.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|dtype| dtype.name() == name)
+        let all = Self::ALL.into_iter().chain([Self::I8]);
+        all.into_iter().find(|dtype| dtype.name() == name)
     }
 
-    /// Appends the numbers in `bytes`, whole ones only, to `values`.
+    /// Appends the numbers in `bytes`, whole ones only, to `values`; those of [`I8`](Self::I8) without
+    /// their factor.
     pub(crate) fn decode(self, bytes: &[u8], values: &mut Vec<f32>) {
         match self {
             Self::F32 => {
@@ -59,13 +72,14 @@ impl Dtype {
             }
             Self::BF16 => values
                 .extend(bytes.as_chunks().0.iter().map(|&half| bf16::from_le_bytes(half).to_f32())),
+            Self::I8 => values.extend(bytes.iter().map(|&byte| f32::from(byte.cast_signed()))),
         }
     }
 
     /// Appends `values`, rounded to nearest even, to `bytes`.
     ///
     /// # Errors
-    /// The place of the first value that is not finite, before or after rounding.
+    /// The place of the first value that is not finite, before or after rounding, or is beyond 127.
     pub(crate) fn encode(self, values: &[f32], bytes: &mut Vec<u8>) -> Result<(), usize> {
         for (place, &value) in values.iter().enumerate() {
             let finite = match self {
@@ -82,6 +96,11 @@ impl Dtype {
                     let rounded = bf16::from_f32(value);
                     bytes.extend_from_slice(&rounded.to_le_bytes());
                     rounded.is_finite()
+                }
+                Self::I8 => {
+                    let rounded = value.round_ties_even();
+                    bytes.push((rounded as i8).cast_unsigned());
+                    rounded.abs() <= 127.0
                 }
             };
             if !finite {

@@ -129,6 +129,19 @@ pub enum CheckpointError {
         /// The value.
         value: f32,
     },
+    /// A tensor of whole numbers that is no matrix, or whose rows have no factors.
+    #[error(
+        "tensor `{name}` of shape {shape:?} is stored as I8 and needs `{scale}`, one F32 factor a \
+         row of a matrix"
+    )]
+    Factors {
+        /// The tensor.
+        name: String,
+        /// Its shape.
+        shape: Vec<usize>,
+        /// Where its factors should be.
+        scale: String,
+    },
     /// Tensors that no part of the model asked for.
     #[error(
         "the files hold {} that the model has no use for: {}",

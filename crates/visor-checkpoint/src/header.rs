@@ -47,7 +47,7 @@ pub enum HeaderError {
     #[error("its header is not readable: {0}")]
     Json(serde_json::Error),
     /// A tensor is stored in a format that is not read.
-    #[error("tensor `{name}` is stored as {dtype:?}, only F32, F16 and BF16 are read")]
+    #[error("tensor `{name}` is stored as {dtype:?}, only F32, F16, BF16 and I8 are read")]
     Dtype {
         /// The tensor.
         name: String,

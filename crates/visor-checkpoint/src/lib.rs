@@ -55,17 +55,17 @@ mod write;
 
 pub use checkpoint::Checkpoint;
 pub use digest::{Digests, NotASha256, Sha256Sum, backbone_digest, selector_digest};
-pub use dtype::Dtype;
+pub use dtype::{Dtype, scale_of};
 pub use error::CheckpointError;
 pub use header::HeaderError;
 pub use manifest::{
     CrossAttentionManifest, DenseMode, Manifest, Provenance, SCHEMA_VERSION, SelectorManifest,
 };
-pub use save::{DEFAULT_MAX_SHARD_BYTES, Streamed, save_checkpoint, save_streamed};
+pub use save::{DEFAULT_MAX_SHARD_BYTES, Streamed, save_checkpoint, save_mixed, save_streamed};
 pub use source::Source;
 pub use verify::{Trust, Verified, verify};
 pub use weights::{IgnoredTensor, LoadReport, NamedTensor, Weights, read_safetensors};
-pub use write::{FileDigest, TensorOutline, TensorToSave, ValuesOf, write_safetensors};
+pub use write::{FileDigest, Formats, TensorOutline, TensorToSave, ValuesOf, write_safetensors};
 
 /// Names of the files in a checkpoint folder.
 pub mod files {

@@ -3,7 +3,10 @@
 use crate::disk::{self, Disk, sync_folder};
 use crate::source::{MIB, is_plain_name};
 use crate::swap::swap_in;
-use crate::write::{Held, TensorOutline, ValuesOf, WriteError, encode, sorted, write_through};
+use crate::write::{
+    Formats, Held, TensorOutline, ValuesOf, WriteError, encode, expect_factors, sorted,
+    write_through,
+};
 use crate::{CheckpointError, Dtype, Manifest, Sha256Sum, TensorToSave, files, index};
 use serde::de::IgnoredAny;
 use std::collections::BTreeMap;
@@ -58,7 +61,8 @@ pub fn save_checkpoint(
     let held = Held::new(tensors)?;
     let streamed =
         Streamed { outlines: &held.outlines, values: &mut |outline| held.values(outline) };
-    let parts = Parts { config_json, extra_files, manifest, dtype, max_shard_bytes };
+    let formats = &|_: &str| dtype;
+    let parts = Parts { config_json, extra_files, manifest, formats, max_shard_bytes };
     save_on(disk::REAL, folder, &parts, streamed)
 }
 
@@ -89,7 +93,27 @@ pub fn save_streamed(
     dtype: Dtype,
     max_shard_bytes: u64,
 ) -> Result<(), CheckpointError> {
-    let parts = Parts { config_json, extra_files, manifest, dtype, max_shard_bytes };
+    let formats = &|_: &str| dtype;
+    let parts = Parts { config_json, extra_files, manifest, formats, max_shard_bytes };
+    save_on(disk::REAL, folder, &parts, tensors)
+}
+
+/// As [`save_streamed`], with a number format a tensor, by its name. The values of a tensor that is
+/// stored as [`Dtype::I8`] are whole numbers, and its factors a tensor of their own, called
+/// [`scale_of`](crate::scale_of) it.
+///
+/// # Errors
+/// As [`save_streamed`].
+pub fn save_mixed(
+    folder: &Path,
+    config_json: &[u8],
+    extra_files: &[(&str, &[u8])],
+    manifest: Option<&Manifest>,
+    tensors: Streamed<'_, '_>,
+    formats: Formats<'_>,
+    max_shard_bytes: u64,
+) -> Result<(), CheckpointError> {
+    let parts = Parts { config_json, extra_files, manifest, formats, max_shard_bytes };
     save_on(disk::REAL, folder, &parts, tensors)
 }
 
@@ -97,7 +121,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) config_json: &'a [u8],
     pub(crate) extra_files: &'a [(&'a str, &'a [u8])],
     pub(crate) manifest: Option<&'a Manifest>,
-    pub(crate) dtype: Dtype,
+    pub(crate) formats: Formats<'a>,
     pub(crate) max_shard_bytes: u64,
 }
 
@@ -173,21 +197,22 @@ impl Staging<'_> {
     ) -> Result<(), CheckpointError> {
         let Streamed { outlines, values } = tensors;
         let tensors = sorted(outlines)?;
+        expect_factors(&tensors, parts.formats)?;
         // transformers refuses files without it.
         let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
-        let shards = shards(&tensors, parts.dtype, parts.max_shard_bytes);
+        let shards = shards(&tensors, parts.formats, parts.max_shard_bytes);
         if let [_] | [] = shards.as_slice() {
             let encode =
-                |out: &mut dyn Write| encode(out, &tensors, parts.dtype, &metadata, values);
+                |out: &mut dyn Write| encode(out, &tensors, parts.formats, &metadata, values);
             return self.write(files::WEIGHTS, encode);
         }
         let mut weight_map = BTreeMap::new();
         let mut total = 0;
         for (number, shard) in shards.iter().enumerate() {
             let name = format!("model-{:05}-of-{:05}.safetensors", number + 1, shards.len());
-            self.write(&name, |out| encode(out, shard, parts.dtype, &metadata, &mut *values))?;
+            self.write(&name, |out| encode(out, shard, parts.formats, &metadata, &mut *values))?;
             for tensor in *shard {
-                total += tensor.bytes(parts.dtype);
+                total += tensor.bytes((parts.formats)(&tensor.name));
                 weight_map.insert(tensor.name.as_str(), name.clone());
             }
         }
@@ -199,14 +224,14 @@ impl Staging<'_> {
 /// Cuts the tensors so that no shard of several is larger than `max`.
 fn shards<'t, 'a>(
     mut tensors: &'t [&'a TensorOutline],
-    dtype: Dtype,
+    formats: Formats<'_>,
     max: u64,
 ) -> Vec<&'t [&'a TensorOutline]> {
     let mut shards = Vec::new();
     while !tensors.is_empty() {
         let mut size = 0_u64;
         let fitting = tensors.iter().take_while(|tensor| {
-            size = size.saturating_add(tensor.bytes(dtype));
+            size = size.saturating_add(tensor.bytes(formats(&tensor.name)));
             size <= max
         });
         let (shard, rest) = tensors.split_at(fitting.count().max(1));
@@ -342,7 +367,7 @@ mod tests {
             config_json: b"{}",
             extra_files: &[("tokenizer.json", b"{}")],
             manifest: None,
-            dtype: Dtype::F32,
+            formats: &|_| Dtype::F32,
             max_shard_bytes: 256,
         };
         let left = Rc::new(Cell::new(room));

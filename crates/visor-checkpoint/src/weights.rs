@@ -2,7 +2,7 @@
 
 use crate::blob::Blob;
 use crate::header::{Entry, Header, HeaderError, LENGTH_BYTES, header_bytes};
-use crate::{CheckpointError, Dtype, Source, TensorOutline, files, index};
+use crate::{CheckpointError, Dtype, Source, TensorOutline, files, index, scale_of};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -14,6 +14,8 @@ struct Stored {
     entry: Entry,
     taken: bool,
     ignored: Option<String>,
+    /// Whether it holds the factors of another tensor, and comes and goes with it.
+    factors: bool,
 }
 
 /// The tensors of a checkpoint: headers are parsed and checked, data is read when it is taken.
@@ -53,11 +55,11 @@ impl Weights {
     /// Opens `model.safetensors`, or the shards that `model.safetensors.index.json` names.
     ///
     /// # Errors
-    /// If a file is missing or is not a safetensors file of F32, F16 or BF16 tensors, or if index
+    /// If a file is missing or is not a safetensors file of F32, F16, BF16 or I8 tensors, or if index
     /// and shards disagree.
     pub fn open(source: &Source) -> Result<Self, CheckpointError> {
         let Some(index) = index::read(source)? else {
-            return Self::from_blob(files::WEIGHTS, source.blob(files::WEIGHTS)?);
+            return Self::from_blob(files::WEIGHTS, source.blob(files::WEIGHTS)?)?.with_factors();
         };
         let mut weights =
             Self { blobs: Vec::new(), tensors: BTreeMap::new(), metadata: BTreeMap::new() };
@@ -77,16 +79,36 @@ impl Weights {
         if let Some((name, shard)) = index.weight_map.iter().find(missing) {
             return Err(CheckpointError::NotInShard { name: name.clone(), shard: shard.clone() });
         }
-        Ok(weights)
+        weights.with_factors()
     }
 
     /// Opens one safetensors file, whatever its name.
     ///
     /// # Errors
-    /// If it cannot be read or is not a safetensors file of F32, F16 or BF16 tensors.
+    /// If it cannot be read or is not a safetensors file of F32, F16, BF16 or I8 tensors.
     pub fn open_file(path: &Path) -> Result<Self, CheckpointError> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        Self::from_blob(&name, Blob::open(path)?)
+        Self::from_blob(&name, Blob::open(path)?)?.with_factors()
+    }
+
+    /// Holds every matrix of whole numbers against the factors of its rows.
+    fn with_factors(mut self) -> Result<Self, CheckpointError> {
+        let whole = |(_, stored): &(&String, &Stored)| stored.entry.dtype == Dtype::I8;
+        let matrices = self.tensors.iter().filter(whole);
+        let matrices: Vec<(String, Vec<usize>)> =
+            matrices.map(|(name, stored)| (name.clone(), stored.entry.shape.clone())).collect();
+        for (name, shape) in matrices {
+            let factors = self.tensors.get_mut(&scale_of(&name));
+            match (factors, shape.as_slice()) {
+                (Some(factors), &[rows, _])
+                    if factors.entry.dtype == Dtype::F32 && factors.entry.shape == [rows] =>
+                {
+                    factors.factors = true;
+                }
+                _ => return Err(CheckpointError::Factors { scale: scale_of(&name), name, shape }),
+            }
+        }
+        Ok(self)
     }
 
     fn from_blob(name: &str, blob: Blob) -> Result<Self, CheckpointError> {
@@ -99,14 +121,15 @@ impl Weights {
         let header_bytes = header_bytes(first, blob.len()).map_err(bad)?;
         let json = blob.bytes(LENGTH_BYTES, header_bytes)?;
         let Header { tensors, metadata } = Header::parse(&json, blob.len()).map_err(bad)?;
-        let stored = |entry| Stored { blob: 0, entry, taken: false, ignored: None };
+        let stored = |entry| Stored { blob: 0, entry, taken: false, ignored: None, factors: false };
         let tensors = tensors.into_iter().map(|(name, entry)| (name, stored(entry))).collect();
         Ok(Self { blobs: vec![(name.to_owned(), blob)], tensors, metadata })
     }
 
-    /// The names of all tensors, in order of the alphabet.
+    /// The names of all tensors, in order of the alphabet, without those that hold factors.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.tensors.keys().map(String::as_str)
+        let tensors = self.tensors.iter().filter(|(_, stored)| !stored.factors);
+        tensors.map(|(name, _)| name.as_str())
     }
 
     /// Whether there is a tensor of this name.
@@ -126,7 +149,8 @@ impl Weights {
 
     /// How many numbers all tensors hold.
     pub fn parameters(&self) -> u64 {
-        self.tensors.values().map(|stored| stored.parameters()).sum()
+        let tensors = self.tensors.values().filter(|stored| !stored.factors);
+        tensors.map(Stored::parameters).sum()
     }
 
     /// The free text in the headers.
@@ -139,13 +163,25 @@ impl Weights {
         self.blobs.iter().map(|(name, blob)| (name.as_str(), blob))
     }
 
-    /// Reads one tensor and marks it as used. Taking it again, as a tied head does, is allowed.
+    /// Reads one tensor and marks it as used, whole numbers times their factors. Taking it again, as a
+    /// tied head does, is allowed.
     ///
     /// # Errors
     /// [`CheckpointError::Missing`] and [`CheckpointError::Shape`] before anything is allocated;
     /// [`CheckpointError::NonFinite`] if a value is infinite or not a number; or the file cannot be
     /// read.
     pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, CheckpointError> {
+        let mut values = self.take_as_stored(name, shape)?;
+        if let (Some(Dtype::I8), &[rows, width]) = (self.dtype(name), shape) {
+            let factors = self.take_as_stored(&scale_of(name), &[rows])?;
+            for (row, factor) in values.chunks_exact_mut(width.max(1)).zip(factors) {
+                row.iter_mut().for_each(|value| *value *= factor);
+            }
+        }
+        Ok(values)
+    }
+
+    fn take_as_stored(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, CheckpointError> {
         let missing = || Self::missing(&self.blobs, name, shape);
         let stored = self.tensors.get_mut(name).ok_or_else(missing)?;
         let Entry { dtype, start, bytes, .. } = stored.entry;
@@ -200,7 +236,7 @@ impl Weights {
         let mut left: BTreeSet<&str> = self
             .tensors
             .iter()
-            .filter(|(_, stored)| stored.ignored.is_none())
+            .filter(|(_, stored)| stored.ignored.is_none() && !stored.factors)
             .map(|(name, _)| name.as_str())
             .collect();
         for TensorOutline { name, shape } in wanted {
@@ -240,7 +276,8 @@ impl Weights {
             self.tensors.into_iter().partition(|(_, stored)| stored.taken);
         let mut ignored = Vec::new();
         let mut unused = Vec::new();
-        for (name, stored) in &left {
+        // Factors are left where their matrix is, which is reported.
+        for (name, stored) in left.iter().filter(|(_, stored)| !stored.factors) {
             match &stored.ignored {
                 Some(because) => {
                     ignored.push(IgnoredTensor { name: name.clone(), because: because.clone() });
@@ -251,8 +288,9 @@ impl Weights {
         if !unused.is_empty() {
             return Err(CheckpointError::Unused { names: unused });
         }
-        let parameters = taken.iter().map(|(_, stored)| stored.parameters()).sum();
-        Ok(LoadReport { tensors: taken.len(), parameters, ignored })
+        let taken = taken.iter().filter(|(_, stored)| !stored.factors);
+        let parameters = taken.clone().map(|(_, stored)| stored.parameters()).sum();
+        Ok(LoadReport { tensors: taken.count(), parameters, ignored })
     }
 
     /// Feeds everything about one tensor to `hasher`. Lengths go before contents, so that no two
@@ -271,7 +309,11 @@ impl Weights {
         self.blobs[stored.blob].1.read(start, bytes, |piece| {
             hasher.update(piece);
             Ok(())
-        })
+        })?;
+        match dtype {
+            Dtype::I8 => self.hash(&scale_of(name), hasher),
+            Dtype::F32 | Dtype::F16 | Dtype::BF16 => Ok(()),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::disk::{self, Disk, sync_folder};
 use crate::header::{METADATA, bytes_of};
-use crate::{CheckpointError, Dtype, Sha256Sum};
+use crate::{CheckpointError, Dtype, Sha256Sum, scale_of};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
@@ -38,6 +38,9 @@ pub struct TensorOutline {
 pub type ValuesOf<'v, 'a> =
     &'v mut dyn FnMut(&TensorOutline) -> Result<Cow<'a, [f32]>, CheckpointError>;
 
+/// The number format of a tensor, by its name.
+pub type Formats<'a> = &'a dyn Fn(&str) -> Dtype;
+
 /// Length and hash of a file that was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileDigest {
@@ -61,8 +64,9 @@ pub fn write_safetensors(
 ) -> Result<FileDigest, CheckpointError> {
     let held = Held::new(tensors)?;
     let outlines = sorted(&held.outlines)?;
+    expect_factors(&outlines, &|_| dtype)?;
     let values = &mut |outline: &TensorOutline| held.values(outline);
-    write_atomically(path, disk::REAL, |out| encode(out, &outlines, dtype, metadata, values))
+    write_atomically(path, disk::REAL, |out| encode(out, &outlines, &|_| dtype, metadata, values))
 }
 
 /// Creates a file beside `path`, lets `content` write it, and renames it to `path`.
@@ -193,6 +197,28 @@ impl TensorOutline {
     }
 }
 
+/// Whole numbers mean nothing without their factors.
+pub(crate) fn expect_factors(
+    tensors: &[&TensorOutline],
+    formats: Formats<'_>,
+) -> Result<(), CheckpointError> {
+    let whole = tensors.iter().filter(|tensor| formats(&tensor.name) == Dtype::I8);
+    let mut lacking = whole.filter(|tensor| {
+        let scale = scale_of(&tensor.name);
+        let found = tensors.binary_search_by(|other| other.name.as_str().cmp(&scale));
+        let fits =
+            |at: usize| tensors[at].shape == tensor.shape[..1] && formats(&scale) == Dtype::F32;
+        tensor.shape.len() != 2 || !found.is_ok_and(fits)
+    });
+    match lacking.next() {
+        None => Ok(()),
+        Some(TensorOutline { name, shape }) => {
+            let (name, shape, scale) = (name.clone(), shape.clone(), scale_of(name));
+            Err(CheckpointError::Factors { name, shape, scale })
+        }
+    }
+}
+
 /// The tensors in order of their names, once names have been checked.
 pub(crate) fn sorted(outlines: &[TensorOutline]) -> Result<Vec<&TensorOutline>, CheckpointError> {
     let mut sorted: Vec<_> = outlines.iter().collect();
@@ -216,7 +242,7 @@ enum RawEntry<'a> {
 pub(crate) fn encode(
     out: &mut dyn Write,
     tensors: &[&TensorOutline],
-    dtype: Dtype,
+    formats: Formats<'_>,
     metadata: &BTreeMap<String, String>,
     values: ValuesOf<'_, '_>,
 ) -> Result<(), WriteError> {
@@ -226,7 +252,7 @@ pub(crate) fn encode(
     }
     let mut end = 0;
     for tensor in tensors {
-        let begin = end;
+        let (begin, dtype) = (end, formats(&tensor.name));
         end += tensor.bytes(dtype);
         let data_offsets = (begin, end);
         let entry = RawEntry::Tensor { dtype: dtype.name(), shape: &tensor.shape, data_offsets };
@@ -238,8 +264,9 @@ pub(crate) fn encode(
     out.write_all(&(json.len() as u64).to_le_bytes())?;
     out.write_all(&json)?;
 
-    let mut bytes = Vec::with_capacity(CHUNK * dtype.bytes());
+    let mut bytes = Vec::with_capacity(CHUNK * Dtype::F32.bytes());
     for tensor in tensors {
+        let dtype = formats(&tensor.name);
         let data = values(tensor).map_err(WriteError::Content)?;
         tensor.expect_values(data.len()).map_err(WriteError::Content)?;
         for (chunk, values) in data.chunks(CHUNK).enumerate() {

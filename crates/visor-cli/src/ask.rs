@@ -75,7 +75,7 @@ pub(crate) struct Ask {
     #[arg(long, default_value = "cpu")]
     device: DeviceRequest,
 
-    /// Number format of activations: f32, f16 or bf16
+    /// Number format that weights are held in: f32, bf16, f16 or int8 (the last three on cpu)
     #[arg(long, default_value = "f32")]
     dtype: Dtype,
 

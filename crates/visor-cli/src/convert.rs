@@ -1,4 +1,5 @@
-//! `visor convert`: a stock checkpoint as a universal one, ready to be trained.
+//! `visor convert`: a stock checkpoint as a universal one, ready to be trained, or any checkpoint in
+//! eight bits.
 
 use crate::model::Network;
 use crate::output;
@@ -8,15 +9,16 @@ use clap::Args;
 use std::path::PathBuf;
 use std::str::FromStr;
 use visor_train::convert::{Plan, SelectorPlan, convert};
-use visor_train::model_config;
 use visor_train::tuning::ModelRecipe;
+use visor_train::{int8, model_config};
 
-/// Turn a stock checkpoint into a universal one that is still to be trained
+/// Turn a stock checkpoint into a universal one that is still to be trained, or store one in int8
 ///
-/// Dense stays the stock model to the bit. Weights are copied one tensor at a time.
+/// Dense stays the stock model to the bit. Weights are copied one tensor at a time. With `--dtype
+/// int8` a checkpoint stays what it is, stock or universal, and its matrices take a quarter.
 #[derive(Args)]
 pub(crate) struct Convert {
-    /// The stock checkpoint: a folder, or an id on the hub, OWNER/NAME or OWNER/NAME@REVISION
+    /// The checkpoint: a folder, or an id on the hub, OWNER/NAME or OWNER/NAME@REVISION
     #[arg(long, value_name = "MODEL")]
     model: String,
 
@@ -39,6 +41,11 @@ pub(crate) struct Convert {
     /// of the encoder's patches where the connector shuffles pixels
     #[arg(long)]
     selector: bool,
+
+    /// Store the matrices of any checkpoint in this number format, and convert nothing else: int8
+    #[arg(long, value_name = "FORMAT", value_parser = ["int8"], conflicts_with_all = ["recipe",
+          "cross_attention", "self_attention", "rungs", "decision_layer", "selector", "seed"])]
+    dtype: Option<String>,
 
     /// Seed of the weights that are added
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -91,6 +98,9 @@ impl FromStr for Rungs {
 impl Convert {
     pub(crate) fn run(&self) -> Result<()> {
         let checkpoint = self.network.find(&self.model)?.checkpoint()?;
+        if self.dtype.is_some() {
+            return Ok(int8::store(&checkpoint, &self.out)?);
+        }
         let plan = match &self.recipe {
             None => self.plan(),
             Some(path) => {

@@ -26,15 +26,16 @@ pub(crate) struct Verify {
     images: Option<PathBuf>,
 
     /// Largest error that passes, as a share of the largest value of a seam; levels and ids must be
-    /// the same
-    #[arg(long, value_name = "X", default_value_t = 2e-5)]
-    tolerance: f64,
+    /// the same, but for those of answers where weights are rounded [default: 2e-5 in f32, 2e-2 in
+    /// bf16, 3e-3 in f16, 1e-1 in int8]
+    #[arg(long, value_name = "X")]
+    tolerance: Option<f64>,
 
     /// The device: cpu, wgpu, cuda or cuda:N
     #[arg(long, default_value = "cpu")]
     device: DeviceRequest,
 
-    /// Number format of activations: f32, f16 or bf16
+    /// Number format that weights are held in: f32, bf16, f16 or int8 (the last three on cpu)
     #[arg(long, default_value = "f32")]
     dtype: Dtype,
 
@@ -53,10 +54,13 @@ impl Verify {
         let options = LoadOptions::default().device(self.device).dtype(self.dtype);
         let model = Model::load(&model, &options.policy(PolicyRef::None))?;
         let parity = model.verify(&self.reference, self.images.as_deref())?;
-        let failures = parity.failures(self.tolerance);
+        let tolerance = self.tolerance.unwrap_or_else(|| tolerance(self.dtype));
+        let mut failures = parity.failures(tolerance);
+        // Where weights are rounded an answer may part from the recorded one at a near tie.
+        failures.retain(|seam| self.dtype == Dtype::F32 || !seam.seam.starts_with(ANSWER));
         output::answer(&match self.json {
             true => serde_json::to_string_pretty(&parity)?,
-            false => text(&parity, self.tolerance, &failures),
+            false => text(&parity, tolerance, &failures),
         })?;
         match failures.len() {
             0 if parity.seams.is_empty() => bail!("the reference recorded nothing to compare with"),
@@ -64,9 +68,23 @@ impl Verify {
             n => bail!(
                 "{n} of {} seams differ by more than {:e} of their largest value",
                 parity.seams.len(),
-                self.tolerance
+                tolerance
             ),
         }
+    }
+}
+
+/// How the seams of a whole answer begin.
+const ANSWER: &str = "generated_ids";
+
+/// What rounding of weights does to a seam's values at most: by how many bits a weight is rounded,
+/// with room for layers behind each other.
+fn tolerance(dtype: Dtype) -> f64 {
+    match dtype {
+        Dtype::BF16 => 2e-2,
+        Dtype::F16 => 3e-3,
+        Dtype::Int8 => 1e-1,
+        _ => 2e-5,
     }
 }
 

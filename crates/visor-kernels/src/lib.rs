@@ -1,14 +1,16 @@
-//! The parts of a network that a processor spends its time in beside matrix products, on plain
-//! slices: what is exponentiated, normalised or turned, and attention.
+//! The parts of a network that a processor spends its time in beside burn's matrix products, on plain
+//! slices: what is exponentiated, normalised or turned, attention, and products with weights that
+//! are held in fewer bytes than single precision takes.
 //!
 //! Instructions are chosen when the program runs (AVX-512, AVX2, NEON, or none in particular) by the
 //! crates underneath; nothing here is unsafe. Every kernel has a slow obvious twin among the tests.
 //!
-//! All values are single precision, rows lie one after another, and work is shared among the
+//! All values but such weights are single precision, rows lie one after another, and work is shared among the
 //! threads of the pool that a kernel is called in. A result does not depend on how many there are.
 
 mod activation;
 mod attention;
+mod matrix;
 mod norm;
 #[cfg(test)]
 mod reference;
@@ -18,6 +20,7 @@ mod softmax;
 
 pub use activation::{gelu, gelu_tanh, silu, silu_gradient, silu_times};
 pub use attention::{Attention, Rows};
+pub use matrix::{MAX_INPUTS, Matrix, MatrixError, Quantised};
 pub use norm::{layer_norm, rms_norm};
 pub use rotary::turn;
 pub use softmax::{softmax, softmax_gradient};

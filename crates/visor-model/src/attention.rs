@@ -6,8 +6,10 @@ use crate::error::ModelError;
 use crate::host;
 use crate::linear::{Bias, Linear};
 use crate::placement::Sequence;
+use crate::precision::ForEach;
 use crate::ragged::{pack, unpack};
 use crate::rotary::RotaryTable;
+use crate::weight::Role;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, activation};
 use visor_core::cost::matmul;
@@ -176,6 +178,12 @@ impl SelfAttention {
             v_proj: Linear::new(d_model, d_kv, bias, device),
             o_proj: Linear::new(d_q, d_model, Bias::Without, device),
             heads,
+        }
+    }
+
+    pub(crate) fn for_each_weight(&mut self, each: ForEach<'_>) {
+        for linear in [&mut self.q_proj, &mut self.k_proj, &mut self.v_proj, &mut self.o_proj] {
+            each(&mut linear.weight, Role::Product);
         }
     }
 

@@ -5,6 +5,8 @@ use crate::config::{ConnectorConfig, TextConfig, Tiling, VisionConfig};
 use crate::feature_map;
 use crate::linear::{Bias, Linear};
 use crate::mlp::gelu;
+use crate::precision::ForEach;
+use crate::weight::Role;
 use crate::weights::zeros;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
@@ -68,6 +70,16 @@ impl Connector {
                 let mlp = Some(MlpConnector { linear_1, linear_2 });
                 Self { shuffle: None, mlp, newline }
             }
+        }
+    }
+
+    pub(crate) fn for_each_weight(&mut self, each: ForEach<'_>) {
+        if let Some(shuffle) = &mut self.shuffle {
+            each(&mut shuffle.modality_projection.proj.weight, Role::Product);
+        }
+        if let Some(mlp) = &mut self.mlp {
+            each(&mut mlp.linear_1.weight, Role::Product);
+            each(&mut mlp.linear_2.weight, Role::Product);
         }
     }
 

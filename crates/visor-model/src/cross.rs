@@ -5,7 +5,9 @@ use crate::config::TextConfig;
 use crate::linear::{Bias, Linear};
 use crate::norm::RmsNorm;
 use crate::placement::BLOCKED;
+use crate::precision::ForEach;
 use crate::ragged::{lengths, pack, unpack};
+use crate::weight::{Role, Weight};
 use crate::weights::zeros;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
@@ -110,6 +112,12 @@ impl CrossAttention {
         }
     }
 
+    pub(crate) fn for_each_weight(&mut self, each: ForEach<'_>) {
+        for linear in [&mut self.q_proj, &mut self.k_proj, &mut self.v_proj, &mut self.o_proj] {
+            each(&mut linear.weight, Role::Product);
+        }
+    }
+
     /// Keys and values of each sample's visual tokens `[B, V, E]`; of the null pair alone for a
     /// sample without a picture.
     pub fn keys(&self, visual: Vec<Option<Tensor<3>>>, batch: usize) -> Vec<VisualKeys> {
@@ -117,7 +125,7 @@ impl CrossAttention {
             return Vec::new();
         }
         let Heads { n_kv_heads: g, head_dim: d, .. } = self.heads;
-        let device = self.k_proj.weight.device();
+        let device = self.visual_norm.weight.val().device();
         let null = |pair: &Option<Param<Tensor<1>>>| match pair {
             Some(pair) => pair.val().reshape([1, g, 1, d]).expand([batch, g, 1, d]),
             None => Tensor::zeros([batch, g, 1, d], &device),
@@ -185,12 +193,14 @@ impl CrossAttention {
         attend_as(q, k, v, Terms { bias: Some(&bias), ..terms })
     }
 
-    /// Folds `tanh(gate)` into the output projection, for inference.
+    /// Folds `tanh(gate)` into the output projection, for inference; a packed projection stays as
+    /// it was rounded, and its gate beside it.
     #[must_use]
     pub fn fold_gate(mut self) -> Self {
-        if let Some(gate) = self.gate.take() {
+        if let (Weight::Single(weight), Some(gate)) = (&self.o_proj.weight, &self.gate) {
             let scale = gate.val().tanh().reshape([1, 1]);
-            self.o_proj.weight = self.o_proj.weight.map(|weight| weight * scale);
+            self.o_proj.weight = Weight::Single(weight.clone().map(|weight| weight * scale));
+            self.gate = None;
         }
         self
     }

@@ -9,8 +9,10 @@ use crate::error::ModelError;
 use crate::layer::{DecoderLayer, LayerSizes, Refinement, Streams, Visit};
 use crate::norm::RmsNorm;
 use crate::placement::Placement;
+use crate::precision::ForEach;
+use crate::weight::{Role, Weight};
 use crate::weights::zeros;
-use burn::module::{Module, Param};
+use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 use std::ops::Range;
 use visor_core::cost::matmul;
@@ -20,7 +22,7 @@ use visor_core::{LayerIdx, Layout, Schedule};
 #[derive(Module, Debug)]
 pub struct Embedding {
     /// `[vocab, E]`.
-    pub weight: Param<Tensor<2>>,
+    pub weight: Weight,
 }
 
 /// A Llama- or Qwen2-type decoder whose layers run as a schedule says.
@@ -91,7 +93,9 @@ impl Decoder {
         };
         let layers = (0..text.n_layers).map(|l| DecoderLayer::new(&sizes(l), device)).collect();
         Self {
-            embed_tokens: Embedding { weight: zeros([text.vocab, text.d_model], device) },
+            embed_tokens: Embedding {
+                weight: Weight::Single(zeros([text.vocab, text.d_model], device)),
+            },
             layers,
             norm: RmsNorm::new(text.d_model, text.rms_norm_eps, device),
         }
@@ -105,7 +109,7 @@ impl Decoder {
     /// `[B, T]` ids to `[B, T, E]`.
     pub fn embed(&self, ids: Tensor<2, Int>) -> Tensor<3> {
         let [b, t] = ids.dims();
-        let rows = self.embed_tokens.weight.val().select(0, ids.reshape([b * t])); // [B * T, E]
+        let rows = self.embed_tokens.weight.rows(ids.reshape([b * t])); // [B * T, E]
         let [_, e] = rows.dims();
         rows.reshape([b, t, e])
     }
@@ -115,7 +119,7 @@ impl Decoder {
         let [r, e] = rows.dims();
         let [vocab, _] = self.embed_tokens.weight.dims();
         counter::record(matmul(r, e, vocab));
-        rows.matmul(self.embed_tokens.weight.val().transpose())
+        self.embed_tokens.weight.product(rows, None)
     }
 
     /// Runs a range of layers over one sample, or over several of equal length as rows of axis
@@ -174,6 +178,11 @@ impl Decoder {
     /// The final norm, for rows that go to the head.
     pub fn normalise<const R: usize>(&self, x: Tensor<R>) -> Tensor<R> {
         self.norm.forward(x)
+    }
+
+    pub(crate) fn for_each_weight(&mut self, each: ForEach<'_>) {
+        each(&mut self.embed_tokens.weight, Role::Table);
+        self.layers.iter_mut().for_each(|layer| layer.for_each_weight(each));
     }
 
     /// Folds the gates of cross-attention, for inference.

@@ -17,6 +17,14 @@ pub enum ModelError {
         /// Positions asked for.
         wanted: usize,
     },
+    /// Weights that a number format does not hold.
+    #[error("tensor `{name}`: {source}")]
+    Packing {
+        /// The parameter.
+        name: String,
+        /// Why.
+        source: visor_kernels::MatrixError,
+    },
     /// Pixels of another size than the encoder takes.
     #[error("the vision encoder takes tiles of {expected} px a side, got {height}x{width}")]
     TileSize {

@@ -8,6 +8,7 @@ use crate::linear::Bias;
 use crate::mlp::SwiGlu;
 use crate::norm::RmsNorm;
 use crate::placement::{Placement, Sight};
+use crate::precision::ForEach;
 use crate::ragged::{lengths, pack, unpack};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -209,6 +210,14 @@ impl DecoderLayer {
         let normed = self.input_layernorm.forward(x.clone());
         let x = x + self.self_attn.forward(normed, attending)?;
         Ok(x.clone() + self.mlp.forward(self.post_attention_layernorm.forward(x)))
+    }
+
+    pub(crate) fn for_each_weight(&mut self, each: ForEach<'_>) {
+        self.self_attn.for_each_weight(each);
+        self.mlp.for_each_weight(each);
+        if let Some(cross) = &mut self.cross {
+            cross.for_each_weight(each);
+        }
     }
 
     /// Folds the gate of cross-attention, for inference.

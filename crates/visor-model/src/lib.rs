@@ -27,10 +27,12 @@ mod model;
 pub mod network;
 pub mod norm;
 pub mod placement;
+pub mod precision;
 mod ragged;
 pub mod rotary;
 pub mod selector;
 pub mod vision;
+pub mod weight;
 pub mod weights;
 
 pub use config::{ConfigError, ModelConfig};

@@ -1,6 +1,7 @@
 //! A linear map with its weight as checkpoints store it.
 
 use crate::counter;
+use crate::weight::Weight;
 use crate::weights::zeros;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
@@ -10,7 +11,7 @@ use visor_core::cost::matmul;
 #[derive(Module, Debug)]
 pub struct Linear {
     /// `[d_out, d_in]`.
-    pub weight: Param<Tensor<2>>,
+    pub weight: Weight,
     /// `[d_out]`.
     pub bias: Option<Param<Tensor<1>>>,
 }
@@ -37,7 +38,7 @@ impl Linear {
             Bias::With => Some(zeros([d_out], device)),
             Bias::Without => None,
         };
-        Self { weight: zeros([d_out, d_in], device), bias }
+        Self { weight: Weight::Single(zeros([d_out, d_in], device)), bias }
     }
 
     /// Maps the last axis: `[.., d_in]` to `[.., d_out]`.
@@ -47,11 +48,7 @@ impl Linear {
         let rows = dims.iter().product::<usize>() / d_in;
         counter::record(matmul(rows, d_in, d_out));
         // One product over all rows: a batched one would be cut into a product a sample.
-        let y = x.reshape([rows, d_in]).matmul(self.weight.val().transpose()); // [rows, d_out]
-        let y = match &self.bias {
-            Some(bias) => y + bias.val().unsqueeze(),
-            None => y,
-        };
+        let y = self.weight.product(x.reshape([rows, d_in]), self.bias.as_ref()); // [rows, d_out]
         dims[R - 1] = d_out;
         y.reshape(dims)
     }

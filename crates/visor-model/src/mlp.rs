@@ -2,6 +2,8 @@
 
 use crate::host;
 use crate::linear::{Bias, Linear};
+use crate::precision::ForEach;
+use crate::weight::Role;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, activation};
 
@@ -21,6 +23,12 @@ impl SwiGlu {
             gate_proj: linear(d_model, d_ffn),
             up_proj: linear(d_model, d_ffn),
             down_proj: linear(d_ffn, d_model),
+        }
+    }
+
+    pub(crate) fn for_each_weight(&mut self, each: ForEach<'_>) {
+        for linear in [&mut self.gate_proj, &mut self.up_proj, &mut self.down_proj] {
+            each(&mut linear.weight, Role::Product);
         }
     }
 
@@ -54,6 +62,11 @@ impl VisionMlp {
             fc1: Linear::new(d_model, d_ffn, Bias::With, device),
             fc2: Linear::new(d_ffn, d_model, Bias::With, device),
         }
+    }
+
+    pub(crate) fn for_each_weight(&mut self, each: ForEach<'_>) {
+        each(&mut self.fc1.weight, Role::Product);
+        each(&mut self.fc2.weight, Role::Product);
     }
 
     /// `[B, P, E]` to `[B, P, E]`.

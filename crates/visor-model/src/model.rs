@@ -23,13 +23,13 @@ use crate::attention::Heads;
 use crate::config::ModelConfig;
 use crate::error::ModelError;
 use crate::network::{Head, Network};
+use crate::precision;
 use crate::rotary::RotaryConfig;
-use crate::weights;
 use burn::tensor::Device;
 use visor_checkpoint::{Checkpoint, Verified};
 use visor_core::ImageMask;
 use visor_core::Pair;
-use visor_runtime::ModelCard;
+use visor_runtime::{Dtype, ModelCard};
 
 /// A model of any family, ready to run.
 #[derive(Debug)]
@@ -63,7 +63,20 @@ impl VisorModel {
         checkpoint: &Checkpoint,
         device: &Device,
     ) -> Result<(Self, LoadReport), ModelError> {
-        let (model, report) = Self::load_unfolded(checkpoint, device)?;
+        Self::load_as(checkpoint, Dtype::F32, device)
+    }
+
+    /// The same with the matrices of its large products in a number format, which must be one that
+    /// the device has ([`visor_runtime::device::check_dtype`]).
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and [`ModelError::Packing`].
+    pub fn load_as(
+        checkpoint: &Checkpoint,
+        dtype: Dtype,
+        device: &Device,
+    ) -> Result<(Self, LoadReport), ModelError> {
+        let (model, report) = Self::read(checkpoint, dtype, device)?;
         Ok((Self { network: model.network.fold_gates(), ..model }, report))
     }
 
@@ -73,6 +86,14 @@ impl VisorModel {
     /// As [`load`](Self::load).
     pub fn load_unfolded(
         checkpoint: &Checkpoint,
+        device: &Device,
+    ) -> Result<(Self, LoadReport), ModelError> {
+        Self::read(checkpoint, Dtype::F32, device)
+    }
+
+    fn read(
+        checkpoint: &Checkpoint,
+        dtype: Dtype,
         device: &Device,
     ) -> Result<(Self, LoadReport), ModelError> {
         let Blueprint { config, extension, mut card, .. } = Blueprint::read(checkpoint)?;
@@ -86,8 +107,9 @@ impl VisorModel {
             false => blueprint::head(&config),
         };
         let network = Network::new(&config, extension.as_ref(), head, device);
-        let network = weights::load(network, &mut weights, &keys, device)?;
+        let network = precision::load(network, &mut weights, &keys, dtype, device)?;
         let report = LoadReport { weights: weights.finish()?, verified };
+        card.dtype = dtype;
         card.parameters = report.weights.parameters;
         card.sha256 = Some(verified.digests.backbone.to_string());
         Ok((Self::new(network, &config, card, device), report))

@@ -7,8 +7,10 @@ use crate::cross::CrossSizes;
 use crate::decoder::Decoder;
 use crate::error::ModelError;
 use crate::linear::{Bias, Linear};
+use crate::precision::ForEach;
 use crate::selector::Selector;
 use crate::vision::VisionEncoder;
+use crate::weight::Role;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use visor_core::Layout;
@@ -84,6 +86,16 @@ impl Network {
         interrupt: &dyn Fn() -> Result<(), ModelError>,
     ) -> Result<Tensor<3>, ModelError> {
         Ok(self.connector.forward(self.vision.forward(pixels, interrupt)?))
+    }
+
+    /// Shows every weight of the large products: of encoder, connector, decoder and head.
+    pub(crate) fn for_each_weight(&mut self, each: ForEach<'_>) {
+        self.vision.for_each_weight(each);
+        self.connector.for_each_weight(each);
+        self.decoder.for_each_weight(each);
+        if let Some(head) = &mut self.head {
+            each(&mut head.weight, Role::Table);
+        }
     }
 
     /// The vision encoder.

@@ -7,6 +7,8 @@ use crate::error::ModelError;
 use crate::linear::{Bias, Linear};
 use crate::mlp::VisionMlp;
 use crate::norm::LayerNorm;
+use crate::precision::ForEach;
+use crate::weight::Role;
 use crate::weights::zeros;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -128,6 +130,10 @@ impl VisionEncoder {
         }
     }
 
+    pub(crate) fn for_each_weight(&mut self, each: ForEach<'_>) {
+        self.encoder.layers.iter_mut().for_each(|layer| layer.for_each_weight(each));
+    }
+
     /// `[tiles, 3, side, side]` normalised pixels to `[tiles, P, E]`. `interrupt` is asked before
     /// each layer.
     ///
@@ -236,6 +242,14 @@ fn boundaries(n: usize) -> Vec<f32> {
 }
 
 impl VisionLayer {
+    fn for_each_weight(&mut self, each: ForEach<'_>) {
+        let VisionAttention { q_proj, k_proj, v_proj, out_proj, .. } = &mut self.self_attn;
+        for linear in [q_proj, k_proj, v_proj, out_proj] {
+            each(&mut linear.weight, Role::Product);
+        }
+        self.mlp.for_each_weight(each);
+    }
+
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let x = x.clone() + self.self_attn.forward(&self.layer_norm1.forward(x));
         x.clone() + self.mlp.forward(self.layer_norm2.forward(x))

@@ -2,6 +2,7 @@
 
 use crate::error::ModelError;
 use crate::keys::KeyMap;
+use crate::precision::Packing;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Device, Shape, Tensor, TensorData};
 use std::borrow::Cow;
@@ -21,7 +22,17 @@ pub type Values<'a> = &'a mut dyn FnMut(&str, &[usize]) -> Result<Vec<f32>, Mode
 /// # Errors
 /// The first one that `value` returns.
 pub fn fill<M: Module>(module: M, device: &Device, value: Values<'_>) -> Result<M, ModelError> {
-    let mut filler = Filler { path: Path::default(), device, value, error: None };
+    fill_packing(module, device, value, &mut Packing::default())
+}
+
+/// As [`fill`]; what `packing` takes stays an empty parameter.
+pub(crate) fn fill_packing<M: Module>(
+    module: M,
+    device: &Device,
+    value: Values<'_>,
+    packing: &mut Packing,
+) -> Result<M, ModelError> {
+    let mut filler = Filler { path: Path::default(), device, value, packing, error: None };
     let module = module.map(&mut filler);
     match filler.error {
         Some(error) => Err(error),
@@ -89,6 +100,7 @@ struct Filler<'a> {
     path: Path,
     device: &'a Device,
     value: Values<'a>,
+    packing: &'a mut Packing,
     error: Option<ModelError>,
 }
 
@@ -107,8 +119,11 @@ impl ModuleMapper for Filler<'_> {
         }
         let shape = param.lazy_shape();
         let dims: Vec<usize> = shape.iter().copied().collect();
-        match (self.value)(&self.path.name(), &dims) {
-            Ok(values) => {
+        let name = self.path.name();
+        let values = (self.value)(&name, &dims);
+        match values.and_then(|values| self.packing.take(param.id, &name, &dims, values)) {
+            Ok(None) => param,
+            Ok(Some(values)) => {
                 let tensor = Tensor::from_data(TensorData::new(values, shape), self.device);
                 Param::initialized(param.id, tensor.require_grad_where_possible())
             }

@@ -65,7 +65,7 @@ pub struct ModelCard {
     pub vocab: usize,
     /// Number of weights.
     pub parameters: u64,
-    /// The number format of activations, keys and values.
+    /// The number format of its matrices; activations, keys and values are in single precision.
     pub dtype: Dtype,
     /// SHA-256 of the backbone, hexadecimal; `None` before the weights have been read.
     pub sha256: Option<String>,

@@ -51,7 +51,7 @@ impl CostTable {
                 prompt.n_text,
                 prompt.n_visual,
                 prompt.looks(),
-                card.dtype.bytes(),
+                size_of::<f32>(),
             ),
         };
         let rungs = card.ladder.iter().flat_map(|ladder| {

@@ -67,12 +67,14 @@ pub enum DeviceError {
         found: String,
     },
     /// The device is not used with this number format.
-    #[error("activations in {dtype} are not supported on {device} yet: use f32")]
+    #[error("weights in {dtype} cannot be had on {device}: there is {available}")]
     Dtype {
         /// The number format.
         dtype: Dtype,
         /// The device.
         device: DeviceRequest,
+        /// What there is.
+        available: String,
     },
 }
 
@@ -138,16 +140,32 @@ pub fn open(request: DeviceRequest) -> Result<Device, DeviceError> {
     }
 }
 
-/// Whether a model can compute in `dtype` on a device. On the processor halves are slower than
-/// single precision in all but matrix products, so activations stay single there.
+/// The number formats that a device has for the matrices of a model. Packed ones are of the processor
+/// alone, whose products are our own.
+pub fn dtypes(request: DeviceRequest) -> &'static [Dtype] {
+    match request {
+        DeviceRequest::Cpu => &Dtype::ALL,
+        DeviceRequest::Wgpu | DeviceRequest::Cuda(_) => &[Dtype::F32],
+    }
+}
+
+/// Whether a device has a number format.
 ///
 /// # Errors
 /// [`DeviceError::Dtype`].
 pub fn check_dtype(request: DeviceRequest, dtype: Dtype) -> Result<(), DeviceError> {
-    match dtype {
-        Dtype::F32 => Ok(()),
-        Dtype::F16 | Dtype::BF16 => Err(DeviceError::Dtype { dtype, device: request }),
+    if dtypes(request).contains(&dtype) {
+        return Ok(());
     }
+    let all = |request| {
+        let names: Vec<String> = dtypes(request).iter().map(Dtype::to_string).collect();
+        format!("{} on {request}", names.join(", "))
+    };
+    let mut available = all(request);
+    if compiled().contains(&"cpu") {
+        available = format!("{available}; {}", all(DeviceRequest::Cpu));
+    }
+    Err(DeviceError::Dtype { dtype, device: request, available })
 }
 
 /// The same device with gradients.
@@ -296,11 +314,19 @@ mod tests {
     }
 
     #[test]
-    fn halves_are_refused_and_not_ignored() {
-        assert_eq!(check_dtype(DeviceRequest::Cpu, Dtype::F32), Ok(()));
-        for dtype in [Dtype::F16, Dtype::BF16] {
-            let error = check_dtype(DeviceRequest::Cpu, dtype).expect_err("refused").to_string();
-            assert!(error.contains("use f32"), "{error}");
+    fn number_formats_that_a_device_lacks_are_refused_with_those_that_there_are() {
+        for dtype in Dtype::ALL {
+            assert_eq!(check_dtype(DeviceRequest::Cpu, dtype), Ok(()));
+            for device in [DeviceRequest::Wgpu, DeviceRequest::Cuda(1)] {
+                let checked = check_dtype(device, dtype);
+                if dtype == Dtype::F32 {
+                    assert_eq!(checked, Ok(()));
+                    continue;
+                }
+                let error = checked.expect_err("refused").to_string();
+                let says = format!("weights in {dtype} cannot be had on {device}: there is f32");
+                assert!(error.starts_with(&says), "{error}");
+            }
         }
     }
 

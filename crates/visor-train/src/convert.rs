@@ -21,7 +21,7 @@ use visor_model::{Blueprint, Extension, Head, Network, weights};
 use visor_runtime::{DeviceRequest, device};
 
 /// Small files that go along, where they are there.
-const FILES: [&str; 12] = [
+pub(crate) const FILES: [&str; 12] = [
     files::TOKENIZER,
     files::GENERATION_CONFIG,
     "added_tokens.json",

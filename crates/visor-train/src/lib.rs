@@ -11,6 +11,7 @@ pub mod data;
 mod error;
 pub mod evaluate;
 pub mod export;
+pub mod int8;
 pub mod ladder;
 pub mod leak;
 pub mod loss;

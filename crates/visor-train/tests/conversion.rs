@@ -13,8 +13,9 @@ use visor_processor::{
     Arrangement, EncodedPrompt, Filter, ImageProcessor, ImageTokens, Normalization, Picture,
     Resolution,
 };
-use visor_runtime::{Backbone, Cancel, DeviceRequest, Start, device};
+use visor_runtime::{Backbone, Cancel, DeviceRequest, Dtype as InMemory, Start, device};
 use visor_train::convert::{Plan, SelectorPlan, convert};
+use visor_train::int8;
 
 const IMAGE: u32 = 2;
 const CONFIG: &str = r#"{"model_type": "llava_onevision", "image_token_index": 2,
@@ -213,4 +214,79 @@ fn a_plan_that_cannot_be_followed_writes_nothing() {
     save_checkpoint(&other, CONFIG.as_bytes(), &[], None, &tensors, Dtype::BF16, bytes).unwrap();
     let error = convert(&open(&other), &Plan::default(), 3, &out).unwrap_err().to_string();
     assert!(error.contains("image_newline") && !out.exists(), "{error}");
+}
+
+fn load_in(folder: &Path, dtype: InMemory) -> (VisorModel, visor_model::LoadReport) {
+    let device = device::open(DeviceRequest::Cpu).unwrap();
+    VisorModel::load_as(&open(folder), dtype, &device).unwrap()
+}
+
+#[test]
+fn a_checkpoint_in_int8_is_to_the_bit_what_int8_runs() {
+    let root = TempDir::new().unwrap();
+    let [stock, universal, small, again] =
+        ["stock", "universal", "small", "again"].map(|name| root.path().join(name));
+    write_stock(&stock);
+    convert(&open(&stock), &Plan::default(), 3, &universal).unwrap();
+    let prompt = || {
+        let places = picture().arrangement.places(ImageTokens { rows: 2, cols: 2 });
+        EncodedPrompt::from_ids(&[7, IMAGE, 5, 9, 3], IMAGE, &places).unwrap()
+    };
+    for from in [&stock, &universal] {
+        int8::store(&open(from), &small).unwrap();
+        let ((model, report), (stored, of_stored)) =
+            (load_in(from, InMemory::Int8), load_in(&small, InMemory::Int8));
+        assert_eq!(of_stored.weights.parameters, report.weights.parameters);
+        assert_eq!(of_stored.weights.tensors, report.weights.tensors);
+        assert_ne!(of_stored.verified.digests.backbone, report.verified.digests.backbone);
+        let dense = Schedule::dense(24);
+        let expected = logits(&model, &prompt(), &dense, true);
+        assert_eq!(logits(&stored, &prompt(), &dense, true), expected);
+        assert_ne!(logits(&load(from), &prompt(), &dense, true), expected);
+        // It runs in the other formats as well, and stores as itself.
+        let single = logits(&load(&small), &prompt(), &dense, true);
+        assert!(single.iter().all(|score| score.is_finite()));
+        int8::store(&open(&small), &again).unwrap();
+        let bytes = |folder: &Path| std::fs::read(folder.join("model.safetensors")).unwrap();
+        assert_eq!(bytes(&again), bytes(&small));
+    }
+    let manifest = open(&small).manifest().unwrap().clone();
+    assert_eq!(manifest.ladder, open(&universal).manifest().unwrap().ladder);
+}
+
+#[test]
+fn an_int8_file_of_another_model_or_without_its_factors_is_refused() {
+    let root = TempDir::new().unwrap();
+    let [stock, universal, small] = ["stock", "universal", "small"].map(|n| root.path().join(n));
+    write_stock(&stock);
+    convert(&open(&stock), &Plan::default(), 3, &universal).unwrap();
+    int8::store(&open(&universal), &small).unwrap();
+    let device = device::open(DeviceRequest::Cpu).unwrap();
+    let refused = |folder: &Path| {
+        VisorModel::load_as(&open(folder), InMemory::Int8, &device).unwrap_err().to_string()
+    };
+    // A file that visor.json does not know.
+    let foreign = root.path().join("foreign");
+    convert(&open(&stock), &Plan::default(), 4, &foreign).unwrap();
+    let file = "model.safetensors";
+    std::fs::copy(small.join(file), foreign.join(file)).unwrap();
+    let error = refused(&foreign);
+    assert!(error.contains(file), "{error}");
+    // One of other sizes, in a stock folder that knows no hashes.
+    let wide = root.path().join("wide");
+    int8::store(&open(&stock), &wide).unwrap();
+    let config = CONFIG.replace("\"intermediate_size\": 24", "\"intermediate_size\": 32");
+    std::fs::write(wide.join("config.json"), config).unwrap();
+    let error = refused(&wide);
+    assert!(error.contains("gate_proj.weight") || error.contains("mlp."), "{error}");
+    // One whose header has lost a factor.
+    let lost = root.path().join("lost");
+    int8::store(&open(&stock), &lost).unwrap();
+    let mut bytes = std::fs::read(lost.join(file)).unwrap();
+    let name = b"lm_head.weight.scale";
+    let at = bytes.windows(name.len()).position(|window| window == name).unwrap();
+    bytes[at + name.len() - 1] = b'x';
+    std::fs::write(lost.join(file), bytes).unwrap();
+    let error = refused(&lost);
+    assert!(error.contains("lm_head.weight.scale`, one F32 factor a row"), "{error}");
 }

@@ -34,7 +34,7 @@ impl LoadOptions {
         Self { device, ..self }
     }
 
-    /// Chooses the number format of activations.
+    /// Chooses the number format that the matrices of the model are held in.
     #[must_use]
     pub fn dtype(self, dtype: Dtype) -> Self {
         Self { dtype, ..self }
@@ -88,7 +88,7 @@ impl Model {
         let default = checkpoint.manifest().and_then(|manifest| manifest.default_policy.as_deref());
         let read = |source: &_| Policy::load(source, &device);
         let policy = policy::load(&options.policy, model, default, read)?;
-        let (network, report) = VisorModel::load(&checkpoint, &device)?;
+        let (network, report) = VisorModel::load_as(&checkpoint, options.dtype, &device)?;
         let network = match model.own_name() {
             Some(name) => network.named(name),
             None => network,

@@ -63,7 +63,7 @@ impl Model {
             compare(name, recorded.map(|all| close(values.iter().copied(), all)));
         }
         if let Some(recorded) = case.ids("generated_ids") {
-            let (cached, steps) = self.greedy(&prepared, recorded.len())?;
+            let (cached, steps) = self.greedy(&prepared, recorded)?;
             if let (Some(all), Some(first)) = (case.floats("first_logits"), steps.first()) {
                 compare("first_logits", Some(close(first.iter().copied(), all)));
             }
@@ -87,19 +87,24 @@ impl Model {
         pictures.iter().flat_map(tiles).flat_map(planes).collect()
     }
 
-    /// The likeliest tokens, one step at a time over caches, and the scores of each step. An end
-    /// token does not end them.
-    fn greedy(&self, prepared: &Prepared, n: usize) -> Result<(Vec<u32>, Vec<Vec<f32>>), Error> {
+    /// The likeliest tokens, each behind those that were recorded before it, one step at a time over
+    /// caches, and the scores of each step: where one token differs the steps behind it still compare.
+    /// An end token does not end them.
+    fn greedy(
+        &self,
+        prepared: &Prepared,
+        recorded: &[u32],
+    ) -> Result<(Vec<u32>, Vec<Vec<f32>>), Error> {
         let network = self.runner().model();
-        let capacity = prepared.prompt().n_text() + n;
+        let capacity = prepared.prompt().n_text() + recorded.len();
         let (logits, mut state) = self.prefill(prepared, prepared.prompt(), capacity)?;
         let (mut ids, mut steps) = (Vec::new(), vec![logits.0]);
         while let Some(scores) = steps.last() {
-            let id = likeliest(scores);
-            ids.push(id);
-            if ids.len() == n {
+            ids.push(likeliest(scores));
+            let Some(&id) = recorded.get(ids.len() - 1).filter(|_| ids.len() < recorded.len())
+            else {
                 break;
-            }
+            };
             steps.push(network.decode_step(&mut state, id).map_err(run_error)?.0);
         }
         Ok((ids, steps))

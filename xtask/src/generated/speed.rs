@@ -54,6 +54,8 @@ struct Ceiling {
 struct Row {
     stage: String,
     budget: Option<String>,
+    /// Older records have single precision alone.
+    dtype: Option<String>,
     threads: usize,
     batch: usize,
     tiles: usize,
@@ -152,9 +154,9 @@ fn section(file: &str, record: &Record) -> String {
         text.push_str(&format!(" Peer: {peer}."));
     }
     text.push_str(
-        "\n\n| stage | budget | tiles | batch | threads | prompt | GFLOP | MB | limit, ms | \
+        "\n\n| stage | budget | weights | tiles | batch | threads | prompt | GFLOP | MB | limit, ms | \
          time, ms | spread | reached | peak MB | peer, ms | ratio |\n\
-         |---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+         |---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
     );
     rows.iter().for_each(|row| text.push_str(&line(row, ceilings)));
     text.push('\n');
@@ -172,6 +174,7 @@ fn line(row: &Row, ceilings: &[Ceiling]) -> String {
     let cells = [
         row.stage.clone(),
         or_dash(row.budget.clone()),
+        row.dtype.clone().unwrap_or_else(|| "f32".to_owned()),
         row.tiles.to_string(),
         row.batch.to_string(),
         row.threads.to_string(),
@@ -225,7 +228,10 @@ mod tests {
         let text = section("a.json", &record);
         // 500 MB at 10 GB/s are 50 ms, half of the time.
         assert!(text.contains("| 500 | 50.0 | 100 | 2 % | 50 % | 1 | 200 | 0.50 |"), "{text}");
-        assert!(text.contains("| preprocess | - | 1 | 1 | 2 | 94 | - | - | - | 1.25 |"), "{text}");
+        assert!(
+            text.contains("| preprocess | - | f32 | 1 | 1 | 2 | 94 | - | - | - | 1.25 |"),
+            "{text}"
+        );
         assert!(text.contains("Ceilings, 1 thread: 100 GFLOP/s"), "{text}");
     }
 }

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
-use visor_checkpoint::{CheckpointError, Dtype, Source, Weights, write_safetensors};
+use visor_checkpoint::{
+    CheckpointError, Dtype, Source, Streamed, TensorOutline, TensorToSave, Weights, save_mixed,
+    scale_of, write_safetensors,
+};
 
 const INDEX: &str = "model.safetensors.index.json";
 
@@ -173,4 +176,59 @@ fn a_folder_without_a_manifest_is_a_stock_checkpoint() {
     let (_root, folder) = saved(Dtype::F32, ONE_FILE);
     fs::remove_file(folder.join("visor.json")).expect("removed");
     assert!(open(&folder).expect("opened").manifest().is_none());
+}
+
+#[test]
+fn whole_numbers_come_with_the_factors_of_their_rows_or_not_at_all() {
+    let root = TempDir::new().expect("a folder");
+    let path = root.path().join("x.safetensors");
+    let matrix = |name: &str, shape: &[usize]| {
+        let n: usize = shape.iter().product();
+        let data: Vec<f32> = (0..n).map(|i| i as f32 - 2.0).collect();
+        TensorToSave { name: name.to_owned(), shape: shape.to_vec(), data: data.into() }
+    };
+    let formats = |name: &str| match name {
+        "m" | "v" => Dtype::I8,
+        _ => Dtype::F32,
+    };
+    let save = |tensors: &[TensorToSave<'_>]| {
+        let outlines: Vec<TensorOutline> = tensors
+            .iter()
+            .map(|t| TensorOutline { name: t.name.clone(), shape: t.shape.clone() })
+            .collect();
+        let values = &mut |outline: &TensorOutline| {
+            let tensor = tensors.iter().find(|tensor| tensor.name == outline.name);
+            Ok(tensor.expect("one of them").data.clone())
+        };
+        let tensors = Streamed { outlines: &outlines, values };
+        save_mixed(&root.path().join("m"), b"{}", &[], None, tensors, &formats, ONE_FILE)
+    };
+    let factors =
+        TensorToSave { name: scale_of("m"), shape: vec![2], data: vec![0.5, -3.0].into() };
+    save(&[matrix("m", &[2, 3]), factors.clone()]).expect("saved");
+    let folder = root.path().join("m");
+    let mut weights = weights(&folder).expect("opened");
+    assert_eq!((weights.parameters(), weights.dtype("m")), (6, Some(Dtype::I8)));
+    assert_eq!(weights.names().collect::<Vec<_>>(), ["m"]);
+    let taken = weights.take("m", &[2, 3]).expect("taken");
+    assert_eq!(taken, [-1.0, -0.5, 0.0, -3.0, -6.0, -9.0]);
+    let report = weights.finish().expect("factors go with their matrix");
+    assert_eq!((report.tensors, report.parameters), (1, 6));
+    // None, as many as columns, and those of what is no matrix.
+    let wide = TensorToSave { shape: vec![3], data: vec![1.0; 3].into(), ..factors.clone() };
+    let vector = TensorToSave { name: scale_of("v"), ..factors.clone() };
+    for tensors in [
+        vec![matrix("m", &[2, 3])],
+        vec![matrix("m", &[2, 3]), wide],
+        vec![matrix("v", &[2]), vector],
+    ] {
+        let error = save(&tensors).expect_err("factors are missing or do not fit");
+        assert!(matches!(error, CheckpointError::Factors { .. }), "{error}");
+    }
+    let error = write_safetensors(&path, &[matrix("m", &[2, 3])], Dtype::I8, &BTreeMap::new());
+    assert!(matches!(error, Err(CheckpointError::Factors { .. })) && !path.exists());
+    // More than a byte holds.
+    let large = TensorToSave { data: vec![128.0; 6].into(), ..matrix("m", &[2, 3]) };
+    let error = save(&[large, factors]).expect_err("beyond 127");
+    assert!(matches!(error, CheckpointError::Overflow { dtype: Dtype::I8, .. }), "{error}");
 }

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use visor::{DeviceRequest, LoadOptions, Model, Patches, PolicyRef, Thrift};
+use visor::{DeviceRequest, Dtype, LoadOptions, Model, Patches, PolicyRef, Thrift};
 use visor_benches::Environment;
 use visor_benches::compare::gate::{Thresholds, gate};
 use visor_benches::compare::html::report;
@@ -101,6 +101,10 @@ pub(crate) struct Compare {
     #[arg(long, default_value = "cpu")]
     device: DeviceRequest,
 
+    /// Number format that weights are held in: f32, bf16, f16 or int8 (the last three on cpu)
+    #[arg(long, default_value = "f32")]
+    dtype: Dtype,
+
     #[command(flatten)]
     threads: Threads,
 }
@@ -123,7 +127,7 @@ impl Compare {
         self.threads.start()?;
         let old = self.compare.as_deref().map(old_record).transpose()?;
         let policy = self.policy.clone().unwrap_or_default();
-        let options = LoadOptions::default().device(self.device).policy(policy);
+        let options = LoadOptions::default().device(self.device).dtype(self.dtype).policy(policy);
         let model = Model::load(&self.model.find()?, &options).map_err(failed)?;
         let data = self.dataset()?;
         let (rungs, thrifts) = self.budgets(&model)?;

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Error, Result, bail};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use visor::{DeviceRequest, LoadOptions, Model, PolicyRef};
+use visor::{DeviceRequest, Dtype, LoadOptions, Model, PolicyRef};
 use visor_benches::Environment;
 use visor_benches::environment::load;
 use visor_benches::speed::SpeedError;
@@ -68,6 +68,10 @@ pub(crate) struct Speed {
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "cpu")]
     device: Vec<DeviceRequest>,
 
+    /// Number formats that weights are held in: f32, bf16, f16 or int8 (the last three on cpu)
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "f32")]
+    dtype: Vec<Dtype>,
+
     /// What time is measured by: `wall`, or `cpu` with one thread, for a machine that others work on
     #[arg(long, value_name = "CLOCK", default_value = "wall")]
     clock: Clock,
@@ -99,6 +103,11 @@ pub(crate) struct Speed {
     /// The Python that the peer runs by
     #[arg(long, value_name = "PATH", default_value = "python3", requires = "peer")]
     python: String,
+
+    /// The number format that the peer computes in: f32 or bf16
+    #[arg(long, value_name = "FORMAT", default_value = "f32", requires = "peer",
+          value_parser = peer_dtype)]
+    peer_dtype: Dtype,
 
     /// Folder for the record
     #[arg(long, value_name = "DIR")]
@@ -180,16 +189,18 @@ impl Speed {
         let old = self.compare.as_deref().map(old_record).transpose()?;
         let shape = self.shape.as_deref().map(Shape::from_str).transpose().map_err(usage)?;
         let before = load();
-        let loaded = self
-            .device
-            .iter()
-            .map(|&device| Ok((device.to_string(), self.load(shape.as_ref(), device)?)));
+        let mut dtypes = self.dtype.clone();
+        dtypes.dedup();
+        let pairs = self.device.iter().flat_map(|&device| dtypes.iter().map(move |&d| (device, d)));
+        let loaded = pairs.map(|(device, dtype)| {
+            Ok((device.to_string(), self.load(shape.as_ref(), device, dtype)?))
+        });
         let loaded = loaded.collect::<Result<Vec<(String, Loaded)>>>()?;
         let subjects: Vec<(String, Subject<'_>)> =
             loaded.iter().map(|(device, loaded)| (device.clone(), loaded.subject())).collect();
         let (_, first) = subjects.first().context("a list of devices is never empty")?;
         let hardware = || vec![std::thread::available_parallelism().map_or(1, usize::from)];
-        let identity = identity(first);
+        let identity = identity(first, &dtypes);
         let plan = Plan {
             levels: first.levels_called(&self.budgets).map_err(usage)?,
             subjects: subjects.clone(),
@@ -230,11 +241,13 @@ impl Speed {
         }
     }
 
-    fn load(&self, shape: Option<&Shape>, device: DeviceRequest) -> Result<Loaded> {
+    fn load(&self, shape: Option<&Shape>, device: DeviceRequest, dtype: Dtype) -> Result<Loaded> {
+        device::check_dtype(device, dtype)?;
         match shape {
-            Some(shape) => Ok(Loaded::Shape(Box::new(shape.build(&device::open(device)?)?))),
+            Some(shape) => Ok(Loaded::Shape(Box::new(shape.build(dtype, &device::open(device)?)?))),
             None => {
-                let options = LoadOptions::default().device(device).policy(PolicyRef::None);
+                let options =
+                    LoadOptions::default().device(device).dtype(dtype).policy(PolicyRef::None);
                 let model = Model::load(&self.model.find()?, &options).map_err(failed)?;
                 Ok(Loaded::Checkpoint(Box::new(model)))
             }
@@ -255,7 +268,7 @@ impl Speed {
             "transformers" => Script::Transformers,
             path => Script::File(path.to_owned()),
         };
-        Ok(Some(Peer::start(&script, &self.python, &config)?))
+        Ok(Some(Peer::start(&script, &self.python, &config, self.peer_dtype)?))
     }
 
     fn judge(&self, old: &SpeedRecord, new: &SpeedRecord) -> Result<()> {
@@ -265,6 +278,14 @@ impl Speed {
             bail!("{} rows are slower past the threshold", verdict.worse().count());
         }
         Ok(())
+    }
+}
+
+/// What transformers computes in on a processor.
+fn peer_dtype(text: &str) -> Result<Dtype, String> {
+    match text.parse() {
+        Ok(dtype @ (Dtype::F32 | Dtype::BF16)) => Ok(dtype),
+        _ => Err("expected f32 or bf16".to_owned()),
     }
 }
 
@@ -280,13 +301,13 @@ fn usage(error: SpeedError) -> Error {
     }
 }
 
-fn identity(subject: &Subject<'_>) -> ModelIdentity {
+fn identity(subject: &Subject<'_>, dtypes: &[Dtype]) -> ModelIdentity {
     let card = subject.card();
     ModelIdentity {
         name: card.name.clone(),
         sha256: card.sha256.clone(),
         parameters: card.parameters,
-        dtype: card.dtype.to_string(),
+        dtype: dtypes.iter().map(Dtype::to_string).collect::<Vec<_>>().join(", "),
     }
 }
 

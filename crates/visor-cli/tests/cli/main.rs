@@ -22,6 +22,7 @@ mod inspect;
 mod pairs;
 mod pictures;
 mod policies;
+mod precision;
 mod requests;
 mod resume;
 mod selector;

@@ -34,7 +34,7 @@ fn wrong_usage_is_told_apart_from_failure() {
         (2, &["--stop", "", QUESTION], "at least one character"),
         (2, &["--threads", "0", QUESTION], "0 is not in 1..=1024"),
         (2, &["--device", "abacus", QUESTION], "expected cpu, wgpu, cuda"),
-        (2, &["--dtype", "f64", QUESTION], "expected f32, f16 or bf16"),
+        (2, &["--dtype", "f64", QUESTION], "expected f32, bf16, f16 or int8"),
         (2, &["--thrift", "0.1", QUESTION], "this model has no policy"),
         (2, &["--patches", "0", QUESTION], "expected all, auto, a number from 1 up"),
         (2, &["--patches", "4", QUESTION], "no patch selector"),
@@ -45,7 +45,11 @@ fn wrong_usage_is_told_apart_from_failure() {
         (1, &["colour <eos>"], "`<eos>`, which is reserved"),
         (1, &["--raw-prompt", "<image> colour <a>"], "1 image markers for 0 pictures"),
         (1, &["--device", "cuda:99", QUESTION], "cuda"),
-        (1, &["--dtype", "f16", QUESTION], "use f32"),
+        (
+            1,
+            &["--device", "cuda", "--dtype", "f16", QUESTION],
+            "weights in f16 cannot be had on cuda",
+        ),
         (1, &["--messages", "nowhere.json"], "nowhere.json"),
         (1, &["--policy", "nowhere", QUESTION], "there is no policy `nowhere`"),
     ];

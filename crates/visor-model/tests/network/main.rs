@@ -13,6 +13,7 @@ mod observed;
 mod pairs;
 mod parts;
 mod plain;
+mod precision;
 mod published;
 mod routing;
 mod selection;

@@ -14,7 +14,7 @@ use visor_model::layer::{Refinement, Streams};
 use visor_model::linear::Bias;
 use visor_model::{
     Extension, Head, Network, Placement, TextToken, TokenMap, VisorModel, VisualToken, parameters,
-    weights,
+    precision, weights,
 };
 use visor_processor::{
     EncodedPrompt, Filter, ImageProcessor, ImageTokens, Normalization, Picture, ProcessedPicture,
@@ -111,6 +111,14 @@ pub(crate) fn network(seed: u64) -> Network {
 /// A universal model that may run dense as well.
 pub(crate) fn model(positions: PositionScheme, seed: u64) -> VisorModel {
     model_of(&extension(), network(seed), positions)
+}
+
+/// The same with its matrices in a number format.
+pub(crate) fn model_in(dtype: Dtype, seed: u64) -> VisorModel {
+    let network = Network::new(&config(), Some(&extension()), Head::Tied, &cpu());
+    let values = &mut |name: &str, shape: &[usize]| Ok(value(seed, name, shape));
+    let network = precision::fill(network, dtype, &cpu(), values).unwrap();
+    model_of(&extension(), network.fold_gates(), SCRATCH)
 }
 
 /// The same with a patch selector.

@@ -74,7 +74,8 @@ impl Towers {
         let hidden = activation::gelu(self.patch_1.forward(patches));
         let patches = unit(self.patch_2.forward(hidden)); // [B, V, W]
         let [b, v, w] = patches.dims();
-        let words = unit(self.words.weight.val()); // [vocab, W]
+        let words = self.words.weight.parameter().expect("what is trained is never packed");
+        let words = unit(words.val()); // [vocab, W]
         let [vocab, _] = words.dims();
         patches.reshape([b * v, w]).matmul(words.transpose()).reshape([b, v, vocab])
     }

@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use serde_json::Value;
-use visor::{ModelInfo, ModelRef, Parity, PictureSize, SeamDifference};
+use visor::{Dtype, LoadOptions, Model, ModelInfo, ModelRef, Parity, PictureSize, SeamDifference};
 
 /// Largest error that single precision excuses, as a share of the largest value of a seam.
 const TOLERANCE: f64 = 2e-5;
@@ -142,5 +142,32 @@ fn a_stock_folder_is_inspected_without_its_weights_and_offers_dense_alone() {
             let error = loaded.ask(question(pictures).budget("sa1".parse().unwrap())).unwrap_err();
             assert!(error.to_string().contains("dense"), "{error}");
         }
+    }
+}
+
+/// What rounded weights may do to a seam, as a share of its largest value: that of `visor verify`.
+#[test]
+fn every_seam_in_fewer_bytes_is_within_the_tolerance_of_its_format() {
+    for (dtype, tolerance) in [(Dtype::BF16, 2e-2), (Dtype::F16, 3e-3), (Dtype::Int8, 1e-1)] {
+        let mut largest = 0.0_f64;
+        for name in ALL {
+            let options = LoadOptions::default().dtype(dtype);
+            let model = Model::load(&ModelRef::Folder(golden(name)), &options).unwrap();
+            let parity = model.verify(&golden(name), None).unwrap();
+            // Answers may part at a near tie; what is prepared is the same to the bit.
+            let seams = parity.seams.iter().filter(|seam| !seam.seam.starts_with("generated_ids"));
+            for seam in seams {
+                match seam.worst {
+                    SeamDifference::Exact { differing, .. } => assert_eq!(differing, 0, "{seam:?}"),
+                    SeamDifference::Close { .. } => {
+                        let share = seam.worst.relative();
+                        assert!(share <= tolerance, "{dtype}, {name}: {seam:?}");
+                        largest = largest.max(share);
+                    }
+                }
+            }
+        }
+        // Single precision would be nearer by far: the format is really used.
+        assert!(largest > 1e-4, "{dtype}: {largest}");
     }
 }
