@@ -9,9 +9,9 @@ use visor_model::config::ModelConfig;
 /// `config.json`, then `model.safetensors.index.json`, then `visor.json`, with a zero byte between.
 pub(crate) fn run(bytes: &[u8]) {
     let [config, index, manifest] = parts(bytes);
-    if let Ok((config, unknown)) = ModelConfig::parse_reporting(config) {
+    // The name of an unknown field may be any text, the empty one too.
+    if let Ok((config, _)) = ModelConfig::parse_reporting(config) {
         assert!(config.text.d_model > 0 && config.text.n_layers > 0);
-        assert!(unknown.iter().all(|field| !field.is_empty()));
         // What it costs is said of any model that could be built.
         let _ = config.shape(None);
     }

@@ -4,7 +4,7 @@ use crate::batch::{Batch, Sight};
 use crate::error::TrainError;
 use crate::evaluate::Subject;
 use crate::loss::{Grounder, Labels, answers, distillation};
-use crate::optimizer::{Chosen, FlatAdamW, Settings};
+use crate::optimizer::{self, Chosen, FlatAdamW, Settings};
 use crate::pass::Lifted;
 use crate::recipe::{Arm, Recipe};
 use crate::reduction::{Pool, shrink};
@@ -268,12 +268,7 @@ impl Trainer {
 
     /// The network's values on the same device without gradients.
     pub fn for_inference(&self) -> (Network, Device) {
-        let device = self.device.clone().inner();
-        let plain = Trained {
-            network: self.build(&device),
-            grounder: Grounder::new(self.recipe.sizes.d_model, &device),
-        };
-        (self.optimizer.write(plain).network, device)
+        (optimizer::plain(self.trained.network.clone()), self.device.clone().inner())
     }
 
     /// What is evaluated: a network of this run, as [`for_inference`](Self::for_inference) gives it.
@@ -286,10 +281,6 @@ impl Trainer {
             vocabulary: &self.vocabulary,
             device,
         }
-    }
-
-    fn build(&self, device: &Device) -> Network {
-        Network::new(&self.config, Some(&self.extension), Head::Tied, device)
     }
 
     /// Number of parameters of the network.

@@ -107,6 +107,11 @@ fn a_loss_that_is_no_number_stops_with_step_and_pass() {
     assert!(matches!(error, TrainError::NonFinite { step: 2.., .. }), "{error}");
 }
 
+/// What begins at zero and need not have moved after a few steps.
+fn may_be_zero(name: &str) -> bool {
+    name.ends_with("bias") || name == "conditional.weight"
+}
+
 #[test]
 fn every_arm_and_way_of_sampling_takes_a_step_in_every_stage() {
     for arm in Arm::ALL {
@@ -117,7 +122,15 @@ fn every_arm_and_way_of_sampling_takes_a_step_in_every_stage() {
             recipe.accumulate = 2;
             let folder = tempfile::tempdir().expect("a folder");
             let trainer = train(&recipe, folder.path(), None).expect("a run");
-            assert!(weights(&trainer).iter().all(|w| w.is_finite()), "{arm:?} {sampling:?}");
+            let (network, _) = trainer.for_inference();
+            for tensor in visor_model::weights::named(&network) {
+                let name = &tensor.name;
+                assert!(tensor.data.iter().all(|w| w.is_finite()), "{arm:?} {sampling:?} {name}");
+                let nothing = tensor.data.iter().all(|w| *w == 0.0);
+                let still = name == "conditional.weight" && arm == Arm::NoConditionalPosition;
+                assert!(nothing || !still, "{arm:?} {sampling:?} {name} has learned");
+                assert!(!nothing || may_be_zero(name), "{arm:?} {sampling:?} {name} is not there");
+            }
         }
     }
 }
