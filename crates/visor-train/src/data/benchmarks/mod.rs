@@ -1,7 +1,7 @@
 //! Benchmarks that the user holds on disk, read in the layout in which they are distributed.
 //!
 //! Nothing is downloaded and nothing is executed: annotations in JSON, JSON lines or text, beside
-//! pictures. [`layout`](Benchmark::layout) says what is read of each, [`figures`] what its own
+//! pictures. [`layout`](Benchmark::layout) says what is read of each, `figures` what its own
 //! evaluation reports. Questions are asked with the words that LLaVA-NeXT's evaluation puts behind
 //! them.
 
