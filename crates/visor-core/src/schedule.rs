@@ -39,6 +39,11 @@ impl Schedule {
         Self(vec![LayerMode::SelfAttention; n_layers].into())
     }
 
+    /// Whether it is that of the stock model.
+    pub fn is_dense(&self) -> bool {
+        self.0.iter().all(|&mode| mode == LayerMode::SelfAttention)
+    }
+
     /// Every layer on text alone: the floor that vision-side costs are counted from.
     pub fn blind(n_layers: usize) -> Self {
         Self(vec![LayerMode::TextOnly; n_layers].into())

@@ -3,7 +3,7 @@
 use crate::attention::Heads;
 use crate::cross::VisualKeys;
 use crate::error::ModelError;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 use visor_core::{LayerMode, Schedule};
 
 /// Keys and values of one layer in the order they came, with room for a fixed number.
@@ -41,6 +41,22 @@ impl KvCache {
         let [_, _, capacity, _] = self.k.dims();
         let wanted = self.len + rows;
         if wanted <= capacity { Ok(()) } else { Err(ModelError::CacheFull { capacity, wanted }) }
+    }
+
+    /// Its first positions, in memory of their own.
+    pub(crate) fn first(&self, len: usize) -> Self {
+        let own = |all: &Tensor<4>| {
+            let [b, g, _, d] = all.dims();
+            let first = all.clone().narrow(2, 0, len); // [B, G, len, D]
+            Tensor::zeros([b, g, len, d], &all.device())
+                .slice_assign([0..b, 0..g, 0..len, 0..d], first)
+        };
+        Self { k: own(&self.k), v: own(&self.v), len }
+    }
+
+    /// Bytes that it takes.
+    pub(crate) fn bytes(&self) -> u64 {
+        bytes(&self.k) + bytes(&self.v)
     }
 
     /// Adds `[B, G, S, D]` keys and values and returns all of them, older ones first.
@@ -81,6 +97,8 @@ pub enum LayerCache {
     SelfAttention {
         /// Keys and values of the picture, then of the text.
         joint: KvCache,
+        /// The picture behind the layer, where it was refined before; gone when the layer has run.
+        refined: Option<Tensor<3>>,
     },
 }
 
@@ -100,7 +118,7 @@ impl LayerCache {
                 Self::CrossAttention { text: room(text_capacity), visual: None }
             }
             LayerMode::SelfAttention => {
-                Self::SelfAttention { joint: room(n_visual + text_capacity) }
+                Self::SelfAttention { joint: room(n_visual + text_capacity), refined: None }
             }
         };
         schedule.modes().iter().map(cache).collect()
@@ -110,7 +128,7 @@ impl LayerCache {
     pub(crate) fn own(&self) -> &KvCache {
         match self {
             Self::TextOnly { text } | Self::CrossAttention { text, .. } => text,
-            Self::SelfAttention { joint } => joint,
+            Self::SelfAttention { joint, .. } => joint,
         }
     }
 
@@ -118,7 +136,7 @@ impl LayerCache {
     pub(crate) fn own_mut(&mut self) -> &mut KvCache {
         match self {
             Self::TextOnly { text } | Self::CrossAttention { text, .. } => text,
-            Self::SelfAttention { joint } => joint,
+            Self::SelfAttention { joint, .. } => joint,
         }
     }
 
@@ -136,4 +154,41 @@ impl LayerCache {
             *visual = Some(Box::new(keys.clone()));
         }
     }
+
+    /// From here on the layer reads these patches alone, where it has the picture's keys.
+    pub(crate) fn select(&mut self, patches: &Tensor<1, Int>) {
+        if let Self::CrossAttention { visual: Some(keys), .. } = self {
+            **keys = keys.select(patches);
+        }
+    }
+
+    /// Puts the picture's keys and values in front of the text's, and keeps the picture behind the
+    /// layer until it runs, where the layer refines a picture.
+    ///
+    /// # Errors
+    /// [`ModelError::CacheFull`].
+    pub(crate) fn put_picture(
+        &mut self,
+        rows: &KvCache,
+        behind: Option<Tensor<3>>,
+    ) -> Result<(), ModelError> {
+        if let Self::SelfAttention { joint, refined } = self {
+            joint.extend(rows.k.clone(), rows.v.clone())?;
+            *refined = behind;
+        }
+        Ok(())
+    }
+
+    /// The picture behind the layer, where it was put there.
+    pub(crate) fn take_refined(&mut self) -> Option<Tensor<3>> {
+        match self {
+            Self::SelfAttention { refined, .. } => refined.take(),
+            Self::TextOnly { .. } | Self::CrossAttention { .. } => None,
+        }
+    }
+}
+
+/// Bytes of a tensor's values.
+pub(crate) fn bytes<const R: usize>(x: &Tensor<R>) -> u64 {
+    (x.dims().iter().product::<usize>() * size_of::<f32>()) as u64
 }

@@ -1,6 +1,7 @@
 //! Cross-attention: text reads the picture, the picture stays as it is (VISOR, Eq. 2).
 
 use crate::attention::{Heads, Terms, attend_as};
+use crate::cache::bytes;
 use crate::config::TextConfig;
 use crate::linear::{Bias, Linear};
 use crate::norm::RmsNorm;
@@ -10,7 +11,7 @@ use crate::ragged::{lengths, pack, unpack};
 use crate::weight::{Role, Weight};
 use crate::weights::zeros;
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 
 /// What cross-attention has of its own, as `visor.json` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +85,19 @@ impl CrossSizes {
 }
 
 impl VisualKeys {
+    /// The null pair and these patches.
+    pub(crate) fn select(&self, patches: &Tensor<1, Int>) -> Self {
+        let null = Tensor::zeros([1], &patches.device());
+        let columns = Tensor::cat(vec![null, patches.clone() + 1], 0);
+        let select = |x: &Tensor<4>| x.clone().select(2, columns.clone()); // [B, G, 1 + K, D]
+        Self { k: select(&self.k), v: select(&self.v) }
+    }
+
+    /// Bytes that they take.
+    pub(crate) fn bytes(&self) -> u64 {
+        bytes(&self.k) + bytes(&self.v)
+    }
+
     /// Number of patches, without the null key.
     pub fn n_visual(&self) -> usize {
         let [_, _, s, _] = self.k.dims();

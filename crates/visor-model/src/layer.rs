@@ -88,6 +88,12 @@ fn join(text: Tensor<3>, visual: Option<Tensor<3>>) -> (Tensor<3>, usize) {
     }
 }
 
+/// Whether the picture's keys and values are there, so that the text runs alone: in decode, and
+/// where an earlier question has left them.
+fn holds(cache: Option<&LayerCache>) -> bool {
+    cache.is_some_and(|cache| !cache.own().is_empty())
+}
+
 /// What becomes of the picture's update in a self-attention layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Refinement {
@@ -156,7 +162,7 @@ impl DecoderLayer {
     pub fn forward(&self, mut samples: Vec<Visit<'_>>) -> Result<Vec<Streams>, ModelError> {
         let mut reads = self.reads(&mut samples).into_iter();
         let (mut rows, mut attending, mut resting) = (Vec::new(), Vec::new(), Vec::new());
-        for Visit { mode, streams: Streams { text, visual }, at, cache, seen } in samples {
+        for Visit { mode, streams: Streams { text, visual }, at, mut cache, seen } in samples {
             let (x, at, visual) = match mode {
                 LayerMode::TextOnly => {
                     (text, &at.text, Resting { beside: visual, n_joined: 0 }) // T
@@ -165,9 +171,13 @@ impl DecoderLayer {
                     let read = reads.next().expect("one read a sample that reads");
                     (text + read, &at.text, Resting { beside: visual, n_joined: 0 }) // T + CA(T, V)
                 }
+                LayerMode::SelfAttention if holds(cache.as_deref()) => {
+                    let beside = cache.as_deref_mut().and_then(LayerCache::take_refined);
+                    (text, at.beside(), Resting { beside, n_joined: 0 }) // T
+                }
                 LayerMode::SelfAttention => {
                     let (joint, n_joined) = join(text, visual);
-                    (joint, &at.joint, Resting { beside: None, n_joined }) // [V; T]
+                    (joint, at.joint(), Resting { beside: None, n_joined }) // [V; T]
                 }
             };
             rows.push(x);

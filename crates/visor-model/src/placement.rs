@@ -6,6 +6,7 @@
 
 use crate::rotary::{Position, RotaryConfig, RotaryTable};
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use std::sync::{Arc, OnceLock};
 use visor_core::{ImageMask, Rotary};
 
 /// What is added to the score of a key that must not be read. Far below any score, and within the
@@ -78,13 +79,13 @@ impl Sequence {
         self.n_rows() - self.query_only
     }
 
-    /// The same with its last row as one that only asks.
-    fn with_query_row(self) -> Self {
+    /// The same with so many rows at its end as such that only ask.
+    fn with_query_rows(self, rows: usize) -> Self {
         let keys = |bias: Tensor<4>| {
             let [_, _, _, keys] = bias.dims();
-            bias.narrow(3, 0, keys - 1)
+            bias.narrow(3, 0, keys - rows)
         };
-        Self { bias: self.bias.map(keys), query_only: self.query_only + 1, ..self }
+        Self { bias: self.bias.map(keys), query_only: self.query_only + rows, ..self }
     }
 }
 
@@ -93,10 +94,37 @@ impl Sequence {
 pub struct Placement {
     /// The text alone, `T` rows.
     pub(crate) text: Sequence,
-    /// Picture and text, `V + T` rows.
-    pub(crate) joint: Sequence,
+    /// Picture and text together.
+    joint: Joint,
     /// What the text reads of the picture.
     pub(crate) cross: Sight,
+}
+
+/// Picture and text together: made when the first layer asks. The biases grow with the square of the
+/// picture, and most layers of most schedules never look at them.
+#[derive(Clone, Debug)]
+enum Joint {
+    /// Nothing but the text, which reads all that is cached.
+    Text,
+    /// Of a prompt.
+    Prompt {
+        samples: Arc<Samples>,
+        /// Text rows at the end that only ask.
+        query_only: usize,
+        /// `V + T` rows over `V + T` keys.
+        all: OnceLock<Sequence>,
+        /// `T` rows over `V + T` keys.
+        beside: OnceLock<Sequence>,
+    },
+}
+
+/// The tokens of samples, which have equally many of each kind, and how a model places them.
+#[derive(Debug)]
+struct Samples {
+    maps: Vec<TokenMap>,
+    rotary: RotaryConfig,
+    image_mask: ImageMask,
+    device: Device,
 }
 
 /// What text reads of a picture in cross-attention.
@@ -123,42 +151,60 @@ impl Placement {
         filter: Option<PatchFilter<'_>>,
         device: &Device,
     ) -> Self {
-        let text_positions: Vec<Vec<Position>> = samples
-            .iter()
-            .map(|s| s.text.iter().map(|t| Position::at(t.position)).collect())
-            .collect();
-        let visual_positions: Vec<Vec<Position>> = samples
-            .iter()
-            .map(|s| s.visual.iter().map(|v| v.rotary_position(rotary.scheme)).collect())
-            .collect();
-        let text_rotary = rotary.table(&text_positions, device);
-        let n_visual = samples.first().map_or(0, |s| s.visual.len());
-        let joint_rotary = match n_visual {
-            0 => text_rotary.clone(),
-            _ => RotaryTable::joined(&[&rotary.table(&visual_positions, device), &text_rotary]),
-        };
+        let samples =
+            Samples { maps: samples.to_vec(), rotary, image_mask, device: device.clone() };
         let readable = |sample: usize, text: usize, patch: usize| {
-            let map = &samples[sample];
+            let map = &samples.maps[sample];
             map.visual[patch].position < map.text[text].position
                 && filter.is_none_or(|filter| filter(sample, text, patch))
         };
-        let sizes = Sizes { n_text: samples.first().map_or(0, |s| s.text.len()), n_visual };
-        let text_bias = sizes.bias(samples, Block::Text, device, |s, i, j| {
-            reads_text(samples[s].text[i], samples[s].text[j])
-        });
-        let joint_bias = sizes.bias(samples, Block::Joint, device, |s, i, j| {
-            reads_joint(&samples[s], image_mask, i, j)
-        });
+        let text_bias = samples.bias(Block::Text, |map, i, j| reads_text(map.text[i], map.text[j]));
         // A filter hides nothing from a sample without pictures: the null key is always there.
-        let cross_bias = sizes.bias(samples, Block::Cross, device, |sample, text, key| {
+        let cross_bias = samples.bias_of(Block::Cross, |sample, text, key| {
             key.checked_sub(1).is_none_or(|patch| readable(sample, text, patch))
         });
-        let sequence = |rotary, bias| Sequence { rotary, bias: Some(bias), query_only: 0 };
         Self {
-            text: sequence(text_rotary, text_bias),
-            joint: sequence(joint_rotary, joint_bias),
+            text: Sequence { rotary: samples.text(), bias: Some(text_bias), query_only: 0 },
             cross: Sight { bias: Some(cross_bias), patches: None, mask: None },
+            joint: Joint::Prompt {
+                samples: Arc::new(samples),
+                query_only: 0,
+                all: OnceLock::new(),
+                beside: OnceLock::new(),
+            },
         }
+    }
+
+    /// Picture and text, `V + T` rows.
+    pub(crate) fn joint(&self) -> &Sequence {
+        match &self.joint {
+            Joint::Text => &self.text,
+            Joint::Prompt { samples, query_only, all, .. } => {
+                all.get_or_init(|| samples.joint().with_query_rows(*query_only))
+            }
+        }
+    }
+
+    /// The text beside a picture whose keys and values are there: `T` rows over `V + T` keys.
+    pub(crate) fn beside(&self) -> &Sequence {
+        match &self.joint {
+            Joint::Text => &self.text,
+            Joint::Prompt { samples, query_only, beside, .. } => {
+                beside.get_or_init(|| samples.beside().with_query_rows(*query_only))
+            }
+        }
+    }
+
+    /// The same with picture and text placed otherwise.
+    fn with_joint(self, change: impl FnOnce(Sequence) -> Sequence) -> Self {
+        let all = OnceLock::from(change(self.joint().clone()));
+        let joint = match self.joint {
+            Joint::Text => Joint::Text,
+            Joint::Prompt { samples, query_only, beside, .. } => {
+                Joint::Prompt { samples, query_only, all, beside }
+            }
+        };
+        Self { joint, ..self }
     }
 
     /// The same for cross-attention that reads no patch but these, given in the order of the
@@ -189,6 +235,11 @@ impl Placement {
         self
     }
 
+    /// The patches that cross-attention may read; `None` for every one.
+    pub(crate) fn patches(&self) -> Option<&Tensor<1, Int>> {
+        self.cross.patches.as_ref()
+    }
+
     /// What cross-attention may read of a picture `[B, V, E]`: `[B, K, E]`.
     pub(crate) fn selected(&self, visual: Option<Tensor<3>>) -> Option<Tensor<3>> {
         match &self.cross.patches {
@@ -203,36 +254,47 @@ impl Placement {
     #[must_use]
     pub fn with_routing_token(self) -> Self {
         let Self { text, joint, cross } = self;
-        Self { text: text.with_query_row(), joint: joint.with_query_row(), cross }
+        let joint = match joint {
+            Joint::Text => Joint::Text,
+            Joint::Prompt { samples, query_only, .. } => Joint::Prompt {
+                samples,
+                query_only: query_only + 1,
+                all: OnceLock::new(),
+                beside: OnceLock::new(),
+            },
+        };
+        Self { text: text.with_query_rows(1), joint, cross }
     }
 
     /// The same with the last text token's key hidden from everyone: a slower way to say
     /// [`with_routing_token`](Self::with_routing_token).
     #[cfg(test)]
     pub(crate) fn with_last_key_hidden(mut self) -> Self {
-        for sequence in [&mut self.text, &mut self.joint] {
-            sequence.bias = sequence.bias.take().map(|bias| {
+        let hide = |sequence: Sequence| {
+            let bias = sequence.bias.clone().map(|bias| {
                 let [b, _, rows, keys] = bias.dims();
                 let hidden = Tensor::full([b, 1, rows, 1], BLOCKED, &bias.device());
                 bias.slice_assign([0..b, 0..1, 0..rows, keys - 1..keys], hidden)
             });
-        }
-        self
+            Sequence { bias, ..sequence }
+        };
+        self.text = hide(self.text);
+        self.with_joint(hide)
     }
 
     /// The same with the pictures' `n_visual` tokens hidden from the text where both run together:
     /// the pictures go on through the layer, unseen.
     #[must_use]
-    pub fn with_picture_hidden(mut self, n_visual: usize) -> Self {
-        self.joint.bias = self.joint.bias.take().map(|bias| {
-            let [b, _, rows, _] = bias.dims();
-            if n_visual == 0 {
-                return bias;
-            }
-            let hidden = Tensor::full([b, 1, rows - n_visual, n_visual], BLOCKED, &bias.device());
-            bias.slice_assign([0..b, 0..1, n_visual..rows, 0..n_visual], hidden)
-        });
-        self
+    pub fn with_picture_hidden(self, n_visual: usize) -> Self {
+        self.with_joint(|joint| {
+            let bias = joint.bias.clone().filter(|_| n_visual > 0).map(|bias| {
+                let [b, _, rows, _] = bias.dims();
+                let hidden =
+                    Tensor::full([b, 1, rows - n_visual, n_visual], BLOCKED, &bias.device());
+                bias.slice_assign([0..b, 0..1, n_visual..rows, 0..n_visual], hidden)
+            });
+            Sequence { bias: bias.or(joint.bias), ..joint }
+        })
     }
 
     /// For one decode step of a sample at each of `positions`, which may read everything that the
@@ -242,7 +304,7 @@ impl Placement {
         let step = |rotary| {
             let sequence = Sequence { rotary, bias: None, query_only: 0 };
             let cross = Sight { bias: None, patches: None, mask: None };
-            Self { text: sequence.clone(), joint: sequence, cross }
+            Self { text: sequence, joint: Joint::Text, cross }
         };
         rotary.table(&[positions], device).each().into_iter().map(step).collect()
     }
@@ -268,39 +330,70 @@ fn reads_joint(sample: &TokenMap, image_mask: ImageMask, i: usize, j: usize) -> 
 }
 
 #[derive(Clone, Copy)]
-struct Sizes {
-    n_text: usize,
-    n_visual: usize,
-}
-
-#[derive(Clone, Copy)]
 enum Block {
     Text,
     Joint,
+    /// The rows of the text in [`Joint`](Self::Joint).
+    Beside,
     Cross,
 }
 
-impl Sizes {
-    fn bias(
-        self,
-        samples: &[TokenMap],
-        block: Block,
-        device: &Device,
-        reads: impl Fn(usize, usize, usize) -> bool,
-    ) -> Tensor<4> {
-        let (queries, keys) = match block {
-            Block::Text => (self.n_text, self.n_text),
-            Block::Joint => (self.n_visual + self.n_text, self.n_visual + self.n_text),
-            Block::Cross => (self.n_text, 1 + self.n_visual),
+impl Samples {
+    /// How many tokens a sample has: text, picture.
+    fn sizes(&self) -> (usize, usize) {
+        self.maps.first().map_or((0, 0), |map| (map.text.len(), map.visual.len()))
+    }
+
+    /// Where the text stands.
+    fn text(&self) -> RotaryTable {
+        let text = |map: &TokenMap| map.text.iter().map(|t| Position::at(t.position)).collect();
+        self.rotary.table(&self.maps.iter().map(text).collect::<Vec<_>>(), &self.device)
+    }
+
+    fn joint(&self) -> Sequence {
+        let scheme = self.rotary.scheme;
+        let place = |map: &TokenMap| map.visual.iter().map(|v| v.rotary_position(scheme)).collect();
+        let rotary = match self.sizes() {
+            (_, 0) => self.text(),
+            _ => {
+                let visual: Vec<Vec<Position>> = self.maps.iter().map(place).collect();
+                let visual = self.rotary.table(&visual, &self.device);
+                RotaryTable::joined(&[&visual, &self.text()])
+            }
         };
-        let mut values = Vec::with_capacity(samples.len() * queries * keys);
-        for sample in 0..samples.len() {
+        let bias = self.bias(Block::Joint, |map, i, j| reads_joint(map, self.image_mask, i, j));
+        Sequence { rotary, bias: Some(bias), query_only: 0 }
+    }
+
+    fn beside(&self) -> Sequence {
+        let (_, n_visual) = self.sizes();
+        let bias = self
+            .bias(Block::Beside, |map, i, j| reads_joint(map, self.image_mask, n_visual + i, j));
+        Sequence { rotary: self.text(), bias: Some(bias), query_only: 0 }
+    }
+
+    /// A bias of what the tokens of one sample read of each other.
+    fn bias(&self, block: Block, reads: impl Fn(&TokenMap, usize, usize) -> bool) -> Tensor<4> {
+        self.bias_of(block, |sample, query, key| reads(&self.maps[sample], query, key))
+    }
+
+    fn bias_of(&self, block: Block, reads: impl Fn(usize, usize, usize) -> bool) -> Tensor<4> {
+        let (n_text, n_visual) = self.sizes();
+        let (queries, keys) = match block {
+            Block::Text => (n_text, n_text),
+            Block::Joint => (n_visual + n_text, n_visual + n_text),
+            Block::Beside => (n_text, n_visual + n_text),
+            Block::Cross => (n_text, 1 + n_visual),
+        };
+        let samples = self.maps.len();
+        let mut values = Vec::with_capacity(samples * queries * keys);
+        for sample in 0..samples {
             for query in 0..queries {
                 let row =
                     (0..keys).map(|key| if reads(sample, query, key) { 0.0 } else { BLOCKED });
                 values.extend(row);
             }
         }
-        Tensor::from_data(TensorData::new(values, [samples.len(), 1, queries, keys]), device)
+        Tensor::from_data(TensorData::new(values, [samples, 1, queries, keys]), &self.device)
     }
 }

@@ -138,11 +138,11 @@ pub trait Backbone {
         cancel: &Cancel,
     ) -> Result<Self::Visual, BackboneError>;
 
-    /// Encoded pictures that will be kept for other prompts: from now on what is made of them alone
-    /// may stay with them.
-    fn keep(&self, visual: Self::Visual) -> Self::Visual;
+    /// Encoded pictures that will be kept for other prompts: from now on what layers make of them
+    /// may stay with them, as long as all of it takes no more than `room` bytes.
+    fn keep(&self, visual: Self::Visual, room: u64) -> Self::Visual;
 
-    /// Bytes that kept pictures take, with what may come to stay with them.
+    /// Bytes that pictures take, with what has come to stay with them.
     fn visual_bytes(&self, visual: &Self::Visual) -> u64;
 
     /// Runs the layers before the decision for every sample of a batch, whatever their lengths and

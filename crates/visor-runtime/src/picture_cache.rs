@@ -96,6 +96,17 @@ impl Known {
     }
 }
 
+impl Inner {
+    /// Puts aside what is too much.
+    fn shrink(&mut self) {
+        while self.stats.bytes > self.stats.capacity {
+            let Some((_, oldest)) = self.pictures.pop_lru() else { break };
+            self.stats.bytes -= oldest.bytes();
+            self.stats.evictions += oldest.variants.len() as u64;
+        }
+    }
+}
+
 impl PictureCache {
     /// A cache that holds so many bytes.
     pub(crate) fn new(capacity: u64) -> Self {
@@ -151,10 +162,23 @@ impl PictureCache {
         known.variants.push(kept);
         inner.stats.bytes += known.bytes();
         inner.pictures.put(key, known);
-        while inner.stats.bytes > inner.stats.capacity {
-            let Some((_, oldest)) = inner.pictures.pop_lru() else { break };
-            inner.stats.bytes -= oldest.bytes();
-            inner.stats.evictions += oldest.variants.len() as u64;
+        inner.shrink();
+    }
+
+    /// Bytes that one picture may take.
+    pub(crate) fn room(&self) -> u64 {
+        self.inner().stats.capacity.saturating_sub(OVERHEAD)
+    }
+
+    /// Counts a picture anew to which something has come, if it is still there.
+    pub(crate) fn reweigh(&self, key: &PictureKey, arrangement: Arrangement, bytes: u64) {
+        let inner = &mut *self.inner();
+        let Some(known) = inner.pictures.peek_mut(key) else { return };
+        let kept = known.variants.iter_mut().find(|kept| kept.arrangement == arrangement);
+        if let Some(kept) = kept {
+            inner.stats.bytes = inner.stats.bytes - kept.bytes + bytes;
+            kept.bytes = bytes;
+            inner.shrink();
         }
     }
 

@@ -124,11 +124,25 @@ impl Distinct<'_> {
         let (Some(cache), Some((_, shown))) = (&runner.cache, self.owners.first()) else {
             return Ok(Arc::new(visual));
         };
-        let visual = Arc::new(runner.model.keep(visual));
+        let visual = Arc::new(runner.model.keep(visual, cache.room()));
         let &&Shown { key, size, arrangement, n_tiles, .. } = shown;
         let bytes = runner.model.visual_bytes(&visual);
         cache.insert(key, size, Kept { arrangement, n_tiles, encoded: visual.clone(), bytes });
         Ok(visual)
+    }
+}
+
+impl<M: Backbone> Runner<M> {
+    /// Counts kept pictures anew, now that layers have run on them.
+    pub(crate) fn reweigh(&self, shown: &[Shown]) {
+        let Some(cache) = &self.cache else { return };
+        for Shown { key, arrangement, .. } in shown {
+            let kept = cache.peek(key, *arrangement);
+            let encoded = kept.and_then(|kept| kept.encoded.downcast::<M::Visual>().ok());
+            if let Some(encoded) = encoded {
+                cache.reweigh(key, *arrangement, self.model.visual_bytes(&encoded));
+            }
+        }
     }
 }
 

@@ -38,7 +38,7 @@ impl PreparedImage {
         self.kept.n_tiles
     }
 
-    /// Bytes that it holds.
+    /// Bytes that it held when it was handed out; what layers make of it for questions comes to them.
     pub fn bytes(&self) -> u64 {
         self.kept.bytes
     }

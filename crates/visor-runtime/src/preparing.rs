@@ -3,7 +3,7 @@
 use crate::cancel::Cancel;
 use crate::error::RunError;
 use crate::model::Backbone;
-use crate::picture_cache::{Kept, PictureKey};
+use crate::picture_cache::{Kept, PictureCache, PictureKey};
 use crate::prepared_image::{PreparedImage, Shown, State};
 use crate::request::PictureInput;
 use crate::runner::Runner;
@@ -31,7 +31,9 @@ impl<M: Backbone> Runner<M> {
         }
         let (shown, processed) = self.process(0, input, setting)?;
         let encoded = self.model.encode(std::slice::from_ref(&processed), cancel)?;
-        let encoded = Arc::new(self.model.keep(encoded));
+        // Without a cache it is up to whoever holds it.
+        let room = self.cache.as_ref().map_or(u64::MAX, PictureCache::room);
+        let encoded = Arc::new(self.model.keep(encoded, room));
         let bytes = self.model.visual_bytes(&encoded);
         let Shown { key, size, arrangement, n_tiles, .. } = shown;
         let kept = Kept { arrangement, n_tiles, encoded, bytes };

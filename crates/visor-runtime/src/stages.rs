@@ -109,6 +109,7 @@ fn choose_first<M: Backbone>(runner: &Runner<M>, samples: Vec<AtDecision<'_, '_,
         sample.event = Some(timed(&mut spent, || {
             let (logits, state) = result?;
             sample.spared += runner.model.spared(&state);
+            runner.reweigh(&sample.prepared.shown);
             sample.choose(&logits, state, decided.clone())
         }));
     }

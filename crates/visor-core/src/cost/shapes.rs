@@ -66,6 +66,11 @@ impl DecoderShape {
         self.projections(n) + self.attention(n, n) + self.ffn(n)
     }
 
+    /// A whole layer over `n_text` tokens beside a picture whose keys and values are there.
+    pub fn layer_beside(&self, n_text: usize, n_visual: usize) -> Flops {
+        self.projections(n_text) + self.attention(n_text, n_text + n_visual) + self.ffn(n_text)
+    }
+
     /// A whole layer for one token that reads `keys` and is read by nobody: it has a query and no
     /// key or value.
     pub fn query_row(&self, keys: usize) -> Flops {

@@ -45,15 +45,12 @@ impl VisorModel {
         let room = Room { n_text: capacity, n_visual, next_position: prompt.len() };
         let mut caches = self.caches(&prefix, room);
         caches.truncate(decision);
-        let mut kept = match (start, sample.visual.as_slice()) {
-            // A choice of patches makes keys of its own, and dense has none.
-            (Start::Budgeted { .. }, [only]) if choice.is_none() => {
-                Keeping::of(only, &self.card.shape.decoder)
-            }
-            (Start::Budgeted { .. } | Start::Dense, _) => None,
+        let mut kept = match sample.visual.as_slice() {
+            [only] => Keeping::of(only, prompt, &self.card.shape.decoder),
+            _ => None,
         };
         if let Some(kept) = &mut kept {
-            kept.hand_out(prefix.modes(), 0..decision, &mut caches);
+            kept.hand_out(&prefix, 0..decision, &mut caches)?;
         }
         let map = token_map(prompt);
         let (text, routed) = match routing {

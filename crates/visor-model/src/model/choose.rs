@@ -28,12 +28,18 @@ impl VisorModel {
                 Number::Drawn { count: Patches::drawn(one_in, prompt.n_visual()), draw }
             }
         };
+        let decision = ladder.decision_layer().0;
         let schedule = ladder.schedule(ladder.cheapest());
-        let modes = &schedule.modes()[..ladder.decision_layer().0];
+        let modes = &schedule.modes()[..decision];
         let reading = modes.iter().position(|mode| *mode == LayerMode::CrossAttention);
-        let able = self.network.selector().is_some() || matches!(number, Number::Drawn { .. });
-        let layer = reading.filter(|_| able);
-        let layer = layer.ok_or(ModelError::NoSelector)?;
+        let layer = match number {
+            // Nothing is read of the picture to draw by lot.
+            Number::Drawn { .. } => reading.unwrap_or(decision),
+            Number::BySelector | Number::Fixed(_) | Number::WithRung => {
+                let able = self.network.selector().is_some();
+                reading.filter(|_| able).ok_or(ModelError::NoSelector)?
+            }
+        };
         Ok(Some(Choice { layer, number, question: prompt.question() }))
     }
 
@@ -66,7 +72,7 @@ impl VisorModel {
         let [_, n_visual, _] = asked.visual.dims();
         let count = self.within(count, n_visual)?;
         let selection = self.select_of(&asked, Some(count)).ok_or(ModelError::NoSelector)?;
-        prompt.select(selection, &self.device);
+        prompt.select(prompt.caches.len(), selection, &self.device);
         Ok(())
     }
 

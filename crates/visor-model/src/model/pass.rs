@@ -1,6 +1,7 @@
 //! A pass of the decoder over the samples of a batch.
 
 use super::VisorModel;
+use super::kept::Keeping;
 use super::states::Begun;
 use crate::cache::LayerCache;
 use crate::decoder::Sample;
@@ -10,7 +11,7 @@ use crate::ragged::pack;
 use burn::tensor::Tensor;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use visor_core::Schedule;
+use visor_core::{LayerIdx, LayerMode, Schedule};
 use visor_runtime::{BackboneError, Cancel, Cancelled, Logits, together};
 
 /// A sample in front of some layers.
@@ -20,6 +21,8 @@ pub(super) struct Pending<'a> {
     pub(super) schedule: &'a Schedule,
     pub(super) at: &'a Placement,
     pub(super) caches: &'a mut [LayerCache],
+    /// Told of the picture behind each layer that refines it.
+    pub(super) kept: Option<&'a mut Keeping>,
     pub(super) cancel: &'a Cancel,
 }
 
@@ -62,13 +65,20 @@ impl VisorModel {
         layers: Range<usize>,
     ) -> Vec<Result<Streams, BackboneError>> {
         let cancels: Vec<&Cancel> = part.iter().map(|sample| sample.cancel).collect();
-        let sample = |Pending { streams, schedule, at, caches, .. }| {
+        let mut notes = Vec::with_capacity(part.len());
+        let sample = |Pending { streams, schedule, at, caches, kept, .. }| {
+            notes.push((schedule, kept));
             let refinement = Refinement::Apply;
             (streams, Sample { schedule, at, refinement, caches: Some(caches), seen: None })
         };
         let (streams, mut samples): (Vec<Streams>, Vec<Sample<'_>>) =
             part.into_iter().map(sample).unzip();
-        let observe = &mut |_, _: &[Streams]| {
+        let observe = &mut |LayerIdx(layer), streams: &[Streams]| {
+            for ((schedule, kept), Streams { visual, .. }) in notes.iter_mut().zip(streams) {
+                if let (Some(kept), LayerMode::SelfAttention) = (kept, schedule.modes()[layer]) {
+                    kept.note(layer, visual.as_ref());
+                }
+            }
             let wanted = cancels.iter().any(|cancel| !cancel.is_cancelled());
             if wanted { Ok(()) } else { Err(Cancelled.into()) }
         };

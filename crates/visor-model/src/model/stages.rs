@@ -3,8 +3,10 @@
 //! Each stage checks every sample by itself, then runs the network once over those that are sound.
 
 use super::VisorModel;
+use super::kept::KeptPicture;
 use super::pass::host;
 use super::states::{AtDecision, Begun, Decoding, EncodedPictures, Resumed};
+use crate::cache::bytes;
 use crate::error::ModelError;
 use crate::layer::Streams;
 use crate::placement::Placement;
@@ -43,17 +45,14 @@ impl Backbone for VisorModel {
         Ok(EncodedPictures::new(encoded))
     }
 
-    fn keep(&self, visual: EncodedPictures) -> EncodedPictures {
-        visual.keeping()
+    fn keep(&self, visual: EncodedPictures, room: u64) -> EncodedPictures {
+        let room = room.saturating_sub(self.visual_bytes(&visual));
+        visual.keeping(room)
     }
 
     fn visual_bytes(&self, visual: &EncodedPictures) -> u64 {
-        let shape = &self.card.shape.decoder;
-        let cross = shape.cross.map_or(0, |cross| 2 * cross.n_kv_heads * shape.head_dim);
-        let layout = self.card.ladder.as_ref().map(|ladder| ladder.layout().cross().len());
-        // Keys and values of every layer that may come to be kept; single precision throughout.
-        let width = shape.d_model + cross * layout.unwrap_or(0);
-        (visual.tokens() * width * size_of::<f32>()) as u64
+        visual.pictures().iter().map(bytes).sum::<u64>()
+            + visual.kept().map_or(0, KeptPicture::bytes)
     }
 
     fn spared(&self, state: &Decoding) -> Flops {

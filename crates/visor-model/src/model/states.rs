@@ -1,6 +1,6 @@
 //! What a sample is between the stages: types that forget what is no longer needed.
 
-use super::kept::{Keeping, KeptKeys};
+use super::kept::{Keeping, KeptPicture};
 use super::pass::Pending;
 use crate::cache::LayerCache;
 use crate::layer::Streams;
@@ -12,23 +12,22 @@ use visor_core::cost::Flops;
 use visor_runtime::{BackboneError, Cancel, Selection};
 
 /// Encoded pictures: of each `[places, N, E]`, without conditional position. Where they are kept for
-/// other prompts, the keys and values that cross-attention makes of them stay with them, as long as
-/// nothing has refined them.
+/// other prompts, what the layers make of them stays with them.
 #[derive(Clone, Debug)]
 pub struct EncodedPictures {
     pictures: Vec<Tensor<3>>,
     /// `None` where the pictures are not kept for other prompts.
-    keys: Option<KeptKeys>,
+    kept: Option<KeptPicture>,
 }
 
 impl EncodedPictures {
     pub(super) fn new(pictures: Vec<Tensor<3>>) -> Self {
-        Self { pictures, keys: None }
+        Self { pictures, kept: None }
     }
 
-    /// The same with room for keys and values.
-    pub(super) fn keeping(self) -> Self {
-        Self { keys: Some(self.keys.unwrap_or_default()), ..self }
+    /// The same with room for what layers make of them.
+    pub(super) fn keeping(self, room: u64) -> Self {
+        Self { kept: Some(self.kept.unwrap_or_else(|| KeptPicture::new(room))), ..self }
     }
 
     /// The visual tokens of each picture, `[places, N, E]`: a place is a run of tokens in the prompt.
@@ -36,18 +35,9 @@ impl EncodedPictures {
         &self.pictures
     }
 
-    /// Where keys and values are kept, if they are.
-    pub(super) fn keys(&self) -> Option<&KeptKeys> {
-        self.keys.as_ref()
-    }
-
-    /// Visual tokens of all of them.
-    pub(super) fn tokens(&self) -> usize {
-        let tokens = |picture: &Tensor<3>| {
-            let [places, n, _] = picture.dims();
-            places * n
-        };
-        self.pictures().iter().map(tokens).sum()
+    /// What is kept of them, if anything is.
+    pub(super) fn kept(&self) -> Option<&KeptPicture> {
+        self.kept.as_ref()
     }
 }
 
@@ -75,8 +65,8 @@ pub(super) struct Placed {
     pub(super) selection: Option<Selection>,
     /// What a choice at the decision layer is made from, where one may be made there.
     pub(super) asked: Option<Asked>,
-    /// Keys and values of the prompt's pictures that were made before, or are to be kept; `None`
-    /// where they are not of the pictures alone.
+    /// What layers made of the prompt's picture before, and what is to be kept of it; `None` where
+    /// nothing is.
     pub(super) kept: Option<Keeping>,
 }
 
@@ -90,12 +80,12 @@ pub(super) struct Asked {
 }
 
 impl Placed {
-    /// From here on, cross-attention reads what was chosen.
-    pub(super) fn select(&mut self, selection: Selection, device: &Device) {
+    /// From `layer` on, cross-attention reads what was chosen.
+    pub(super) fn select(&mut self, layer: usize, selection: Selection, device: &Device) {
         self.at = self.at.clone().with_patches(&selection.patches, device);
         self.selection = Some(selection);
-        if let Some(kept) = &mut self.kept {
-            kept.let_go();
+        if let (Some(kept), Some(patches)) = (&mut self.kept, self.at.patches()) {
+            kept.choose(layer, patches, &mut self.caches);
         }
     }
 }
@@ -121,7 +111,7 @@ impl Decoding {
     ) -> Pending<'a> {
         let Self { caches, schedule, .. } = self;
         let (streams, layers) = (Streams { text, visual: None }, 0..caches.len());
-        Pending { streams, layers, schedule, at, caches, cancel }
+        Pending { streams, layers, schedule, at, caches, kept: None, cancel }
     }
 }
 
@@ -185,16 +175,17 @@ impl Begun<'_> {
     }
 
     pub(super) fn pending(&mut self, streams: Streams, layers: Range<usize>) -> Pending<'_> {
-        let Placed { at, caches, prefix: schedule, .. } = &mut self.prompt;
+        let Placed { at, caches, prefix: schedule, kept, .. } = &mut self.prompt;
         let at = self.routed.as_ref().unwrap_or(at);
-        Pending { streams, layers, schedule, at, caches, cancel: self.cancel }
+        Pending { streams, layers, schedule, at, caches, kept: kept.as_mut(), cancel: self.cancel }
     }
 
     /// From here on, cross-attention reads what was chosen.
     pub(super) fn select(&mut self, selection: Selection, device: &Device) {
         let routed = self.routed.take();
         self.routed = routed.map(|at| at.with_patches(&selection.patches, device));
-        self.prompt.select(selection, device);
+        let layer = self.before_choice().end;
+        self.prompt.select(layer, selection, device);
     }
 
     /// Takes the routing token out of the text.
@@ -235,22 +226,23 @@ impl<'a> Resumed<'a> {
         }
         prompt.caches.extend(caches.into_iter().skip(done));
         if let Some(kept) = &mut prompt.kept {
-            kept.hand_out(modes, done..n_layers, &mut prompt.caches);
+            kept.hand_out(schedule, done..n_layers, &mut prompt.caches)?;
         }
         Ok(Self { prompt, layers: done..n_layers, schedule, cancel })
     }
 
     pub(super) fn pending(&mut self, streams: Streams) -> Pending<'_> {
-        let Self { prompt: Placed { at, caches, .. }, layers, schedule, cancel } = self;
-        Pending { streams, layers: layers.clone(), schedule, at, caches, cancel }
+        let Self { prompt: Placed { at, caches, kept, .. }, layers, schedule, cancel } = self;
+        let (layers, kept) = (layers.clone(), kept.as_mut());
+        Pending { streams, layers, schedule, at, caches, kept, cancel }
     }
 
     /// Behind the last layer: what decodes holds caches and no picture.
     pub(super) fn decoding(self) -> Decoding {
         let Placed { caches, room, kept, .. } = self.prompt;
-        let spared = kept.as_ref().map_or(Flops(0), Keeping::spared);
+        let spared = kept.as_ref().map_or(Flops(0), |kept| kept.spared(self.schedule));
         if let Some(kept) = kept {
-            kept.take_in(self.schedule.modes(), &caches);
+            kept.take_in(self.schedule, &caches);
         }
         let schedule = self.schedule.clone();
         Decoding { caches, schedule, position: room.next_position, spared }

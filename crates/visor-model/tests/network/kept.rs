@@ -37,10 +37,10 @@ fn answers_about_kept_pictures_are_to_the_bit_those_without_a_cache() {
 
 #[test]
 fn a_second_question_executes_exactly_what_it_says_it_spent_and_no_encoder() {
-    let runner = runner(SCRATCH).with_picture_cache(1 << 24);
     let ladder = ladder();
-    ask(&runner, request("what colour ?", &[1], "sa0", 2));
     for level in ladder.rungs().iter().map(|rung| rung.name()).chain(["auto", "dense"]) {
+        let runner = self::runner(SCRATCH).with_picture_cache(1 << 24);
+        ask(&runner, request("what colour ?", &[1], "sa0", 2));
         let prepared = runner.prepare(request("where is the circle ?", &[1], level, 4)).unwrap();
         let (answer, executed) = count(|| runner.generate(prepared).finish().unwrap());
         let encoder = runner.card().shape.vision(1);
@@ -71,14 +71,14 @@ fn keys_and_values_of_a_picture_are_made_by_the_first_question_at_any_rung_and_f
     for first in &rungs {
         let warm = runner(SCRATCH).with_picture_cache(1 << 24);
         ask(&warm, request("what colour ?", &[1], first, 2));
-        let bytes = warm.picture_cache().unwrap().bytes;
         for second in &rungs {
             let same = request("where is the circle ?", &[1], second, 4);
             let (kept, fresh) = (ask(&warm, same.clone()), ask(&cold, same));
             assert_eq!(told(&kept), told(&fresh), "{first}, then {second}");
             assert!(kept.cost.spent < kept.cost.cold.end_to_end);
         }
-        assert_eq!(warm.picture_cache().unwrap().bytes, bytes, "they are counted from the start");
+        let stats = warm.picture_cache().unwrap();
+        assert!(stats.entries == 1 && stats.bytes <= stats.capacity, "{stats:?}");
     }
 }
 

@@ -15,6 +15,7 @@ mod parts;
 mod plain;
 mod precision;
 mod published;
+mod reused;
 mod routing;
 mod selection;
 mod stock;

@@ -128,7 +128,7 @@ fn a_pair_leaves_what_is_kept_of_a_picture_alone_and_reads_its_own_patches() {
     let ((model, ladder), cancel) = (paired(), Cancel::new());
     let (ids, pictures) = with_pictures().find(|(_, pictures)| pictures.len() == 1).unwrap();
     let prompt = prompt(&ids);
-    let kept = model.keep(model.encode(&pictures, &cancel).unwrap());
+    let kept = model.keep(model.encode(&pictures, &cancel).unwrap(), 1 << 24);
     let alone = model.encode(&pictures, &cancel).unwrap();
     let answer = |visual: &_, pair: bool| {
         let start = Start::Budgeted { ladder: &ladder, routing: None, patches: Patches::All };

@@ -76,7 +76,7 @@ impl Backbone for Scripted {
         }
     }
 
-    fn keep(&self, pictures: usize) -> usize {
+    fn keep(&self, pictures: usize, _: u64) -> usize {
         pictures
     }
 

@@ -64,8 +64,8 @@ impl Backbone for Faulty {
         self.network().encode(pictures, cancel)
     }
 
-    fn keep(&self, visual: EncodedPictures) -> EncodedPictures {
-        self.network().keep(visual)
+    fn keep(&self, visual: EncodedPictures, room: u64) -> EncodedPictures {
+        self.network().keep(visual, room)
     }
 
     fn visual_bytes(&self, visual: &EncodedPictures) -> u64 {
