@@ -32,6 +32,14 @@ pub enum SpeedError {
         /// What there is.
         known: String,
     },
+    /// Such a picture has no whole number of patches.
+    #[error("{pixels} pixels a side are no whole number of patches of {side} pixels")]
+    Pixels {
+        /// Pixels a side.
+        pixels: usize,
+        /// Pixels of a patch.
+        side: usize,
+    },
     /// No picture gives this many tiles.
     #[error("no picture gives {tiles} tiles with this model: it makes {possible}")]
     Tiles {

@@ -146,7 +146,8 @@ impl Peer {
         writeln!(self.to, "{line}").and_then(|()| self.to.flush())?;
         let Answer { encode, prefill, decode } = self.line()?;
         let decode = (task.new_tokens > 0).then_some((decode, task.new_tokens));
-        Ok(Turn { preprocess: None, encode: Some(encode), prefill: Some(prefill), decode })
+        let (encode, prefill) = (Some(encode), Some(prefill));
+        Ok(Turn { encode, prefill, decode, ..Turn::default() })
     }
 
     fn line<T: for<'a> Deserialize<'a>>(&mut self) -> Result<T, PeerError> {

@@ -15,9 +15,9 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
-use visor_core::Patches;
-use visor_model::AtDecision;
-use visor_processor::ProcessedPicture;
+use visor_core::Schedule;
+use visor_model::{AtDecision, Decoding, EncodedPictures, VisorModel};
+use visor_processor::{EncodedPrompt, ProcessedPicture};
 use visor_runtime::{
     Backbone, BackboneError, Cancel, Prefill, Remaining, Start, Step as DecodeStep,
 };
@@ -82,6 +82,8 @@ pub struct Seen {
     pub peer: Vec<f64>,
     /// Most memory that was resident while the stage ran.
     pub peak_rss_bytes: Option<u64>,
+    /// Bytes that are kept of a picture, where that is what the stage is about.
+    pub kept_bytes: Option<u64>,
 }
 
 /// All that was seen.
@@ -219,6 +221,9 @@ impl<'a> Plan<'a> {
                 }
                 let Some(seconds) = turn.seconds(stage) else { continue };
                 let row = rows.entry(key(stage, (!of_pictures).then_some(level))).or_default();
+                if stage == Stage::WarmPrefill {
+                    row.kept_bytes = turn.kept_bytes;
+                }
                 if let Some(&bytes) = peaks.get(&stage) {
                     row.peak_rss_bytes = Some(row.peak_rss_bytes.unwrap_or(0).max(bytes));
                 }
@@ -278,34 +283,34 @@ impl<'a> Plan<'a> {
             }
             let level = (round + offset) % n;
             let (turn, peaks) = &mut turns[level];
-            if !self.wants(Stage::Prefill) {
-                continue;
-            }
             let schedule = subject.schedule(self.levels[level].1);
             let start = match (self.levels[level].1, &subject.card().ladder) {
-                (Level::Rung(_), Some(ladder)) => {
-                    Start::Budgeted { ladder, routing: None, patches: Patches::All }
+                (Level::Rung(_, patches), Some(ladder)) => {
+                    Start::Budgeted { ladder, routing: None, patches }
                 }
                 (Level::Dense, _) | (_, None) => Start::Dense,
             };
             let prompt = &at.example.prompt;
             let capacity = prompt.n_text() + self.new_tokens;
-            let sample = |index: usize| Prefill {
-                prompt,
-                visual: vec![&visual[index % visual.len()]],
-                start,
-                capacity,
-                cancel: &cancel,
-            };
-            let (reached, time) = at.timed(Stage::Prefill, peaks, || {
-                let samples: Vec<_> = (0..at.batch).map(sample).collect();
-                let states = all_of(model.prefill_to_decision_batch(&samples))?;
-                let remaining =
-                    |state: AtDecision| Remaining { state, schedule: &schedule, cancel: &cancel };
-                all_of(model.prefill_rest_batch(states.into_iter().map(remaining).collect()))
-            });
+            let question =
+                Question { model, start, schedule: &schedule, prompt, capacity, cancel: &cancel };
+            if self.wants(Stage::WarmPrefill) {
+                let keep = |visual: &EncodedPictures| model.keep(visual.clone(), u64::MAX);
+                let kept: Vec<EncodedPictures> = visual.iter().map(keep).collect();
+                question.ask(&kept, kept.len())?;
+                turn.kept_bytes = kept.first().map(|kept| model.visual_bytes(kept));
+                let again = || question.ask(&kept, at.batch);
+                let (again, time) = at.timed(Stage::WarmPrefill, peaks, again);
+                again?;
+                turn.warm_prefill = Some(time);
+            }
+            if !self.wants(Stage::Prefill) {
+                continue;
+            }
+            let (reached, time) =
+                at.timed(Stage::Prefill, peaks, || question.ask(&visual, at.batch));
             turn.prefill = Some(time);
-            let (_, mut states): (Vec<_>, Vec<_>) = reached?.into_iter().unzip();
+            let mut states = reached?;
             if !self.wants(Stage::Decode) || self.new_tokens == 0 {
                 continue;
             }
@@ -322,6 +327,36 @@ impl<'a> Plan<'a> {
             turn.decode = Some((time, self.new_tokens));
         }
         Ok(turns)
+    }
+}
+
+/// What is asked about each picture of a batch.
+struct Question<'a> {
+    model: &'a VisorModel,
+    start: Start<'a>,
+    schedule: &'a Schedule,
+    prompt: &'a EncodedPrompt,
+    capacity: usize,
+    cancel: &'a Cancel,
+}
+
+impl Question<'_> {
+    /// Runs all layers for so many prompts about these pictures.
+    fn ask(
+        &self,
+        visual: &[EncodedPictures],
+        batch: usize,
+    ) -> Result<Vec<Decoding>, BackboneError> {
+        let &Self { model, start, schedule, prompt, capacity, cancel } = self;
+        let sample = |index: usize| {
+            let visual = vec![&visual[index % visual.len()]];
+            Prefill { prompt, visual, start, capacity, cancel }
+        };
+        let samples: Vec<_> = (0..batch).map(sample).collect();
+        let states = all_of(model.prefill_to_decision_batch(&samples))?;
+        let remaining = |state: AtDecision| Remaining { state, schedule, cancel };
+        let reached = all_of(model.prefill_rest_batch(states.into_iter().map(remaining).collect()));
+        Ok(reached?.into_iter().map(|(_, decoding)| decoding).collect())
     }
 }
 

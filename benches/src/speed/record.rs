@@ -80,6 +80,9 @@ pub struct Row {
     pub ms: Spread,
     /// Most memory that was resident while the stage ran.
     pub peak_rss_bytes: Option<u64>,
+    /// Bytes that are kept of a picture for further questions, where the stage is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_bytes: Option<u64>,
     /// The peer's times of the same turns.
     pub peer_ms: Option<Spread>,
     /// Median over the peer's median.
@@ -242,6 +245,7 @@ impl Row {
     pub fn tokens_per_second(&self) -> Option<f64> {
         let tokens = match self.stage {
             Stage::Prefill => self.prompt_tokens,
+            Stage::WarmPrefill => self.prompt_tokens - self.visual_tokens,
             Stage::Decode => 1,
             Stage::Preprocess | Stage::Encode | Stage::FirstToken | Stage::EndToEnd => return None,
         };
@@ -274,6 +278,7 @@ fn row(plan: &Plan<'_>, examples: &[Example], key: &Key, seen: &Seen) -> Option<
         bytes: work.map(|(_, bytes)| bytes),
         ms,
         peak_rss_bytes: seen.peak_rss_bytes,
+        kept_bytes: seen.kept_bytes,
         peer_ms,
         ratio,
     })
@@ -316,6 +321,7 @@ pub(super) mod tests {
                 bytes: Some(1 << 30),
                 ms,
                 peak_rss_bytes: Some(1 << 28),
+                kept_bytes: None,
                 peer_ms,
                 ratio,
             }

@@ -39,7 +39,7 @@ pub fn render(record: &SpeedRecord, format: Format) -> Result<String, RenderErro
     }
 }
 
-const HEAD: [&str; 15] = [
+const HEAD: [&str; 16] = [
     "stage",
     "budget",
     "tiles",
@@ -54,10 +54,11 @@ const HEAD: [&str; 15] = [
     "tok/s",
     "of the limit",
     "peak MB",
+    "kept MB",
     "ms peer",
 ];
 
-fn cells(record: &SpeedRecord, row: &Row) -> [String; 15] {
+fn cells(record: &SpeedRecord, row: &Row) -> [String; 16] {
     let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     let limit = record.ceiling(row.threads).and_then(|ceiling| row.floor_ms(ceiling));
     let peer = row.peer_ms.as_ref().zip(row.ratio);
@@ -76,6 +77,7 @@ fn cells(record: &SpeedRecord, row: &Row) -> [String; 15] {
         or_dash(row.tokens_per_second().map(figure)),
         or_dash(limit.map(|limit| format!("{:.0} %", 100.0 * limit / row.ms.median))),
         or_dash(row.peak_rss_bytes.map(|bytes| (bytes >> 20).to_string())),
+        or_dash(row.kept_bytes.map(|bytes| figure(bytes as f64 / 1e6))),
         or_dash(peer.map(|(peer, ratio)| format!("{} ({ratio:.2})", figure(peer.median)))),
     ]
 }
@@ -123,8 +125,8 @@ fn markdown(record: &SpeedRecord) -> String {
         let all = rows.iter().chain([&head]);
         all.map(|row| row[column].chars().count()).max().unwrap_or(0)
     };
-    let widths: [usize; 15] = std::array::from_fn(width);
-    let line = |row: &[String; 15]| {
+    let widths: [usize; 16] = std::array::from_fn(width);
+    let line = |row: &[String; 16]| {
         let cells = row.iter().zip(widths).enumerate();
         let cells = cells.map(|(column, (cell, width))| match column {
             0 | 1 | 5 => format!(" {cell:<width$} |"),
@@ -160,6 +162,7 @@ fn table(record: &SpeedRecord) -> Result<String, RenderError> {
         "min_ms",
         "spread",
         "peak_rss_bytes",
+        "kept_bytes",
         "peer_median_ms",
         "ratio",
         "dtype",
@@ -183,6 +186,7 @@ fn table(record: &SpeedRecord) -> Result<String, RenderError> {
             row.ms.min.to_string(),
             row.ms.spread.to_string(),
             whole(row.peak_rss_bytes),
+            whole(row.kept_bytes),
             text(row.peer_ms.as_ref().map(|peer| peer.median)),
             text(row.ratio),
             row.dtype.clone(),

@@ -3,14 +3,16 @@
 use super::SpeedError;
 use super::subject::Subject;
 use burn::tensor::Device;
+use std::num::NonZeroUsize;
 use visor_checkpoint::{Checkpoint, Source};
 use visor_core::Layout;
-use visor_model::config::{ModelConfig, Tiling};
+use visor_model::config::{ConnectorConfig, ModelConfig, Tiling};
 use visor_model::cross::CrossSizes;
 use visor_model::{Blueprint, Extension, Head, Network, VisorModel, parameters, precision};
-use visor_processor::{Filter, ImageProcessor, Normalization, Resolution, Splitting};
+use visor_processor::{Filter, ImageProcessor, ImageTokens, Normalization, Resolution, Splitting};
 use visor_runtime::Dtype;
 use visor_train::convert::default_ladder;
+use visor_train::selector;
 
 /// Name and content of each file.
 type Files = &'static [(&'static str, &'static [u8])];
@@ -35,6 +37,10 @@ const SHAPES: [(&str, Files); 4] = [
 pub struct Shape {
     name: &'static str,
     files: Files,
+    /// Whether it gets a patch selector.
+    selector: bool,
+    /// Pixels a side of a picture that is one tile, where that is not the published one.
+    pixels: Option<NonZeroUsize>,
 }
 
 /// The names of all shapes, smallest first.
@@ -47,7 +53,8 @@ impl std::str::FromStr for Shape {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let found = SHAPES.iter().find(|(name, _)| *name == text);
-        found.map(|&(name, files)| Self { name, files }).ok_or_else(|| SpeedError::UnknownShape {
+        let shape = |&(name, files)| Self { name, files, selector: false, pixels: None };
+        found.map(shape).ok_or_else(|| SpeedError::UnknownShape {
             got: text.to_owned(),
             known: names().collect::<Vec<_>>().join(", "),
         })
@@ -55,6 +62,19 @@ impl std::str::FromStr for Shape {
 }
 
 impl Shape {
+    /// The same with the selector that `visor convert --selector` adds.
+    #[must_use]
+    pub fn with_selector(self) -> Self {
+        Self { selector: true, ..self }
+    }
+
+    /// The same for pictures of so many pixels a side, each of them one tile whose patches are
+    /// visual tokens: none are put together.
+    #[must_use]
+    pub fn with_pixels(self, pixels: NonZeroUsize) -> Self {
+        Self { pixels: Some(pixels), ..self }
+    }
+
     /// A model of this shape on a device. A stock shape gets the layout and the ladder that
     /// `visor convert` gives its depth, so that its rungs can be timed as well as dense.
     ///
@@ -64,8 +84,15 @@ impl Shape {
     /// If the device has no room for it.
     pub fn build(&self, dtype: Dtype, device: &Device) -> Result<Built, SpeedError> {
         let checkpoint = Checkpoint::open(Source::Embedded(self.files))?;
-        let Blueprint { config, extension, mut card, .. } = Blueprint::read(&checkpoint)?;
-        let extension = match extension {
+        let Blueprint { mut config, extension, mut card, .. } = Blueprint::read(&checkpoint)?;
+        if let Some(pixels) = self.pixels {
+            self.cut(&mut config, pixels.get())?;
+            let grid = config.token_grid();
+            card.tile_side = pixels.get();
+            card.tile_tokens = ImageTokens { rows: grid, cols: grid };
+            card.shape = config.shape(card.shape.decoder.cross.map(|cross| cross.n_kv_heads));
+        }
+        let mut extension = match extension {
             Some(extension) => extension,
             None => {
                 let layout = Layout::conversion_default(config.text.n_layers);
@@ -77,6 +104,18 @@ impl Shape {
                 Extension { layout, cross, selector: None }
             }
         };
+        if self.selector && extension.selector.is_none() {
+            let n_visual = config.token_grid().pow(2);
+            let d_model = config.text.d_model;
+            let settings = selector::Settings::new(
+                selector::Supervision::SelfSupervised,
+                1,
+                d_model,
+                n_visual,
+            );
+            extension.selector = Some(settings.card_for(&config));
+        }
+        card.selector = extension.selector;
         card.name = self.name.to_owned();
         let head = if config.tied { Head::Tied } else { Head::Own };
         card.parameters = parameters(&config, Some(&extension), head);
@@ -86,6 +125,20 @@ impl Shape {
         card.dtype = dtype;
         let model = VisorModel::new(network.fold_gates(), &config, card, device);
         Ok(Built { model, processor: processor(&config) })
+    }
+
+    /// One tile of so many pixels a side.
+    fn cut(&self, config: &mut ModelConfig, pixels: usize) -> Result<(), SpeedError> {
+        let side = config.vision.patch_size;
+        if !pixels.is_multiple_of(side) {
+            return Err(SpeedError::Pixels { pixels, side });
+        }
+        config.vision.image_size = pixels;
+        config.tiling = Tiling::Whole;
+        if let ConnectorConfig::PixelShuffle { scale } = &mut config.connector {
+            *scale = 1;
+        }
+        Ok(())
     }
 
     /// Its `config.json`, from which another program builds the same shape.

@@ -14,7 +14,10 @@ pub enum Stage {
     Encode,
     /// The decoder on the whole prompt, up to the scores of the first token.
     Prefill,
-    /// One step after that, the mean over all steps.
+    /// The same for a further question about a picture of which everything is kept that layers
+    /// have made of it.
+    WarmPrefill,
+    /// One step after prefill, the mean over all steps.
     Decode,
     /// Preprocess, encode and prefill of the same turn.
     FirstToken,
@@ -32,10 +35,11 @@ pub struct UnknownStage {
 
 impl Stage {
     /// All of them, in their order.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Preprocess,
         Self::Encode,
         Self::Prefill,
+        Self::WarmPrefill,
         Self::Decode,
         Self::FirstToken,
         Self::EndToEnd,
@@ -47,6 +51,7 @@ impl Stage {
             Self::Preprocess => &[Self::Preprocess],
             Self::Encode => &[Self::Encode],
             Self::Prefill => &[Self::Prefill],
+            Self::WarmPrefill => &[Self::WarmPrefill],
             Self::Decode => &[Self::Prefill, Self::Decode],
             Self::FirstToken => &[Self::Preprocess, Self::Encode, Self::Prefill],
             Self::EndToEnd => &[Self::Preprocess, Self::Encode, Self::Prefill, Self::Decode],
@@ -65,6 +70,7 @@ impl fmt::Display for Stage {
             Self::Preprocess => "preprocess",
             Self::Encode => "encode",
             Self::Prefill => "prefill",
+            Self::WarmPrefill => "warm-prefill",
             Self::Decode => "decode",
             Self::FirstToken => "first-token",
             Self::EndToEnd => "end-to-end",
@@ -90,6 +96,10 @@ pub struct Turn {
     pub encode: Option<f64>,
     /// Prefill.
     pub prefill: Option<f64>,
+    /// Prefill beside what is kept of the picture.
+    pub warm_prefill: Option<f64>,
+    /// Bytes that are kept of a picture then, the encoded picture included.
+    pub kept_bytes: Option<u64>,
     /// All decode steps, and how many they were.
     pub decode: Option<(f64, usize)>,
 }
@@ -102,6 +112,7 @@ impl Turn {
             Stage::Preprocess => self.preprocess,
             Stage::Encode => self.encode,
             Stage::Prefill => self.prefill,
+            Stage::WarmPrefill => self.warm_prefill,
             Stage::Decode => self.decode.map(steps),
             Stage::FirstToken => Some(self.preprocess? + self.encode? + self.prefill?),
             Stage::EndToEnd => {
@@ -122,7 +133,7 @@ mod tests {
             assert_eq!(stage.to_string().parse(), Ok(stage));
         }
         let error = "warmup".parse::<Stage>().expect_err("none").to_string();
-        assert!(error.contains("preprocess, encode, prefill, decode, first-token"), "{error}");
+        assert!(error.contains("preprocess, encode, prefill, warm-prefill, decode"), "{error}");
     }
 
     #[test]

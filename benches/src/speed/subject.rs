@@ -5,7 +5,7 @@ use super::shapes::uniform;
 use super::stage::Stage;
 use std::num::NonZeroUsize;
 use visor_core::cost::{Decode, Flops, Keys, Prompt};
-use visor_core::{RungId, Schedule};
+use visor_core::{Patches, RungId, Schedule};
 use visor_model::VisorModel;
 use visor_processor::{
     EncodedPrompt, ImageProcessor, Picture, PixelSize, ProcessedPicture, Setting,
@@ -29,8 +29,8 @@ pub struct Subject<'a> {
 pub enum Level {
     /// The stock model.
     Dense,
-    /// A rung.
-    Rung(RungId),
+    /// A rung, and what its cross-attention reads.
+    Rung(RungId, Patches),
 }
 
 /// A picture and a prompt of a number of tiles.
@@ -57,14 +57,16 @@ impl Subject<'_> {
         let card = self.card();
         let ladder = card.ladder.iter();
         let rungs = ladder.flat_map(|ladder| {
-            ladder.ids().map(|id| (ladder.rung(id).name().to_owned(), Level::Rung(id)))
+            let level = |id| (ladder.rung(id).name().to_owned(), Level::Rung(id, Patches::All));
+            ladder.ids().map(level)
         });
         let dense =
             (card.dense == DenseMode::Available).then(|| ("dense".to_owned(), Level::Dense));
         rungs.chain(dense).collect()
     }
 
-    /// The budgets of these names; all for `all`.
+    /// The budgets of these names; all for `all`. A rung that reads chosen patches has how many of
+    /// them behind a colon: `sa0:16`, `sa0:auto`.
     ///
     /// # Errors
     /// [`SpeedError::Budget`].
@@ -74,7 +76,16 @@ impl Subject<'_> {
             return Ok(levels);
         }
         let find = |name: &String| {
-            let found = levels.iter().find(|(known, _)| known == name).cloned();
+            let (plain, patches) = match name.split_once(':') {
+                Some((plain, patches)) => (plain, patches.parse().ok()),
+                None => (name.as_str(), Some(Patches::All)),
+            };
+            let found = levels.iter().find(|(known, _)| known == plain).zip(patches);
+            let found = found.and_then(|(&(_, level), patches)| match (level, patches) {
+                (Level::Rung(id, _), _) => Some((name.clone(), Level::Rung(id, patches))),
+                (Level::Dense, Patches::All) => Some((name.clone(), Level::Dense)),
+                (Level::Dense, _) => None,
+            });
             found.ok_or_else(|| SpeedError::Budget {
                 got: name.clone(),
                 known: levels.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "),
@@ -86,7 +97,7 @@ impl Subject<'_> {
     /// By what the layers run at a budget.
     pub fn schedule(&self, level: Level) -> Schedule {
         match (level, &self.card().ladder) {
-            (Level::Rung(id), Some(ladder)) => ladder.schedule(id),
+            (Level::Rung(id, _), Some(ladder)) => ladder.schedule(id),
             (Level::Dense, _) | (_, None) => Schedule::dense(self.card().shape.decoder.n_layers),
         }
     }
@@ -168,7 +179,16 @@ impl Subject<'_> {
         let n_tiles = example.processed.pixels.tiles();
         let (n_text, n_visual) = (prompt.n_text(), prompt.n_visual());
         let n_question = prompt.question().len();
-        let sizes = Prompt { n_text, n_question, n_visual, n_tiles, keys: Keys::All };
+        let keys = match level {
+            Level::Dense | Level::Rung(_, Patches::All) => Keys::All,
+            Level::Rung(_, Patches::Count(count)) => {
+                let selector = self.card().selector.map(|selector| selector.shape);
+                Keys::Selected { n_keys: count.get().min(n_visual), from: 0, selector }
+            }
+            // How many are read is known when they have been chosen.
+            Level::Rung(_, Patches::Auto | Patches::Random { .. }) => return None,
+        };
+        let sizes = Prompt { n_text, n_question, n_visual, n_tiles, keys };
         let (schedule, weight) = (self.schedule(level), self.card().dtype.bytes() as u64);
         let kv = shape.decoder.kv_bytes(&schedule, n_text, n_visual, sizes.looks(), 4);
         let decoder = weights_of(shape.decoder.projections(1) + shape.decoder.ffn(1))
@@ -187,8 +207,13 @@ impl Subject<'_> {
                 (shape.vision(n_tiles), weight * weights + 4 * pixels * batch as u64)
             }
             Stage::Prefill => {
-                let flops = shape.scopes(&schedule, sizes, None).lm_prefill;
+                let flops = shape.scopes(&schedule, sizes, None).lm_prefill + sizes.selection();
                 (flops, weight * decoder + kv * batch as u64)
+            }
+            Stage::WarmPrefill => {
+                let warm = shape.scopes(&schedule, sizes, None).lm_prefill
+                    - shape.decoder.kept(&schedule, n_text, n_visual);
+                (warm, weight * decoder + kv * batch as u64)
             }
             Stage::Decode => {
                 let context = n_text + 1 + steps / 2;

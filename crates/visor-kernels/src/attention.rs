@@ -5,6 +5,8 @@
 //! Keys and values are brought into the order of the products once a head. Keys that no query of a
 //! block may read are left out where they stand behind all others, as in a causal prompt.
 
+mod few;
+
 use crate::rows::is_alone;
 use rayon::prelude::*;
 use rten_gemm::{GemmExecutor, GemmInputA, GemmInputB, GemmOptions, PackedBMatrix};
@@ -60,6 +62,8 @@ pub struct Attention<'a> {
     pub head_dim: usize,
 }
 
+/// So many queries do not pay for bringing keys and values into the order of products.
+const FEW: usize = 8;
 /// Most queries of a block.
 const BLOCK: usize = 64;
 /// Scores of a block and a head: half of a small second-level cache.
@@ -87,6 +91,13 @@ impl Attention<'_> {
         if out.is_empty() || keys == 0 {
             return out;
         }
+        if let Some(weights) = &weights {
+            assert_eq!(weights.len(), queries * heads * keys, "[T, H, S] weights");
+        }
+        if queries < FEW {
+            self.few(is_alone(), &mut out, weights);
+            return out;
+        }
         let gemm = GemmExecutor::<f32>::new();
         let heads_of = 0..self.kv_heads;
         let packed: Vec<Vec<Prefix>> = match is_alone() {
@@ -110,7 +121,6 @@ impl Attention<'_> {
                 blocks.for_each(|(i, out)| task(first(i), out, None));
             }
             Some(weights) => {
-                assert_eq!(weights.len(), queries * heads * keys, "[T, H, S] weights");
                 let blocks = out.par_chunks_mut(piece).enumerate();
                 let blocks = blocks.zip(weights.par_chunks_mut(looks));
                 blocks.for_each(|((i, out), weights)| task(first(i), out, Some(weights)));

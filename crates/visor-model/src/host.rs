@@ -130,9 +130,6 @@ pub(crate) fn turn(x: Tensor<4>, cos: &Tensor<4>, sin: &Tensor<4>) -> Result<Ten
     Ok(turned.swap_dims(1, 2)) // [B, H, S, D]
 }
 
-/// Fewer queries do not pay for bringing keys and values into the order of a kernel.
-const LEAST_QUERIES: usize = 8;
-
 /// `softmax(q k^T / sqrt(D) + bias) v` for `q` of `[B, H, T, D]`, `k` and `v` of `[B, G, S, D]` and
 /// `bias` of `[B or 1, 1, T, S]`: what is read, `[B, H, T, D]`. The weights `[B, H, T, S]` are left
 /// for who looks. `None` where no kernel can run; then nothing was left.
@@ -143,7 +140,7 @@ pub(crate) fn attend(
     terms: &mut Terms<'_>,
 ) -> Option<Tensor<4>> {
     let ([b, h, t, d], [_, g, s, _]) = (q.dims(), k.dims());
-    if t < LEAST_QUERIES || s == 0 || terms.mask.is_some() {
+    if s == 0 || terms.mask.is_some() {
         return None;
     }
     let bias = terms.bias;

@@ -10,9 +10,9 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use visor_core::PositionScheme;
-use visor_model::Network;
 use visor_model::config::ModelConfig;
 use visor_model::layer::Refinement;
+use visor_model::{Network, Watch};
 use visor_tasks::{Family, Kind, Mixture, Sample, Split, Suite};
 
 /// Right answers among questions.
@@ -158,8 +158,13 @@ impl Subject<'_> {
             let lifted = Lifted::new(&batch, all, self.config, self.positions, self.device);
             let encoded = lifted.encode(self.network)?;
             for (index, budget) in budgets.iter().enumerate() {
-                let passed =
-                    lifted.answer(self.network, encoded.clone(), budget, self.refinement)?;
+                let passed = lifted.answer(
+                    self.network,
+                    encoded.clone(),
+                    budget,
+                    self.refinement,
+                    Watch::Streams,
+                )?;
                 let likeliest: Vec<i64> =
                     passed.logits.argmax(1).into_data().iter::<i64>().collect();
                 for asked in &batch.asked {

@@ -14,6 +14,7 @@ pub mod export;
 pub mod int8;
 pub mod ladder;
 pub mod leak;
+mod looks;
 pub mod loss;
 pub mod optimizer;
 pub mod outcomes;

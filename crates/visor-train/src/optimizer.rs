@@ -206,6 +206,24 @@ impl ModuleMapper for ChosenTracker<'_> {
     }
 }
 
+/// The sum of the gradients of a step's parts.
+#[derive(Debug, Default)]
+pub(crate) struct Gradient(Option<Tensor<1>>);
+
+impl Gradient {
+    pub(crate) fn add(&mut self, part: Tensor<1>) {
+        self.0 = Some(match self.0.take() {
+            Some(sum) => sum + part,
+            None => part,
+        });
+    }
+
+    /// `None` of a step without parts.
+    pub(crate) fn sum(self) -> Option<Tensor<1>> {
+        self.0
+    }
+}
+
 /// The same module off the autodiff graph.
 pub(crate) fn plain<M: Module>(module: M) -> M {
     module.map(&mut Plain)

@@ -7,10 +7,11 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use std::collections::BTreeMap;
 use visor_core::{LayerMode, PositionScheme};
 use visor_model::ModelError;
+use visor_model::attention::Seen;
 use visor_model::config::ModelConfig;
-use visor_model::decoder::Pass;
+use visor_model::decoder::Sample;
 use visor_model::layer::{Refinement, Streams};
-use visor_model::{Network, Placement};
+use visor_model::{Network, Placement, Watch};
 
 /// What a batch is on the device.
 #[derive(Debug)]
@@ -29,6 +30,9 @@ pub struct Passed {
     pub logits: Tensor<2>,
     /// The picture after each self-attention layer, `[B, V, E]`.
     pub refined: Vec<Tensor<3>>,
+    /// What text reads of the picture in each layer that cross-attends, or in a network without
+    /// such layers in each behind the first: `[B, H, T, V]`. Nothing where nobody looks.
+    pub looks: Vec<Tensor<4>>,
 }
 
 impl Lifted {
@@ -89,12 +93,13 @@ impl Lifted {
         encoded: Tensor<3>,
         budget: &Budget,
         refinement: Refinement,
+        watch: Watch,
     ) -> Result<Passed, ModelError> {
         let text = network.decoder().embed(self.ids.clone()); // [B, T, E]
-        let (streams, refined) = self.run(network, text, encoded, budget, refinement)?;
-        let [b, t, e] = streams.text.dims();
-        let rows = streams.text.reshape([b * t, e]).select(0, self.rows.clone()); // [targets, E]
-        Ok(Passed { logits: network.logits(rows), refined })
+        let ran = self.run(network, text, encoded, budget, refinement, watch)?;
+        let [b, t, e] = ran.streams.text.dims();
+        let rows = ran.streams.text.reshape([b * t, e]).select(0, self.rows.clone()); // [targets, E]
+        Ok(Passed { logits: network.logits(rows), refined: ran.refined, looks: ran.looks })
     }
 
     fn run(
@@ -104,23 +109,52 @@ impl Lifted {
         encoded: Tensor<3>,
         budget: &Budget,
         refinement: Refinement,
-    ) -> Result<(Streams, Vec<Tensor<3>>), ModelError> {
+        watch: Watch,
+    ) -> Result<Ran, ModelError> {
         let Budget { schedule, pool, .. } = budget;
         let pooled = pool.forward(encoded); // [B, V / factor, E]
         let visual = match schedule.count(LayerMode::CrossAttention) {
             0 => pooled,
             _ => network.condition(pooled),
         };
-        let mut refined = Vec::new();
-        let layers = 0..network.decoder().n_layers();
-        let pass = Pass { layers, schedule, at: &self.at[pool], refinement };
-        let streams = Streams { text, visual: Some(visual) };
-        let streams = network.decoder().run(streams, &pass, None, &mut |layer, streams| {
-            if schedule.modes()[layer.0] == LayerMode::SelfAttention {
-                refined.extend(streams.visual.clone());
+        let [_, n_visual, _] = visual.dims();
+        let [_, n_text, _] = text.dims();
+        let reads = schedule.count(LayerMode::CrossAttention) > 0;
+        let (mut refined, mut looks) = (Vec::new(), Vec::new());
+        let mut streams = vec![Streams { text, visual: Some(visual) }];
+        for (layer, mode) in schedule.modes().iter().enumerate() {
+            let mut seen = Seen::default();
+            let sample = Sample {
+                schedule,
+                at: &self.at[pool],
+                refinement,
+                caches: None,
+                seen: (watch == Watch::Attention).then_some(&mut seen),
+            };
+            let layers = layer..layer + 1;
+            let decoder = network.decoder();
+            streams = decoder.run_batch(streams, &mut [sample], layers, &mut |_, _| Ok(()))?;
+            if *mode == LayerMode::SelfAttention {
+                refined.extend(streams.first().and_then(|streams| streams.visual.clone()));
             }
-            Ok(())
-        })?;
-        Ok((streams, refined))
+            // Dense reads in every layer; in the first nobody knows yet what is asked.
+            let read = match (seen.cross, seen.own) {
+                (Some(cross), _) => Some(cross.narrow(3, 1, n_visual)), // [B, H, T, V]
+                (None, Some(own)) if !reads && layer > 0 => {
+                    Some(own.narrow(2, n_visual, n_text).narrow(3, 0, n_visual))
+                }
+                (None, _) => None,
+            };
+            looks.extend(read);
+        }
+        let streams = streams.pop().expect("as many come out as go in");
+        Ok(Ran { streams, refined, looks })
     }
+}
+
+/// What layers have done.
+struct Ran {
+    streams: Streams,
+    refined: Vec<Tensor<3>>,
+    looks: Vec<Tensor<4>>,
 }

@@ -79,6 +79,13 @@ pub struct LossWeights {
     /// Of a smaller budget's loss, the part that is divergence from the largest budget's answer
     /// distribution.
     pub distillation: f32,
+    /// Answers look at the patches that they depend on, while reading is learned.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub looks: f32,
+}
+
+fn is_zero(weight: &f32) -> bool {
+    *weight == 0.0
 }
 
 /// Everything that a run's weights depend on.
@@ -146,7 +153,7 @@ impl Recipe {
             clip: 1.0,
             steps: Steps { visual: 400, alternating: 2600, universal: 4000 },
             sampling: Sampling::Sandwich,
-            losses: LossWeights { alignment: 0.3, refinement: 0.5, distillation: 0.5 },
+            losses: LossWeights { alignment: 0.3, refinement: 0.5, distillation: 0.5, looks: 0.0 },
         }
     }
 

@@ -93,6 +93,14 @@ pub fn shrink(
             let moved = |cell: usize| (2 * cell + 1) * after / (2 * before);
             label.patch = (moved(row) * after + moved(column)) as u16;
         }
+        for question in &mut sample.questions {
+            let held = std::mem::replace(&mut question.evidence, vec![false; after * after]);
+            for patch in (0..held.len()).filter(|&patch| held[patch]) {
+                let moved = |cell: usize| (2 * cell + 1) * after / (2 * before);
+                let place = moved(patch / before) * after + moved(patch % before);
+                question.evidence[place] = true;
+            }
+        }
         Ok(sample)
     });
     Ok(Cow::Owned(small.collect::<Result<_, TrainError>>()?))

@@ -69,6 +69,8 @@ enum Line {
         gradient_norm: f32,
         alignment: f32,
         refinement: f32,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        looks: Option<f32>,
         /// Means since the last line, by budget.
         answers: BTreeMap<String, f32>,
         questions_per_second: f64,
@@ -196,26 +198,41 @@ impl Lines {
     }
 }
 
+/// What steps report between two lines of a log.
+#[derive(Debug)]
+pub(crate) struct Window<R> {
+    pending: Vec<R>,
+    since: Instant,
+}
+
+impl<R> Window<R> {
+    pub(crate) fn new() -> Self {
+        Self { pending: Vec::new(), since: Instant::now() }
+    }
+
+    /// Adds a step's report; gives all of them, and the seconds that they took, when a line is due.
+    pub(crate) fn add(&mut self, step: u64, report: R, every: u64) -> Option<(Vec<R>, f64)> {
+        self.pending.push(report);
+        step.is_multiple_of(every).then(|| {
+            let seconds = std::mem::replace(&mut self.since, Instant::now()).elapsed();
+            (std::mem::take(&mut self.pending), seconds.as_secs_f64())
+        })
+    }
+}
+
 struct Log {
     lines: Lines,
-    pending: Vec<StepReport>,
-    since: Instant,
+    window: Window<StepReport>,
 }
 
 impl Log {
     fn open(path: &Path, from: u64) -> Result<Self, TrainError> {
-        Ok(Self { lines: Lines::open(path, from)?, pending: Vec::new(), since: Instant::now() })
+        Ok(Self { lines: Lines::open(path, from)?, window: Window::new() })
     }
 
     fn add(&mut self, report: StepReport, every: u64) -> Result<(), TrainError> {
-        let due = report.step.is_multiple_of(every);
-        self.pending.push(report);
-        if !due {
-            return Ok(());
-        }
-        let seconds = self.since.elapsed().as_secs_f64();
-        let pending = std::mem::take(&mut self.pending);
-        self.since = Instant::now();
+        let due = self.window.add(report.step, report, every);
+        let Some((pending, seconds)) = due else { return Ok(()) };
         let Some(last) = pending.last() else { return Ok(()) };
         let questions: usize = pending.iter().map(|report| report.questions).sum();
         self.lines.write(&Line::Step {
@@ -225,6 +242,7 @@ impl Log {
             gradient_norm: last.gradient_norm,
             alignment: last.alignment,
             refinement: last.refinement,
+            looks: (last.looks > 0.0).then_some(last.looks),
             answers: means(pending.iter().flat_map(|report| &report.answers)),
             questions_per_second: questions as f64 / seconds,
         })

@@ -3,8 +3,9 @@
 use crate::batch::{Batch, Sight};
 use crate::error::TrainError;
 use crate::evaluate::Subject;
+use crate::looks::Evidence;
 use crate::loss::{Grounder, Labels, answers, distillation};
-use crate::optimizer::{self, Chosen, FlatAdamW, Settings};
+use crate::optimizer::{self, Chosen, FlatAdamW, Gradient, Settings};
 use crate::pass::Lifted;
 use crate::recipe::{Arm, Recipe};
 use crate::reduction::{Pool, shrink};
@@ -16,7 +17,7 @@ use burn::tensor::{Device, Tensor, TensorData, activation};
 use visor_core::{LayerMode, PositionScheme};
 use visor_model::config::ModelConfig;
 use visor_model::init::{FromScratch, Noise, Places};
-use visor_model::{Extension, Head, Network, weights};
+use visor_model::{Extension, Head, Network, Watch, weights};
 use visor_tasks::{Mixture, Sample, Split, Suite};
 
 /// Everything that is trained: the network, and a head that exists in training only.
@@ -58,6 +59,8 @@ pub struct StepReport {
     pub alignment: f32,
     /// The refinement loss of the largest budget.
     pub refinement: f32,
+    /// The loss of where answers look, at the smallest budget.
+    pub looks: f32,
     /// Norm of the gradient before clipping.
     pub gradient_norm: f32,
     /// The learning rate.
@@ -135,21 +138,19 @@ impl Trainer {
             answers: Vec::new(),
             alignment: 0.0,
             refinement: 0.0,
+            looks: 0.0,
             gradient_norm: 0.0,
             learning_rate: self.curriculum.learning_rate(self.step),
             questions: batches.iter().map(|batch| batch.asked.len()).sum(),
         };
-        let mut gradient: Option<Tensor<1>> = None;
+        let mut gradient = Gradient::default();
         for batch in batches {
             let loss = self.loss(batch, &mut report)? / batches.len() as f64;
             let gradients = GradientsParams::from_grads(loss.backward(), &self.trained);
             let part = self.optimizer.flatten(&self.trained, gradients);
-            gradient = Some(match gradient {
-                Some(sum) => sum + part,
-                None => part,
-            });
+            gradient.add(part);
         }
-        if let Some(gradient) = gradient {
+        if let Some(gradient) = gradient.sum() {
             let lr = report.learning_rate;
             let (trained, norm) = self.optimizer.step(self.trained.clone(), gradient, lr);
             self.trained = trained;
@@ -179,10 +180,20 @@ impl Trainer {
             report.alignment = self.finite("alignment", &alignment)?;
             parts.push(alignment * align);
         }
+        let looks = grounds && weights.looks > 0.0 && report.stage == Stage::Alternating;
+        let evidence = if looks { Evidence::new(batch, &self.device) } else { None };
+        let watch = if evidence.is_some() { Watch::Attention } else { Watch::Streams };
         let mut teacher: Option<Tensor<2>> = None;
         for budget in budgets {
             let refinement = self.curriculum.refinement();
-            let passed = lifted.answer(network, encoded.clone(), budget, refinement)?;
+            let passed = lifted.answer(network, encoded.clone(), budget, refinement, watch)?;
+            // Evidence is of single patches too.
+            if budget.pool == Pool::NONE
+                && let Some(loss) = evidence.as_ref().and_then(|known| known.loss(&passed.looks))
+            {
+                report.looks = self.finite("looks", &loss)?;
+                parts.push(loss * weights.looks);
+            }
             // Labels are of single patches.
             if grounds
                 && budget.pool == Pool::NONE

@@ -64,8 +64,26 @@ struct Row {
     bytes: Option<u64>,
     ms: Times,
     peak_rss_bytes: Option<u64>,
+    kept_bytes: Option<u64>,
     peer_ms: Option<Times>,
     ratio: Option<f64>,
+}
+
+impl Row {
+    /// Milliseconds below which it cannot come by the machine's ceilings.
+    fn limit(&self, ceilings: &[Ceiling]) -> Option<f64> {
+        let ceiling = ceilings.iter().find(|ceiling| ceiling.threads == self.threads)?;
+        let compute = self.gflops? / ceiling.matmul_gflops;
+        let memory = self.bytes? as f64 / 1e9 / ceiling.read_gb_per_s;
+        Some(1e3 * compute.max(memory))
+    }
+
+    /// Whether another row differs by nothing but the budget.
+    fn beside(&self, other: &Self) -> bool {
+        let key =
+            |row: &Self| (row.stage.clone(), row.dtype.clone(), row.threads, row.batch, row.tiles);
+        key(self) == key(other)
+    }
 }
 
 #[derive(Deserialize)]
@@ -155,22 +173,50 @@ fn section(file: &str, record: &Record) -> String {
     }
     text.push_str(
         "\n\n| stage | budget | weights | tiles | batch | threads | prompt | GFLOP | MB | limit, ms | \
-         time, ms | spread | reached | peak MB | peer, ms | ratio |\n\
-         |---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
+         time, ms | spread | reached | peak MB | kept MB | peer, ms | ratio |\n\
+         |---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n",
     );
     rows.iter().for_each(|row| text.push_str(&line(row, ceilings)));
     text.push('\n');
+    text.push_str(&savings(rows, ceilings));
     text
+}
+
+/// What rungs save of dense: by FLOPs, by the machine's limits, by the clock; nothing where dense
+/// was not timed beside a rung.
+fn savings(rows: &[Row], ceilings: &[Ceiling]) -> String {
+    let is_dense = |row: &&Row| row.budget.as_deref() == Some("dense");
+    let of_rung = |row: &Row| {
+        let rung = row.budget.as_deref().filter(|name| *name != "dense")?;
+        let dense = rows.iter().filter(is_dense).find(|dense| dense.beside(row))?;
+        let flops = dense.gflops? / row.gflops?;
+        let predicted = dense.limit(ceilings)? / row.limit(ceilings)?;
+        let measured = dense.ms.median / row.ms.median;
+        let weights = row.dtype.as_deref().unwrap_or("f32");
+        Some(format!(
+            "| {} | {rung} | {weights} | {} | {} | {} | {flops:.2} | {predicted:.2} | \
+             {measured:.2} | {:.2} |\n",
+            row.stage,
+            row.tiles,
+            row.batch,
+            row.threads,
+            measured / predicted
+        ))
+    };
+    let lines: String = rows.iter().filter_map(of_rung).collect();
+    if lines.is_empty() {
+        return lines;
+    }
+    format!(
+        "| stage | rung | weights | tiles | batch | threads | dense over rung, FLOPs | by the \
+         limits | by the clock | of the prediction |\n\
+         |---|---|---|--:|--:|--:|--:|--:|--:|--:|\n{lines}\n"
+    )
 }
 
 fn line(row: &Row, ceilings: &[Ceiling]) -> String {
     let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
-    let ceiling = ceilings.iter().find(|ceiling| ceiling.threads == row.threads);
-    let limit = ceiling.and_then(|ceiling| {
-        let compute = row.gflops? / ceiling.matmul_gflops;
-        let memory = row.bytes? as f64 / 1e9 / ceiling.read_gb_per_s;
-        Some(1e3 * compute.max(memory))
-    });
+    let limit = row.limit(ceilings);
     let cells = [
         row.stage.clone(),
         or_dash(row.budget.clone()),
@@ -186,6 +232,7 @@ fn line(row: &Row, ceilings: &[Ceiling]) -> String {
         format!("{:.0} %", 100.0 * row.ms.spread),
         or_dash(limit.map(|limit| format!("{:.0} %", 100.0 * limit / row.ms.median))),
         or_dash(row.peak_rss_bytes.map(|bytes| (bytes >> 20).to_string())),
+        or_dash(row.kept_bytes.map(|bytes| figure(bytes as f64 / 1e6))),
         or_dash(row.peer_ms.as_ref().map(|peer| figure(peer.median))),
         or_dash(row.ratio.map(|ratio| format!("{ratio:.2}"))),
     ];
@@ -215,6 +262,10 @@ mod tests {
              "prompt_tokens": 94, "gflops": 0.1, "bytes": 500000000,
              "ms": {"median": 100.0, "spread": 0.02}, "peak_rss_bytes": 1048576,
              "peer_ms": {"median": 200.0, "spread": 0.1}, "ratio": 0.5},
+            {"stage": "decode", "budget": "sa0", "threads": 1, "batch": 1, "tiles": 1,
+             "prompt_tokens": 94, "gflops": 0.05, "bytes": 250000000,
+             "ms": {"median": 62.5, "spread": 0.02}, "peak_rss_bytes": null,
+             "kept_bytes": 1500000, "peer_ms": null, "ratio": null},
             {"stage": "preprocess", "budget": null, "threads": 2, "batch": 1, "tiles": 1,
              "prompt_tokens": 94, "gflops": null, "bytes": null,
              "ms": {"median": 1.25, "spread": 0.0}, "peak_rss_bytes": null, "peer_ms": null,
@@ -227,11 +278,13 @@ mod tests {
         let record: Record = serde_json::from_str(SAMPLE).expect("a record");
         let text = section("a.json", &record);
         // 500 MB at 10 GB/s are 50 ms, half of the time.
-        assert!(text.contains("| 500 | 50.0 | 100 | 2 % | 50 % | 1 | 200 | 0.50 |"), "{text}");
+        assert!(text.contains("| 500 | 50.0 | 100 | 2 % | 50 % | 1 | - | 200 | 0.50 |"), "{text}");
         assert!(
             text.contains("| preprocess | - | f32 | 1 | 1 | 2 | 94 | - | - | - | 1.25 |"),
             "{text}"
         );
+        // Half of the bytes, and 1.6 times as fast.
+        assert!(text.contains("| decode | sa0 | f32 | 1 | 1 | 1 | 2.00 | 2.00 | 1.60 | 0.80 |"));
         assert!(text.contains("Ceilings, 1 thread: 100 GFLOP/s"), "{text}");
     }
 }

@@ -8,6 +8,7 @@ use crate::model::{ModelChoice, failed};
 use crate::output;
 use anyhow::{Context as _, Error, Result, bail};
 use clap::{Args, ValueEnum};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use visor::{DeviceRequest, Dtype, LoadOptions, Model, PolicyRef};
@@ -39,7 +40,16 @@ pub(crate) struct Speed {
     #[arg(long, value_name = "NAME", conflicts_with = "model")]
     shape: Option<String>,
 
-    /// Stages: preprocess, encode, prefill, decode, first-token, end-to-end
+    /// Gives the shape a patch selector of random weights
+    #[arg(long, requires = "shape")]
+    selector: bool,
+
+    /// Pixels a side of a picture that is one tile, each of whose patches is a visual token
+    #[arg(long, value_name = "N", requires = "shape", conflicts_with = "peer")]
+    pixels: Option<NonZeroUsize>,
+
+    /// Stages: preprocess, encode, prefill, warm-prefill (a second question about a kept picture),
+    /// decode, first-token, end-to-end
     #[arg(
         long,
         value_name = "LIST",
@@ -48,7 +58,8 @@ pub(crate) struct Speed {
     )]
     stages: Vec<Stage>,
 
-    /// Budgets: `all`, or rungs and `dense`
+    /// Budgets: `all`, or rungs and `dense`; a rung that reads chosen patches as `sa0:16` or
+    /// `sa0:auto`
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "all")]
     budgets: Vec<String>,
 
@@ -188,6 +199,11 @@ impl Speed {
     pub(crate) fn run(&self) -> Result<()> {
         let old = self.compare.as_deref().map(old_record).transpose()?;
         let shape = self.shape.as_deref().map(Shape::from_str).transpose().map_err(usage)?;
+        let shape = shape.map(|shape| if self.selector { shape.with_selector() } else { shape });
+        let shape = shape.map(|shape| match self.pixels {
+            Some(pixels) => shape.with_pixels(pixels),
+            None => shape,
+        });
         let before = load();
         let mut dtypes = self.dtype.clone();
         dtypes.dedup();
@@ -294,6 +310,7 @@ fn usage(error: SpeedError) -> Error {
     match error {
         SpeedError::UnknownShape { .. }
         | SpeedError::CpuTimeOfThreads
+        | SpeedError::Pixels { .. }
         | SpeedError::Tiles { .. }
         | SpeedError::Budget { .. }
         | SpeedError::Context { .. } => Usage::because(error),

@@ -43,6 +43,30 @@ impl DecoderShape {
         modes.map(|(i, &mode)| self.prefill_layer(mode, n_text, n_visual, looks.at(i))).sum()
     }
 
+    /// What a prefill need not compute where everything is kept that layers have made of the
+    /// picture: keys and values that cross-attention reads, and the picture's own rows.
+    pub fn kept(&self, schedule: &Schedule, n_text: usize, n_visual: usize) -> Flops {
+        let kept = |mode: &LayerMode| self.kept_of_layer(*mode, n_text, n_visual, n_visual);
+        schedule.modes().iter().map(kept).sum()
+    }
+
+    /// The same of one layer, whose cross-attention reads `n_keys`.
+    pub fn kept_of_layer(
+        &self,
+        mode: LayerMode,
+        n_text: usize,
+        n_visual: usize,
+        n_keys: usize,
+    ) -> Flops {
+        match mode {
+            LayerMode::TextOnly => Flops(0),
+            LayerMode::CrossAttention => self.cross_keys(n_keys),
+            LayerMode::SelfAttention => {
+                self.layer(n_text + n_visual) - self.layer_beside(n_text, n_visual)
+            }
+        }
+    }
+
     /// One decode step, the head included.
     ///
     /// A cross-attention layer reads the null key too, so that the count is what is executed.

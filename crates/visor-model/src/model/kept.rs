@@ -264,13 +264,9 @@ impl Keeping {
 
     /// FLOPs that were not executed.
     pub(super) fn spared(&self, schedule: &Schedule) -> Flops {
-        let spared = |&layer: &usize| match schedule.modes()[layer] {
-            LayerMode::TextOnly => Flops(0),
-            LayerMode::CrossAttention => self.shape.cross_keys(self.n_read(layer)),
-            LayerMode::SelfAttention => {
-                let Self { shape, n_text, n_visual, .. } = self;
-                shape.layer(n_text + n_visual) - shape.layer_beside(*n_text, *n_visual)
-            }
+        let &Self { ref shape, n_text, n_visual, .. } = self;
+        let spared = |&layer: &usize| {
+            shape.kept_of_layer(schedule.modes()[layer], n_text, n_visual, self.n_read(layer))
         };
         self.found.iter().map(spared).sum()
     }

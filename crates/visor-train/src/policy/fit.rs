@@ -96,8 +96,7 @@ pub fn fit(
             tell(step, total, value);
         }
     }
-    let plain = device.clone().inner();
-    let network = optimizer.write(RouterNetwork::new(shape, &plain));
+    let network = optimizer::plain(network);
     Ok(Fitted { network, steps: step, loss: sum / per_epoch.max(1) as f32 })
 }
 

@@ -71,7 +71,7 @@ impl Recipe {
             clip: 1.0,
             steps,
             sampling: Sampling::Sandwich,
-            losses: LossWeights { alignment: 0.3, refinement: 0.5, distillation: 0.5 },
+            losses: LossWeights { alignment: 0.3, refinement: 0.5, distillation: 0.5, looks: 0.3 },
         }
     }
 }

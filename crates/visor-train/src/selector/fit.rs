@@ -263,9 +263,8 @@ pub fn fit(
     }
     let last = &recent[recent.len().saturating_sub(100)..];
     let answers = last.iter().sum::<f32>() / last.len().max(1) as f32;
-    let plain = device.clone().inner();
-    let selector = optimizer.write(Selector::new(card, eps, &plain));
-    let network = of_network.map(|(_, optimizer)| optimizer.write(world.model.network().clone()));
+    let selector = optimizer::plain(selector);
+    let network = of_network.map(|_| optimizer::plain(network));
     Ok(Fitted { selector, network, answers })
 }
 

@@ -8,7 +8,7 @@
 
 use super::world::World;
 use crate::error::TrainError;
-use crate::optimizer::{FlatAdamW, Settings};
+use crate::optimizer::{self, FlatAdamW, Settings};
 use crate::vocabulary::Vocabulary;
 use burn::module::Module;
 use burn::optim::GradientsParams;
@@ -145,7 +145,7 @@ impl Teacher {
             (towers, _) = optimizer.step(towers, gradient, 3e-3 * left);
         }
         let plain = device.clone().inner();
-        let towers = optimizer.write(Towers::new(values, vocabulary.len(), &plain));
+        let towers = optimizer::plain(towers);
         Ok(Self { towers, patch: suite.patch(), known, device: plain })
     }
 }

@@ -12,7 +12,7 @@ use super::loss;
 use super::questions::Questions;
 use super::relax::{logistic, relax};
 use crate::error::TrainError;
-use crate::optimizer::{self, FlatAdamW};
+use crate::optimizer::{self, FlatAdamW, Gradient};
 use crate::schedule::warm_cosine;
 use crate::tuning::{Features, Frame, Keep, Kept, Lifted, Material, Rows, Shown, maker, tokens};
 use burn::module::Module;
@@ -26,14 +26,12 @@ use visor_model::init::Noise;
 use visor_model::layer::{Refinement, Streams};
 use visor_model::selector::{Selector, best};
 use visor_model::{Network, VisorModel};
-use visor_runtime::{Backbone, SelectorCard};
+use visor_runtime::Backbone;
 
 /// A selector in training.
 pub struct SelectorTuner {
     settings: Settings,
     micro_batch: usize,
-    card: SelectorCard,
-    eps: f64,
     ladder: Ladder,
     /// The layer in front of which patches are chosen.
     reading: usize,
@@ -139,8 +137,6 @@ impl SelectorTuner {
         Ok(Self {
             settings,
             micro_batch: micro_batch.max(1),
-            card: own,
-            eps,
             ladder,
             reading,
             frame,
@@ -175,7 +171,7 @@ impl SelectorTuner {
         let asked: usize = batch.iter().map(|rows| rows.n).sum();
         let mut outcome =
             StepOutcome { step: self.step + 1, answers: 0.0, patches: 0.0, gradient_norm: 0.0 };
-        let mut gradient: Option<Tensor<1>> = None;
+        let mut gradient = Gradient::default();
         for (part, rows) in (0..).zip(batch) {
             let share = rows.n as f64 / asked.max(1) as f64;
             let loss = self.loss(rows, part, material, features, share, &mut outcome)?;
@@ -186,12 +182,9 @@ impl SelectorTuner {
             }
             let gradients = GradientsParams::from_grads(loss.backward(), &self.selector);
             let flat = self.optimizer.flatten(&self.selector, gradients);
-            gradient = Some(match gradient {
-                Some(sum) => sum + flat,
-                None => flat,
-            });
+            gradient.add(flat);
         }
-        if let Some(gradient) = gradient {
+        if let Some(gradient) = gradient.sum() {
             let Settings { learning_rate, steps, .. } = self.settings;
             let rate = learning_rate * warm_cosine(self.step + 1, steps);
             let (selector, norm) = self.optimizer.step(self.selector.clone(), gradient, rate);
@@ -265,7 +258,7 @@ impl SelectorTuner {
     ) -> Result<Vec<ReadScore>, TrainError> {
         let plain = self.device.clone().inner();
         let network = optimizer::plain(self.network.clone());
-        let selector = self.optimizer.write(Selector::new(self.card, self.eps, &plain));
+        let selector = optimizer::plain(self.selector.clone());
         let mut scores: Vec<ReadScore> = Vec::new();
         for rung in self.ladder.rungs() {
             scores.extend(Read::ALL.map(|read| ReadScore {
@@ -398,8 +391,7 @@ impl SelectorTuner {
 
     /// The selector as it is now, for a checkpoint.
     pub fn fitted(&self) -> Fitted {
-        let plain = self.device.clone().inner();
-        let selector = self.optimizer.write(Selector::new(self.card, self.eps, &plain));
+        let selector = optimizer::plain(self.selector.clone());
         Fitted { selector, network: None, answers: self.answers }
     }
 

@@ -7,13 +7,12 @@ use super::order::Order;
 use super::state::{self, Origins};
 use super::tuner::{RungScore, Tuner, TunerReport};
 use crate::error::TrainError;
-use crate::run::{LOG, Lines, means};
+use crate::run::{LOG, Lines, Window, means};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
-use std::time::Instant;
 
 /// How often a run reports, saves and looks at what it knows, in steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,11 +103,7 @@ pub fn run(
     let from = state::resume(tuner, &origins, folder)?.unwrap_or(0);
     let total = tuner.settings().total();
     tell(Progress::Started { from, total });
-    let mut log = Log {
-        lines: Lines::open(&folder.join(LOG), from)?,
-        pending: vec![],
-        since: Instant::now(),
-    };
+    let mut log = Log { lines: Lines::open(&folder.join(LOG), from)?, window: Window::new() };
     let settings = tuner.settings().clone();
     let order = Order::new(settings.seed, settings.batch, material.lengths());
     let checked: Vec<usize> = (0..course.held_out.examples.len().min(course.checked)).collect();
@@ -151,20 +146,13 @@ pub fn run(
 
 struct Log {
     lines: Lines,
-    pending: Vec<TunerReport>,
-    since: Instant,
+    window: Window<TunerReport>,
 }
 
 impl Log {
     fn add(&mut self, report: TunerReport, every: u64) -> Result<(), TrainError> {
-        let due = report.step.is_multiple_of(every);
-        self.pending.push(report);
-        if !due {
-            return Ok(());
-        }
-        let seconds = self.since.elapsed().as_secs_f64();
-        let pending = std::mem::take(&mut self.pending);
-        self.since = Instant::now();
+        let due = self.window.add(report.step, report, every);
+        let Some((pending, seconds)) = due else { return Ok(()) };
         let Some(last) = pending.last() else { return Ok(()) };
         let tokens: usize = pending.iter().map(|report| report.tokens).sum();
         self.lines.write(&Line::Step {

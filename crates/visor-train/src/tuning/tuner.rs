@@ -7,7 +7,7 @@ use super::settings::{Freeze, Settings, Stage};
 use crate::convert::{SELECTOR, is_added};
 use crate::error::TrainError;
 use crate::loss::distillation;
-use crate::optimizer::{self, Chosen, FlatAdamW};
+use crate::optimizer::{self, Chosen, FlatAdamW, Gradient};
 use crate::recipe::Sampling;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, activation};
@@ -148,18 +148,15 @@ impl Tuner {
             learning_rate: self.settings.learning_rate(self.step),
             tokens: asked,
         };
-        let mut gradient: Option<Tensor<1>> = None;
+        let mut gradient = Gradient::default();
         for rows in batch {
             let share = rows.targets.len() as f64 / asked.max(1) as f64;
             let loss = self.loss(rows, material, features, share, &mut report)?;
             let gradients = GradientsParams::from_grads(loss.backward(), &self.network);
             let part = self.optimizer.flatten(&self.network, gradients);
-            gradient = Some(match gradient {
-                Some(sum) => sum + part,
-                None => part,
-            });
+            gradient.add(part);
         }
-        if let Some(gradient) = gradient {
+        if let Some(gradient) = gradient.sum() {
             let lr = report.learning_rate;
             let (network, norm) = self.optimizer.step(self.network.clone(), gradient, lr);
             self.network = network;
