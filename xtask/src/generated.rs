@@ -49,6 +49,7 @@ fn content(repo: &Repo, name: &str) -> Result<String> {
         "nano-networks" => networks::block(repo),
         "nano-policy" => policy::block(repo),
         "nano-unseen" => unseen::block(repo),
+        "crossover" => speed::crossover(repo),
         "kernels" => speed::kernels(repo),
         "loading" => loading::block(repo),
         "speed" => speed::stages(repo),

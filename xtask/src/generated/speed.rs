@@ -8,6 +8,9 @@ use serde::Deserialize;
 /// Written by `visor bench speed`, one folder or file a run.
 const RECORDS: &str = "benches/results/speed/";
 
+/// Written by `visor bench speed --selector --pixels N`, one a size of picture.
+const CROSSOVER: &str = "benches/results/crossover/";
+
 /// Written by `kernel-speed`, one a number of threads.
 const KERNELS: &str = "benches/results/kernels/";
 
@@ -59,6 +62,7 @@ struct Row {
     threads: usize,
     batch: usize,
     tiles: usize,
+    visual_tokens: Option<usize>,
     prompt_tokens: usize,
     gflops: Option<f64>,
     bytes: Option<u64>,
@@ -117,6 +121,40 @@ pub(super) fn stages(repo: &Repo) -> Result<String> {
         text.push_str(&section(&file, &record));
     }
     Ok(text)
+}
+
+/// The content of the block `crossover`: prefill of rungs that read chosen patches beside the same
+/// rungs that read all.
+pub(super) fn crossover(repo: &Repo) -> Result<String> {
+    let mut lines = Vec::new();
+    for (file, json) in records(repo, CROSSOVER) {
+        let record: Record = serde_json::from_str(&json).context(file)?;
+        for row in record.rows.iter().filter(|row| row.stage == "prefill") {
+            let Some((rung, patches)) = row.budget.as_deref().and_then(|name| name.split_once(':'))
+            else {
+                continue;
+            };
+            let of_rung = |other: &&Row| other.budget.as_deref() == Some(rung) && other.beside(row);
+            let all = record.rows.iter().find(of_rung).context("the rung itself was not timed")?;
+            let tokens = row.visual_tokens.context("visual tokens")?;
+            let side = 16 * tokens.isqrt();
+            let (before, after) = (all.ms.median, row.ms.median);
+            let line = format!(
+                "| {} | {side} | {tokens} | {rung} | {patches} | {} | {} | {:.2} |\n",
+                record.model.name,
+                figure(before),
+                figure(after),
+                after / before
+            );
+            lines.push((record.model.name.clone(), side, line));
+        }
+    }
+    lines.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+    Ok(format!(
+        "| shape | pixels | visual tokens | rung | patches | all, ms | chosen, ms | ratio |\n\
+         |---|--:|--:|---|--:|--:|--:|--:|\n{}\n",
+        lines.into_iter().map(|(_, _, line)| line).collect::<String>()
+    ))
 }
 
 /// The content of the block `kernels`.
