@@ -62,6 +62,8 @@ pub struct Attention<'a> {
     pub head_dim: usize,
 }
 
+/// Multiplications from which on work is shared out among threads: handing over less costs more.
+const SHARED: usize = 1 << 18;
 /// So many queries do not pay for bringing keys and values into the order of products.
 const FEW: usize = 8;
 /// Most queries of a block.
@@ -91,16 +93,17 @@ impl Attention<'_> {
         if out.is_empty() || keys == 0 {
             return out;
         }
+        let alone = is_alone() || queries * heads * keys * head_dim < SHARED;
         if let Some(weights) = &weights {
             assert_eq!(weights.len(), queries * heads * keys, "[T, H, S] weights");
         }
         if queries < FEW {
-            self.few(is_alone(), &mut out, weights);
+            self.few(alone, &mut out, weights);
             return out;
         }
         let gemm = GemmExecutor::<f32>::new();
         let heads_of = 0..self.kv_heads;
-        let packed: Vec<Vec<Prefix>> = match is_alone() {
+        let packed: Vec<Vec<Prefix>> = match alone {
             true => heads_of.map(|head| self.prefixes(&gemm, head)).collect(),
             false => heads_of.into_par_iter().map(|head| self.prefixes(&gemm, head)).collect(),
         };
@@ -112,7 +115,7 @@ impl Attention<'_> {
             self.block(&gemm, &packed, first, out, weights);
         };
         match weights {
-            None if is_alone() => {
+            None if alone => {
                 let blocks = out.chunks_mut(piece).enumerate();
                 blocks.for_each(|(i, out)| task(first(i), out, None));
             }

@@ -1,26 +1,35 @@
 //! Keys and values that decoding comes back to, one kind a layer mode.
 
-use crate::attention::Heads;
 use crate::cross::VisualKeys;
 use crate::error::ModelError;
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Int, Tensor};
 use visor_core::{LayerMode, Schedule};
 
 /// Keys and values of one layer in the order they came, with room for a fixed number.
 ///
-/// Positions are never read off its length: they come from the prompt.
+/// A prompt's are held as they were made; memory for more is taken when more come, and not for all
+/// that may come. Positions are never read off its length: they come from the prompt.
 #[derive(Clone, Debug)]
 pub struct KvCache {
+    held: Option<Held>,
+    len: usize,
+    capacity: usize,
+}
+
+/// `[B, G, room, D]` each, of which the first positions are taken.
+#[derive(Clone, Debug)]
+struct Held {
     k: Tensor<4>,
     v: Tensor<4>,
-    len: usize,
 }
+
+/// Least positions that memory is taken for when it is full.
+const MORE: usize = 32;
 
 impl KvCache {
     /// Room for `capacity` positions.
-    pub fn new(batch: usize, heads: Heads, capacity: usize, device: &Device) -> Self {
-        let shape = [batch, heads.n_kv_heads, capacity, heads.head_dim];
-        Self { k: Tensor::zeros(shape, device), v: Tensor::zeros(shape, device), len: 0 }
+    pub fn new(capacity: usize) -> Self {
+        Self { held: None, len: 0, capacity }
     }
 
     /// Number of positions held.
@@ -38,25 +47,32 @@ impl KvCache {
     /// # Errors
     /// [`ModelError::CacheFull`].
     pub(crate) fn expect_room(&self, rows: usize) -> Result<(), ModelError> {
-        let [_, _, capacity, _] = self.k.dims();
-        let wanted = self.len + rows;
+        let (capacity, wanted) = (self.capacity, self.len + rows);
         if wanted <= capacity { Ok(()) } else { Err(ModelError::CacheFull { capacity, wanted }) }
     }
 
     /// Its first positions, in memory of their own.
     pub(crate) fn first(&self, len: usize) -> Self {
-        let own = |all: &Tensor<4>| {
-            let [b, g, _, d] = all.dims();
-            let first = all.clone().narrow(2, 0, len); // [B, G, len, D]
-            Tensor::zeros([b, g, len, d], &all.device())
-                .slice_assign([0..b, 0..g, 0..len, 0..d], first)
-        };
-        Self { k: own(&self.k), v: own(&self.v), len }
+        let own = |all: &Tensor<4>| moved(all, len, len);
+        let held = self.held.as_ref().map(|Held { k, v }| Held { k: own(k), v: own(v) });
+        Self { held, len, capacity: len }
     }
 
     /// Bytes that it takes.
     pub(crate) fn bytes(&self) -> u64 {
-        bytes(&self.k) + bytes(&self.v)
+        self.held.as_ref().map_or(0, |Held { k, v }| bytes(k) + bytes(v))
+    }
+
+    /// Puts what another holds in front of all that will come.
+    ///
+    /// # Errors
+    /// [`ModelError::CacheFull`].
+    fn put(&mut self, first: &Self) -> Result<(), ModelError> {
+        if let (Some(Held { k, v }), true) = (&first.held, self.is_empty()) {
+            // Memory is shared until more comes: there is no room behind it.
+            self.extend(k.clone(), v.clone())?;
+        }
+        Ok(())
     }
 
     /// Adds `[B, G, S, D]` keys and values and returns all of them, older ones first.
@@ -68,14 +84,35 @@ impl KvCache {
         let [b, g, s, d] = k.dims();
         self.expect_room(s)?;
         let wanted = self.len + s;
+        let Some(Held { k: old_k, v: old_v }) = self.held.take() else {
+            self.held = Some(Held { k: k.clone(), v: v.clone() });
+            self.len = wanted;
+            return Ok((k, v));
+        };
         let place = [0..b, 0..g, self.len..wanted, 0..d];
-        for (all, new) in [(&mut self.k, k), (&mut self.v, v)] {
+        let joined = |mut all: Tensor<4>, new: Tensor<4>| {
+            let [_, _, room, _] = all.dims();
+            if room < wanted {
+                let room = (wanted + MORE.max(wanted / 8)).min(self.capacity);
+                all = moved(&all, self.len, room);
+            }
             all.inplace(|all| all.slice_assign(place.clone(), new));
-        }
+            all
+        };
+        let held = Held { k: joined(old_k, k), v: joined(old_v, v) };
+        let all = |all: &Tensor<4>| all.clone().narrow(2, 0, wanted); // [B, G, len, D]
+        let (k, v) = (all(&held.k), all(&held.v));
+        self.held = Some(held);
         self.len = wanted;
-        let held = |all: &Tensor<4>| all.clone().narrow(2, 0, wanted); // [B, G, len, D]
-        Ok((held(&self.k), held(&self.v)))
+        Ok((k, v))
     }
+}
+
+/// The first `len` positions of `[B, G, S, D]` in memory of their own, with room for `room`.
+fn moved(all: &Tensor<4>, len: usize, room: usize) -> Tensor<4> {
+    let [b, g, _, d] = all.dims();
+    let first = all.clone().narrow(2, 0, len); // [B, G, len, D]
+    Tensor::zeros([b, g, room, d], &all.device()).slice_assign([0..b, 0..g, 0..len, 0..d], first)
 }
 
 /// The cache of a layer, by what the layer does in this sample.
@@ -104,21 +141,14 @@ pub enum LayerCache {
 
 impl LayerCache {
     /// Empty caches for the layers of a schedule.
-    pub fn for_schedule(
-        schedule: &Schedule,
-        heads: Heads,
-        text_capacity: usize,
-        n_visual: usize,
-        device: &Device,
-    ) -> Vec<Self> {
-        let room = |capacity| KvCache::new(1, heads, capacity, device);
+    pub fn for_schedule(schedule: &Schedule, text_capacity: usize, n_visual: usize) -> Vec<Self> {
+        let text = KvCache::new(text_capacity);
         let cache = |mode: &LayerMode| match mode {
-            LayerMode::TextOnly => Self::TextOnly { text: room(text_capacity) },
-            LayerMode::CrossAttention => {
-                Self::CrossAttention { text: room(text_capacity), visual: None }
-            }
+            LayerMode::TextOnly => Self::TextOnly { text: text.clone() },
+            LayerMode::CrossAttention => Self::CrossAttention { text: text.clone(), visual: None },
             LayerMode::SelfAttention => {
-                Self::SelfAttention { joint: room(n_visual + text_capacity), refined: None }
+                let joint = KvCache::new(n_visual + text_capacity);
+                Self::SelfAttention { joint, refined: None }
             }
         };
         schedule.modes().iter().map(cache).collect()
@@ -173,7 +203,7 @@ impl LayerCache {
         behind: Option<Tensor<3>>,
     ) -> Result<(), ModelError> {
         if let Self::SelfAttention { joint, refined } = self {
-            joint.extend(rows.k.clone(), rows.v.clone())?;
+            joint.put(rows)?;
             *refined = behind;
         }
         Ok(())

@@ -19,7 +19,6 @@ pub use prompt::token_map;
 pub use seams::Activation;
 pub use states::{AtDecision, Decoding, EncodedPictures};
 
-use crate::attention::Heads;
 use crate::config::ModelConfig;
 use crate::error::ModelError;
 use crate::network::{Head, Network};
@@ -36,7 +35,6 @@ use visor_runtime::{Dtype, ModelCard};
 pub struct VisorModel {
     network: Network,
     card: ModelCard,
-    heads: Heads,
     rotary: RotaryConfig,
     image_mask: ImageMask,
     device: Device,
@@ -119,7 +117,6 @@ impl VisorModel {
     pub fn new(network: Network, config: &ModelConfig, card: ModelCard, device: &Device) -> Self {
         Self {
             network,
-            heads: config.text.heads(),
             rotary: config.text.rotary(card.positions.rotary),
             image_mask: card.positions.image_mask,
             card,

@@ -7,8 +7,6 @@ use rayon::prelude::*;
 use rten_simd::{Isa, SimdOp};
 use rten_vecmath::Softmax;
 
-/// Multiplications from which on heads are shared out among threads.
-const SHARED: usize = 1 << 18;
 /// Sums of a scalar product that run side by side.
 const LANES: usize = 16;
 
@@ -16,7 +14,6 @@ impl Attention<'_> {
     /// What [`run`](Self::run) gives, for few queries. `alone`: no other thread may help.
     pub(super) fn few(&self, alone: bool, out: &mut [f32], mut weights: Option<&mut [f32]>) {
         let &Self { queries, keys, heads, kv_heads, head_dim, .. } = self;
-        let alone = alone || queries * heads * keys * head_dim < SHARED;
         let of_head = |head: usize| Head { attention: self, head }.dispatch();
         let read: Vec<Read> = match alone {
             true => (0..kv_heads).map(of_head).collect(),

@@ -127,6 +127,6 @@ impl VisorModel {
 
     pub(super) fn caches(&self, schedule: &Schedule, room: Room) -> Vec<LayerCache> {
         let Room { n_text, n_visual, .. } = room;
-        LayerCache::for_schedule(schedule, self.heads, n_text, n_visual, &self.device)
+        LayerCache::for_schedule(schedule, n_text, n_visual)
     }
 }

@@ -80,9 +80,8 @@ fn a_full_cache_is_an_error_and_not_a_shift() {
         let error = model.decode_step(&mut state, 5).unwrap_err().to_string();
         assert!(error.contains("the cache holds"), "{error}");
     }
-    let heads = config().text.heads();
     let schedule = Schedule::blind(7);
-    let mut caches = LayerCache::for_schedule(&schedule, heads, 2, 0, &cpu());
+    let mut caches = LayerCache::for_schedule(&schedule, 2, 0);
     let at = placement(&[map(&[5, 9, 3])], SCRATCH);
     let pass = Pass { layers: 0..7, schedule: &schedule, at: &at, refinement: Refinement::Apply };
     let streams = streams(model.network(), &[5, 9, 3], &[], Way::Dense);
