@@ -135,7 +135,7 @@ pub enum LayerCache {
         /// Keys and values of the picture, then of the text.
         joint: KvCache,
         /// The picture behind the layer, where it was refined before; gone when the layer has run.
-        refined: Option<Tensor<3>>,
+        refined: Option<Box<Tensor<3>>>,
     },
 }
 
@@ -204,7 +204,7 @@ impl LayerCache {
     ) -> Result<(), ModelError> {
         if let Self::SelfAttention { joint, refined } = self {
             joint.put(rows)?;
-            *refined = behind;
+            *refined = behind.map(Box::new);
         }
         Ok(())
     }
@@ -212,7 +212,7 @@ impl LayerCache {
     /// The picture behind the layer, where it was put there.
     pub(crate) fn take_refined(&mut self) -> Option<Tensor<3>> {
         match self {
-            Self::SelfAttention { refined, .. } => refined.take(),
+            Self::SelfAttention { refined, .. } => refined.take().map(|refined| *refined),
             Self::TextOnly { .. } | Self::CrossAttention { .. } => None,
         }
     }

@@ -112,9 +112,9 @@ enum Joint {
         /// Text rows at the end that only ask.
         query_only: usize,
         /// `V + T` rows over `V + T` keys.
-        all: OnceLock<Sequence>,
+        all: OnceLock<Box<Sequence>>,
         /// `T` rows over `V + T` keys.
-        beside: OnceLock<Sequence>,
+        beside: OnceLock<Box<Sequence>>,
     },
 }
 
@@ -180,7 +180,7 @@ impl Placement {
         match &self.joint {
             Joint::Text => &self.text,
             Joint::Prompt { samples, query_only, all, .. } => {
-                all.get_or_init(|| samples.joint().with_query_rows(*query_only))
+                all.get_or_init(|| Box::new(samples.joint().with_query_rows(*query_only)))
             }
         }
     }
@@ -190,14 +190,14 @@ impl Placement {
         match &self.joint {
             Joint::Text => &self.text,
             Joint::Prompt { samples, query_only, beside, .. } => {
-                beside.get_or_init(|| samples.beside().with_query_rows(*query_only))
+                beside.get_or_init(|| Box::new(samples.beside().with_query_rows(*query_only)))
             }
         }
     }
 
     /// The same with picture and text placed otherwise.
     fn with_joint(self, change: impl FnOnce(Sequence) -> Sequence) -> Self {
-        let all = OnceLock::from(change(self.joint().clone()));
+        let all = OnceLock::from(Box::new(change(self.joint().clone())));
         let joint = match self.joint {
             Joint::Text => Joint::Text,
             Joint::Prompt { samples, query_only, beside, .. } => {
@@ -270,14 +270,14 @@ impl Placement {
     /// [`with_routing_token`](Self::with_routing_token).
     #[cfg(test)]
     pub(crate) fn with_last_key_hidden(mut self) -> Self {
-        let hide = |sequence: Sequence| {
+        fn hide(sequence: Sequence) -> Sequence {
             let bias = sequence.bias.clone().map(|bias| {
                 let [b, _, rows, keys] = bias.dims();
                 let hidden = Tensor::full([b, 1, rows, 1], BLOCKED, &bias.device());
                 bias.slice_assign([0..b, 0..1, 0..rows, keys - 1..keys], hidden)
             });
             Sequence { bias, ..sequence }
-        };
+        }
         self.text = hide(self.text);
         self.with_joint(hide)
     }
