@@ -218,6 +218,13 @@ impl LayerCache {
     }
 }
 
+/// The same values in memory of their own: what is kept must not hold on to a batch that it was a
+/// part of.
+pub(crate) fn owned(x: &Tensor<3>) -> Tensor<3> {
+    let [b, s, e] = x.dims();
+    Tensor::zeros([b, s, e], &x.device()).slice_assign([0..b, 0..s, 0..e], x.clone())
+}
+
 /// Bytes of a tensor's values.
 pub(crate) fn bytes<const R: usize>(x: &Tensor<R>) -> u64 {
     (x.dims().iter().product::<usize>() * size_of::<f32>()) as u64

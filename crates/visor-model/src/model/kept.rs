@@ -7,7 +7,7 @@
 //! belongs to one such text at a time. A question that finds all it needs runs its own rows alone.
 
 use super::states::EncodedPictures;
-use crate::cache::{KvCache, LayerCache, bytes};
+use crate::cache::{KvCache, LayerCache, bytes, owned};
 use crate::cross::VisualKeys;
 use crate::error::ModelError;
 use burn::tensor::{Int, Tensor};
@@ -244,7 +244,9 @@ impl Keeping {
                 LayerMode::SelfAttention => {
                     let refined = match place.stream {
                         Stream::Stock => None,
-                        Stream::RefinedBy(_) => self.refined.remove(&place.layer),
+                        Stream::RefinedBy(_) => {
+                            self.refined.remove(&place.layer).as_ref().map(owned)
+                        }
                     };
                     let rows = Rows { cache: cache.own().first(self.n_visual), refined };
                     made.rows.insert(place, rows);
