@@ -210,6 +210,8 @@ impl Subject<'_> {
                 let flops = shape.scopes(&schedule, sizes, None).lm_prefill + sizes.selection();
                 (flops, weight * decoder + kv * batch as u64)
             }
+            // What is kept is the whole picture's: of chosen patches nothing is counted.
+            Stage::WarmPrefill if keys != Keys::All => return None,
             Stage::WarmPrefill => {
                 let warm = shape.scopes(&schedule, sizes, None).lm_prefill
                     - shape.decoder.kept(&schedule, n_text, n_visual);
