@@ -3,7 +3,7 @@
 use crate::rows::{for_rows, for_rows_with};
 use rten_simd::ops::{BitOps, FloatOps, NumOps};
 use rten_simd::{Isa, Simd, SimdOp, SimdUnaryOp};
-use rten_vecmath::{Exp, Gelu, Silu};
+use rten_vecmath::{Erf, Exp, Gelu, Silu};
 
 /// `x * (1 + erf(x / sqrt(2))) / 2`.
 pub fn gelu(x: &mut [f32]) {
@@ -12,7 +12,13 @@ pub fn gelu(x: &mut [f32]) {
     });
 }
 
-/// The same by its tanh approximation: `x * sigmoid(2 sqrt(2/pi) (x + 0.044715 x^3))`.
+/// The gradient of [`gelu`]: `grad` is that of its result and becomes that of what went in, `x`.
+pub fn gelu_gradient(x: &[f32], grad: &mut [f32]) {
+    assert_eq!(x.len(), grad.len(), "a gradient for every value");
+    for_rows_with(grad, x, 1, |grad, x| GeluGradient { x, grad }.dispatch());
+}
+
+/// [`gelu`] by its tanh approximation: `x * sigmoid(2 sqrt(2/pi) (x + 0.044715 x^3))`.
 pub fn gelu_tanh(x: &mut [f32]) {
     for_rows(x, 1, |x| {
         GeluTanh.map_mut(x);
@@ -60,6 +66,35 @@ impl SimdOp for SiluGradient<'_> {
                 let s = ops.div(ops.one(), below);
                 let inner = ops.mul_add(x, ops.sub(ops.one(), s), ops.one());
                 ops.mul(grad, ops.mul(s, inner))
+            },
+        );
+    }
+}
+
+struct GeluGradient<'a> {
+    x: &'a [f32],
+    grad: &'a mut [f32],
+}
+
+impl SimdOp for GeluGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn eval<I: Isa>(self, isa: I) {
+        use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
+        let ops = isa.f32();
+        let (half, root) = (ops.splat(0.5), ops.splat(FRAC_1_SQRT_2));
+        let peak = ops.splat(0.5 * FRAC_1_SQRT_2 * FRAC_2_SQRT_PI);
+        pairwise(
+            isa,
+            self.grad,
+            self.x,
+            #[inline(always)]
+            |grad, x| {
+                // The normal distribution up to x, and x times its density there.
+                let up_to = ops.mul(half, ops.add(ops.one(), Erf::apply(isa, ops.mul(x, root))));
+                let density = Exp::apply(isa, ops.neg(ops.mul(half, ops.mul(x, x))));
+                ops.mul(grad, ops.mul_add(ops.mul(x, peak), density, up_to))
             },
         );
     }
@@ -134,10 +169,11 @@ mod tests {
         ) {
             let up = reference::noise(x.len(), seed);
             let (mut gated, mut erf, mut tanh) = (x.clone(), x.clone(), x.clone());
-            let (mut plain, mut grad) = (x.clone(), up.clone());
+            let (mut plain, mut grad, mut erf_grad) = (x.clone(), up.clone(), up.clone());
             silu_times(&mut gated, &up);
             silu(&mut plain);
             silu_gradient(&x, &mut grad);
+            gelu_gradient(&x, &mut erf_grad);
             gelu(&mut erf);
             gelu_tanh(&mut tanh);
             for (i, &x) in x.iter().enumerate() {
@@ -150,6 +186,8 @@ mod tests {
                 let slope = s * (1.0 + f64::from(x) * (1.0 - s));
                 prop_assert!(near(grad[i], f64::from(up[i]) * slope), "{x}");
                 prop_assert!(near(erf[i], reference::gelu(x)), "{x} {}", erf[i]);
+                let slope = f64::from(up[i]) * reference::gelu_slope(x);
+                prop_assert!(near(erf_grad[i], slope), "{x} {} {slope}", erf_grad[i]);
                 prop_assert!(near(tanh[i], reference::gelu_tanh(x)), "{x} {}", tanh[i]);
             }
         }

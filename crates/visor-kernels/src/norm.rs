@@ -1,7 +1,7 @@
 //! Normalisation of rows.
 
-use crate::rows::for_rows;
-use rten_simd::SimdOp;
+use crate::rows::{for_rows, for_rows_with, products};
+use rten_simd::{Isa, SimdOp};
 use rten_vecmath::{Normalize, NormalizeOptions, Sum, SumSquare, SumSquareSub};
 
 /// `x / sqrt(mean(x^2) + eps) * weight` for each row of `x`, as long as `weight`.
@@ -9,13 +9,57 @@ pub fn rms_norm(x: &mut [f32], weight: &[f32], eps: f32) {
     let width = weight.len();
     for_rows(x, width, |x| {
         for row in x.chunks_mut(width.max(1)) {
-            let mean_square = SumSquare::new(row).dispatch() / width as f32;
-            let scale = (mean_square + eps).sqrt().recip();
-            let element_scale = Some(weight);
+            let (scale, element_scale) = (scale(row, eps), Some(weight));
             let options = NormalizeOptions { scale, element_scale, ..Default::default() };
             Normalize::new_mut(row, options).dispatch();
         }
     });
+}
+
+/// `x / sqrt(mean(x^2) + eps)` for each row of `width` values.
+pub fn to_unit_scale(x: &mut [f32], width: usize, eps: f32) {
+    for_rows(x, width, |x| {
+        for row in x.chunks_mut(width.max(1)) {
+            let options = NormalizeOptions { scale: scale(row, eps), ..Default::default() };
+            Normalize::new_mut(row, options).dispatch();
+        }
+    });
+}
+
+/// The gradient of [`to_unit_scale`]: `grad` is that of its result and becomes that of what went
+/// in, `x`: `s * (grad - x * s^2 * mean(grad * x))` with `s` for `1 / sqrt(mean(x^2) + eps)`.
+pub fn to_unit_scale_gradient(x: &[f32], grad: &mut [f32], width: usize, eps: f32) {
+    assert_eq!(x.len(), grad.len(), "a gradient for every value");
+    let width = width.max(1);
+    for_rows_with(grad, x, width, |grad, x| {
+        for (x, grad) in x.chunks(width).zip(grad.chunks_mut(width)) {
+            UnitScaleGradient { x, grad, scale: scale(x, eps) }.dispatch();
+        }
+    });
+}
+
+/// `1 / sqrt(mean(x^2) + eps)` of a row.
+fn scale(row: &[f32], eps: f32) -> f32 {
+    let mean_square = SumSquare::new(row).dispatch() / row.len() as f32;
+    (mean_square + eps).sqrt().recip()
+}
+
+struct UnitScaleGradient<'a> {
+    x: &'a [f32],
+    grad: &'a mut [f32],
+    scale: f32,
+}
+
+impl SimdOp for UnitScaleGradient<'_> {
+    type Output = ();
+
+    /// Plain loops: compiled for the instructions that were found, they are as fast.
+    #[inline(always)]
+    fn eval<I: Isa>(self, _: I) {
+        let Self { x, grad, scale } = self;
+        let along = products(x, grad) / x.len() as f32 * scale * scale;
+        grad.iter_mut().zip(x).for_each(|(grad, x)| *grad = scale * (*grad - x * along));
+    }
 }
 
 /// `(x - mean) / sqrt(var + eps) * weight + bias` for each row of `x`, as long as `weight` and
@@ -71,6 +115,30 @@ mod tests {
                     prop_assert!((layer - want_layer[i]).abs() < tolerance, "{layer} {}", want_layer[i]);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn the_gradient_of_a_unit_scale_is_what_a_small_step_changes() {
+        let (width, rows, eps) = (37, 500, 1e-3);
+        let x = reference::noise(width * rows, 3);
+        let upstream = reference::noise(width * rows, 4);
+        let (mut scaled, mut grad) = (x.clone(), upstream.clone());
+        to_unit_scale(&mut scaled, width, eps);
+        to_unit_scale_gradient(&x, &mut grad, width, eps);
+        let ones = vec![1.0; width];
+        for at in (0..x.len()).step_by(61) {
+            let row = at / width * width..(at / width + 1) * width;
+            let unit = reference::rms_norm(&x[row.clone()], &ones, f64::from(eps));
+            assert!((unit[at - row.start] - f64::from(scaled[at])).abs() < 1e-5);
+            let loss = |step: f32| -> f64 {
+                let mut x: Vec<f32> = x[row.clone()].to_vec();
+                x[at - row.start] += step;
+                let y = reference::rms_norm(&x, &ones, f64::from(eps));
+                y.iter().zip(&upstream[row.clone()]).map(|(y, u)| y * f64::from(*u)).sum()
+            };
+            let want = (loss(1e-2) - loss(-1e-2)) / 2e-2;
+            assert!((want - f64::from(grad[at])).abs() < 1e-3, "{want} {}", grad[at]);
         }
     }
 }

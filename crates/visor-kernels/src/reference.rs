@@ -28,6 +28,12 @@ pub(crate) fn gelu(x: f32) -> f64 {
     0.5 * x * (1.0 + erf(x / 2.0_f64.sqrt()))
 }
 
+pub(crate) fn gelu_slope(x: f32) -> f64 {
+    let x = f64::from(x);
+    let density = (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt();
+    0.5 * (1.0 + erf(x / 2.0_f64.sqrt())) + x * density
+}
+
 /// By its integral, Simpson's rule on 2,000 intervals.
 fn erf(x: f64) -> f64 {
     let (n, end) = (2000, x.clamp(-6.0, 6.0));

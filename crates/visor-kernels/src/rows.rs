@@ -28,6 +28,19 @@ pub(crate) fn for_rows_with(
     }
 }
 
+/// The sum of `a * b`, in lanes, for the compiler to make one instruction of.
+#[inline(always)]
+pub(crate) fn products(a: &[f32], b: &[f32]) -> f32 {
+    const LANES: usize = 16;
+    let mut sums = [0.0_f32; LANES];
+    let (a, b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let tail: f32 = a.remainder().iter().zip(b.remainder()).map(|(a, b)| a * b).sum();
+    for (a, b) in a.zip(b) {
+        sums.iter_mut().zip(a.iter().zip(b)).for_each(|(sum, (a, b))| *sum += a * b);
+    }
+    sums.iter().sum::<f32>() + tail
+}
+
 /// Whether there is one thread: then nothing is handed to another and waited for.
 pub(crate) fn is_alone() -> bool {
     rayon::current_num_threads() == 1

@@ -1,6 +1,6 @@
 //! Softmax over rows, in place.
 
-use crate::rows::{for_rows, for_rows_with};
+use crate::rows::{for_rows, for_rows_with, products};
 use rten_simd::{Isa, SimdOp};
 use rten_vecmath::Softmax;
 
@@ -33,16 +33,8 @@ impl SimdOp for Gradient<'_> {
     /// Plain loops: compiled for the instructions that were found, they are as fast.
     #[inline(always)]
     fn eval<I: Isa>(self, _: I) {
-        const LANES: usize = 16;
         for (y, grad) in self.y.chunks(self.width).zip(self.grad.chunks_mut(self.width)) {
-            let mut sums = [0.0_f32; LANES];
-            let (parts, rest) = (y.chunks_exact(LANES), grad.chunks_exact(LANES));
-            let tail = parts.remainder().iter().zip(rest.remainder());
-            let tail: f32 = tail.map(|(y, grad)| y * grad).sum();
-            for (y, grad) in parts.zip(rest) {
-                sums.iter_mut().zip(y.iter().zip(grad)).for_each(|(sum, (y, g))| *sum += y * g);
-            }
-            let sum = sums.iter().sum::<f32>() + tail;
+            let sum = products(y, grad);
             grad.iter_mut().zip(y).for_each(|(grad, y)| *grad = y * (*grad - sum));
         }
     }

@@ -26,15 +26,28 @@ pub(crate) fn in_place<const R: usize>(
     }
 }
 
+/// A function of rows of the last axis, also where gradients are taken of it.
+///
+/// # Errors
+/// As [`in_place`].
+fn of_rows<const R: usize>(x: Tensor<R>, function: RowFunction) -> Result<Tensor<R>, Tensor<R>> {
+    let RowFunction { width, constant, forward, .. } = function;
+    in_place(x, |x| forward(x, width, constant)).or_else(|x| function.of_tracked(x))
+}
+
 /// `e^x / sum e^x` over the last axis, also where gradients are taken of it.
 ///
 /// # Errors
 /// As [`in_place`].
 pub(crate) fn softmax<const R: usize>(x: Tensor<R>) -> Result<Tensor<R>, Tensor<R>> {
-    let width = x.dims()[R - 1];
-    let (forward, gradient) = (visor_kernels::softmax, visor_kernels::softmax_gradient);
-    let function = RowFunction { width, forward, keeps: Keeps::Results, gradient };
-    in_place(x, |x| forward(x, width)).or_else(|x| function.of_tracked(x))
+    let function = RowFunction {
+        width: x.dims()[R - 1],
+        constant: 0.0,
+        forward: |x, width, _| visor_kernels::softmax(x, width),
+        keeps: Keeps::Results,
+        gradient: |y, grad, width, _| visor_kernels::softmax_gradient(y, grad, width),
+    };
+    of_rows(x, function)
 }
 
 /// `x * sigmoid(x)`, also where gradients are taken of it.
@@ -44,11 +57,27 @@ pub(crate) fn softmax<const R: usize>(x: Tensor<R>) -> Result<Tensor<R>, Tensor<
 pub(crate) fn silu<const R: usize>(x: Tensor<R>) -> Result<Tensor<R>, Tensor<R>> {
     let function = RowFunction {
         width: 1,
-        forward: |x, _| visor_kernels::silu(x),
+        constant: 0.0,
+        forward: |x, _, _| visor_kernels::silu(x),
         keeps: Keeps::Values,
-        gradient: |x, grad, _| visor_kernels::silu_gradient(x, grad),
+        gradient: |x, grad, _, _| visor_kernels::silu_gradient(x, grad),
     };
-    in_place(x, visor_kernels::silu).or_else(|x| function.of_tracked(x))
+    of_rows(x, function)
+}
+
+/// `x * (1 + erf(x / sqrt(2))) / 2`, also where gradients are taken of it.
+///
+/// # Errors
+/// As [`in_place`].
+pub(crate) fn gelu<const R: usize>(x: Tensor<R>) -> Result<Tensor<R>, Tensor<R>> {
+    let function = RowFunction {
+        width: 1,
+        constant: 0.0,
+        forward: |x, _, _| visor_kernels::gelu(x),
+        keeps: Keeps::Values,
+        gradient: |x, grad, _, _| visor_kernels::gelu_gradient(x, grad),
+    };
+    of_rows(x, function)
 }
 
 /// `silu(gate) * up`.
@@ -68,7 +97,7 @@ pub(crate) fn silu_times<const R: usize>(
     }
 }
 
-/// `x / sqrt(mean(x^2) + eps) * weight` over the last axis.
+/// `x / sqrt(mean(x^2) + eps) * weight` over the last axis, also where gradients are taken of it.
 ///
 /// # Errors
 /// As [`in_place`].
@@ -77,11 +106,18 @@ pub(crate) fn rms_norm<const R: usize>(
     weight: &Tensor<1>,
     eps: f64,
 ) -> Result<Tensor<R>, Tensor<R>> {
-    let weight = HostValues::of(weight);
-    match weight.as_ref().and_then(HostValues::in_order) {
-        Some(weight) => in_place(x, |x| visor_kernels::rms_norm(x, weight, eps as f32)),
-        None => Err(x),
+    let known = HostValues::of(weight);
+    if let Some(weight) = known.as_ref().and_then(HostValues::in_order) {
+        return in_place(x, |x| visor_kernels::rms_norm(x, weight, eps as f32));
     }
+    let function = RowFunction {
+        width: x.dims()[R - 1],
+        constant: eps as f32,
+        forward: visor_kernels::to_unit_scale,
+        keeps: Keeps::Values,
+        gradient: visor_kernels::to_unit_scale_gradient,
+    };
+    Ok(function.of_tracked(x)? * weight.clone().unsqueeze())
 }
 
 /// `(x - mean) / sqrt(var + eps) * weight + bias` over the last axis.

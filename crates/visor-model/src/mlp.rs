@@ -86,5 +86,5 @@ pub fn gelu_tanh<const R: usize>(x: Tensor<R>) -> Tensor<R> {
 
 /// GELU by the error function.
 pub(crate) fn gelu<const R: usize>(x: Tensor<R>) -> Tensor<R> {
-    host::in_place(x, visor_kernels::gelu).unwrap_or_else(activation::gelu)
+    host::gelu(x).unwrap_or_else(activation::gelu)
 }

@@ -1,17 +1,16 @@
 //! The losses of universal training.
 
+mod words;
+
 use crate::batch::Batch;
 use crate::error::TrainError;
 use crate::vocabulary::Vocabulary;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
-use std::collections::BTreeMap;
+use visor_model::Network;
 use visor_model::linear::{Bias, Linear};
-use visor_model::{Network, VisualToken};
 use visor_tasks::Slot;
-
-/// Added to the logits of words that a label does not choose among.
-const EXCLUDED: f32 = -3e4;
+use words::WordLabels;
 
 /// Slots that are asked of every patch through a linear head of its own.
 const NEIGHBOURS: [Slot; 5] = [
@@ -69,18 +68,6 @@ pub struct Labels {
 }
 
 #[derive(Debug)]
-struct WordLabels {
-    /// Rows of the flattened `[B * V]` picture.
-    rows: Tensor<1, Int>,
-    /// `[R, vocab]`: 0 for the words of a row's slot.
-    excluded: Tensor<2>,
-    /// `[R, 1]`.
-    targets: Tensor<2, Int>,
-    /// `[R, 1]`: the slots' weights over their numbers of rows.
-    weights: Tensor<2>,
-}
-
-#[derive(Debug)]
 struct NeighbourLabels {
     /// `[B * V * 5, 1]`.
     classes: Tensor<2, Int>,
@@ -129,96 +116,6 @@ impl Labels {
         });
         let sum = losses.reduce(|sum, loss| sum + loss)?;
         Some(sum / refined.len() as f64)
-    }
-}
-
-/// Words to choose among, and which one names which row of the flattened picture.
-type Group = (Vec<u32>, Vec<(usize, u32)>);
-
-fn ids(vocabulary: &Vocabulary, words: &[&str]) -> Result<Vec<u32>, TrainError> {
-    words.iter().map(|word| vocabulary.id(word)).collect()
-}
-
-/// Every patch names its row and its column.
-///
-/// Without this a patch comes to look like its object's words alone: in pilots its place fell to a
-/// twentieth of its power and cross-attention never learned to look up a row and a column.
-fn places(batch: &Batch, vocabulary: &Vocabulary) -> Result<[Group; 2], TrainError> {
-    let patches = || batch.maps.iter().flat_map(|map| &map.visual);
-    let group = |letter: char, place: fn(&VisualToken) -> usize| -> Result<Group, TrainError> {
-        let n = patches().map(place).max().map_or(0, |last| last + 1);
-        let words = (0..n)
-            .map(|i| vocabulary.id(&format!("{letter}{i}")))
-            .collect::<Result<Vec<u32>, _>>()?;
-        let labels = patches().map(|patch| words[place(patch)]).enumerate().collect();
-        Ok((words, labels))
-    };
-    Ok([group('r', |patch| patch.row)?, group('c', |patch| patch.column)?])
-}
-
-impl WordLabels {
-    fn new(
-        batch: &Batch,
-        vocabulary: &Vocabulary,
-        depth: usize,
-        deepest: usize,
-        device: &Device,
-    ) -> Result<Self, TrainError> {
-        let n_visual = batch.maps.first().map_or(0, |map| map.visual.len());
-        let vocab = vocabulary.len();
-        let mut found: BTreeMap<Slot, Vec<(usize, u32)>> = BTreeMap::new();
-        for (picture, labels) in batch.grounding.iter().enumerate() {
-            for label in labels {
-                let (Some(words), needs) = (label.slot.words(), usize::from(label.from_depth))
-                else {
-                    continue;
-                };
-                let asked = match (needs, depth) {
-                    (0, 0) => true,
-                    (0, _) | (_, 0) => false,
-                    _ => needs < 1 << depth || depth == deepest,
-                };
-                if asked {
-                    let row = picture * n_visual + usize::from(label.patch);
-                    let word = vocabulary.id(words[usize::from(label.class)])?;
-                    found.entry(label.slot).or_default().push((row, word));
-                }
-            }
-        }
-        let mut groups: Vec<Group> = Vec::new();
-        for (slot, labels) in found {
-            groups.push((ids(vocabulary, slot.words().unwrap_or_default())?, labels));
-        }
-        groups.extend(places(batch, vocabulary)?);
-        let (mut rows, mut excluded, mut targets, mut weights) = (vec![], vec![], vec![], vec![]);
-        for (words, labels) in groups {
-            let mut mask = vec![EXCLUDED; vocab];
-            for &word in &words {
-                mask[word as usize] = 0.0;
-            }
-            let weight = if depth == 0 { 1.0 } else { 0.5 } / labels.len() as f32;
-            for (row, word) in labels {
-                rows.push(row as i64);
-                excluded.extend_from_slice(&mask);
-                targets.push(i64::from(word));
-                weights.push(weight);
-            }
-        }
-        let n = rows.len();
-        Ok(Self {
-            rows: Tensor::from_data(TensorData::new(rows, [n]), device),
-            excluded: Tensor::from_data(TensorData::new(excluded, [n, vocab]), device),
-            targets: Tensor::from_data(TensorData::new(targets, [n, 1]), device),
-            weights: Tensor::from_data(TensorData::new(weights, [n, 1]), device),
-        })
-    }
-
-    fn loss(&self, network: &Network, visual: &Tensor<3>) -> Tensor<1> {
-        let [b, v, e] = visual.dims();
-        let rows = visual.clone().reshape([b * v, e]).select(0, self.rows.clone()); // [R, E]
-        let logits = network.logits(rows) + self.excluded.clone(); // [R, vocab]
-        let picked = activation::log_softmax(logits, 1).gather(1, self.targets.clone());
-        -(picked * self.weights.clone()).sum()
     }
 }
 

@@ -194,6 +194,7 @@ impl Recipe {
         Ok(match self.arm {
             Arm::Downsampled16 => suite.canvas() * 2 / 3,
             Arm::Downsampled9 => suite.canvas() / 2,
+            Arm::DownsampledNinth => (suite.grid() + 1) / 3 * suite.patch(),
             _ => suite.canvas(),
         })
     }

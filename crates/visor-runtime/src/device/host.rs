@@ -66,7 +66,7 @@ impl RowFunction {
         drop(x);
         let (values, node) = tracked.into_parts();
         let before = (self.keeps == Keeps::Values).then(|| values.clone());
-        let results = changed(values, |values| (self.forward)(values, self.width));
+        let results = changed(values, |values| (self.forward)(values, self.width, self.constant));
         let results = match RowStep.prepare::<NoCheckpointing>([node]).compute_bound().stateful() {
             OpsKind::Tracked(prepared) => {
                 let kept = before.unwrap_or_else(|| results.clone());
@@ -85,11 +85,11 @@ impl Backward<Flex, 1> for RowStep {
     type State = (RowFunction, FlexTensor);
 
     fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let (RowFunction { width, gradient, .. }, kept) = ops.state;
+        let (RowFunction { width, constant, gradient, .. }, kept) = ops.state;
         unary::<Flex, _>(ops.parents, ops.node, grads, |grad| {
             let kept = kept.into_data();
             let kept = kept.as_slice().expect("kept in single precision");
-            changed(grad, |grad| gradient(kept, grad, width))
+            changed(grad, |grad| gradient(kept, grad, width, constant))
         });
     }
 }
@@ -108,17 +108,19 @@ mod tests {
 
     const TRIPLE: RowFunction = RowFunction {
         width: 2,
-        forward: |x, _| x.iter_mut().for_each(|x| *x *= 3.0),
+        constant: 3.0,
+        forward: |x, _, factor| x.iter_mut().for_each(|x| *x *= factor),
         keeps: Keeps::Values,
-        gradient: |_, grad, _| grad.iter_mut().for_each(|grad| *grad *= 3.0),
+        gradient: |_, grad, _, factor| grad.iter_mut().for_each(|grad| *grad *= factor),
     };
 
     /// The square, by its root that was kept or by its result.
     const SQUARE: RowFunction = RowFunction {
         width: 1,
-        forward: |x, _| x.iter_mut().for_each(|x| *x *= *x),
+        constant: 0.0,
+        forward: |x, _, _| x.iter_mut().for_each(|x| *x *= *x),
         keeps: Keeps::Values,
-        gradient: |x, grad, _| grad.iter_mut().zip(x).for_each(|(grad, x)| *grad *= 2.0 * x),
+        gradient: |x, grad, _, _| grad.iter_mut().zip(x).for_each(|(grad, x)| *grad *= 2.0 * x),
     };
 
     #[test]

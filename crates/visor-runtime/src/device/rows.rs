@@ -5,12 +5,14 @@
 pub struct RowFunction {
     /// Values of a row.
     pub width: usize,
-    /// Values to results, row by row.
-    pub forward: fn(&mut [f32], usize),
+    /// A constant of the formula, such as what is added before a division; zero where there is none.
+    pub constant: f32,
+    /// Values to results, row by row, by width and constant.
+    pub forward: fn(&mut [f32], usize, f32),
     /// What the gradient is computed from.
     pub keeps: Keeps,
     /// The gradient of the results to that of the values, by what was kept of them.
-    pub gradient: fn(&[f32], &mut [f32], usize),
+    pub gradient: fn(&[f32], &mut [f32], usize, f32),
 }
 
 /// What a gradient is computed from.

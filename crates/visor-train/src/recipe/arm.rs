@@ -30,6 +30,9 @@ pub enum Arm {
     Downsampled16,
     /// Dense, on pictures of half the side: 9 patches where there were 36.
     Downsampled9,
+    /// Dense, on pictures of a third of the side, to the nearest whole patch: 25 patches where there
+    /// were 256.
+    DownsampledNinth,
     /// Universal, at every budget also with half and a quarter of the visual tokens, averaged
     /// (VISOR-TR).
     Reduced,
@@ -54,7 +57,7 @@ pub enum Arm {
 
 impl Arm {
     /// All of them, the one that is meant first.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Universal,
         Self::SelfSupervised,
         Self::LateAnswersOnly,
@@ -65,6 +68,7 @@ impl Arm {
         Self::Pooled,
         Self::Downsampled16,
         Self::Downsampled9,
+        Self::DownsampledNinth,
         Self::Reduced,
         Self::Independent0,
         Self::Independent1,
@@ -79,9 +83,12 @@ impl Arm {
     /// Whether every layer attends to picture and text.
     pub fn is_dense(self) -> bool {
         match self {
-            Self::Dense | Self::Stock | Self::Pooled | Self::Downsampled16 | Self::Downsampled9 => {
-                true
-            }
+            Self::Dense
+            | Self::Stock
+            | Self::Pooled
+            | Self::Downsampled16
+            | Self::Downsampled9
+            | Self::DownsampledNinth => true,
             Self::Universal
             | Self::SelfSupervised
             | Self::LateAnswersOnly
@@ -124,6 +131,7 @@ impl Arm {
             Self::Pooled => "pooled",
             Self::Downsampled16 => "downsampled-16",
             Self::Downsampled9 => "downsampled-9",
+            Self::DownsampledNinth => "downsampled-ninth",
             Self::Reduced => "reduced",
             Self::Independent0 => "independent-0",
             Self::Independent1 => "independent-1",

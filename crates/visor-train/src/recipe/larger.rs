@@ -37,7 +37,7 @@ impl Recipe {
             cross: vec![1, 4, 6, 7],
             self_capable: vec![2, 3, 5],
         };
-        let steps = Steps { visual: 1_500, alternating: 5_000, universal: 6_000 };
+        let steps = Steps { visual: 800, alternating: 4_000, universal: 6_000 };
         Self { batch: 16, learning_rate: 1.5e-3, ..Self::on_pages(seed, sizes, steps) }
     }
 
