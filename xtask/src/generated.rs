@@ -40,20 +40,34 @@ pub(crate) fn outdated(repo: &Repo) -> Result<Vec<Outdated>> {
     Ok(outdated)
 }
 
+/// The trained checkpoints that are shipped.
+const SHIPPED: [&str; 2] = ["nano", "mini"];
+
 fn content(repo: &Repo, name: &str) -> Result<String> {
+    if let Some((model, what)) = name.split_once('-').filter(|(model, _)| SHIPPED.contains(model)) {
+        return of_model(repo, model, what);
+    }
     match name {
         "nano" => nano::block(repo),
         "parity" => parity::block(repo),
-        "nano-card" => card::block(repo),
-        "nano-controls" => controls::block(repo),
-        "nano-networks" => networks::block(repo),
-        "nano-policy" => policy::block(repo),
-        "nano-unseen" => unseen::block(repo),
         "crossover" => speed::crossover(repo),
         "kernels" => speed::kernels(repo),
         "loading" => loading::block(repo),
         "speed" => speed::stages(repo),
-        "selectors" => selector::block(repo),
+        "selectors" => selector::block(repo, "selector"),
+        _ => bail!("nothing generates a block of this name"),
+    }
+}
+
+/// What a shipped checkpoint's documents hold of its records.
+fn of_model(repo: &Repo, model: &str, what: &str) -> Result<String> {
+    match (model, what) {
+        (_, "card") => card::block(repo, model),
+        (_, "networks") => networks::block(repo, model),
+        (_, "policy") => policy::block(repo, model),
+        (_, "selectors") => selector::block(repo, &format!("{model}-selector")),
+        ("nano", "controls") => controls::block(repo),
+        ("nano", "unseen") => unseen::block(repo),
         _ => bail!("nothing generates a block of this name"),
     }
 }

@@ -1,16 +1,13 @@
-//! The model card of the shipped checkpoint, from the record that its training wrote.
+//! The model card of a shipped checkpoint, from the record that its training wrote.
 
 use crate::repo::Repo;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// Written by training, with the checkpoint.
-const RECORD: &str = "models/nano/record.json";
-
 const NOT_TRAINED: &str = "The shipped checkpoint is not trained yet: its card will stand here.";
 
-/// Families that one look answers, then those that need refinement.
+/// The families that every suite has: those that one look answers, then those that need refinement.
 const ORDER: [&str; 7] = ["colour", "shape", "count", "read", "chain", "group", "twin"];
 
 type Families = BTreeMap<String, Accuracy>;
@@ -67,13 +64,21 @@ struct Steps {
     universal: u64,
 }
 
-/// The content of the block `nano-card`.
-pub(super) fn block(repo: &Repo) -> Result<String> {
-    if !repo.exists(RECORD) {
+/// The content of the block `MODEL-card`, from what training wrote beside the checkpoint.
+pub(super) fn block(repo: &Repo, model: &str) -> Result<String> {
+    let file = format!("models/{model}/record.json");
+    if !repo.exists(&file) {
         return Ok(NOT_TRAINED.to_owned());
     }
-    let record: Record = serde_json::from_str(&repo.text(RECORD)?).context(RECORD)?;
+    let record: Record = serde_json::from_str(&repo.text(&file)?).context(file)?;
     Ok(card(&record))
+}
+
+/// The families of a record: those of every suite, then its own.
+fn order(record: &Record) -> impl Iterator<Item = &str> {
+    let all = record.rungs.first().into_iter().flat_map(|rung| rung.families.keys());
+    let own = all.map(String::as_str).filter(|name| !ORDER.contains(name));
+    ORDER.into_iter().chain(own)
 }
 
 fn card(record: &Record) -> String {
@@ -103,7 +108,7 @@ fn training(record: &Record) -> Vec<String> {
 
 fn accuracy(record: &Record) -> Vec<String> {
     let mut lines = heading("Accuracy", &columns("family", record, &["questions"]));
-    for family in ORDER {
+    for family in order(record) {
         let cells = record.rungs.iter().filter_map(|rung| rung.families.get(family));
         let n = cells.clone().next().map_or(0, |accuracy| accuracy.n);
         let cells: Vec<String> = cells.map(with_interval).collect();
@@ -138,7 +143,7 @@ fn controls(record: &Record) -> Vec<String> {
     }
     columns.push("one-look head on the encoder".to_owned());
     let mut lines = heading("Controls", &columns);
-    for family in ORDER {
+    for family in order(record) {
         let mut cells = vec![record.majority.get(family).map_or_else(String::new, |p| percent(*p))];
         for table in [&record.blank_picture, &record.random_half, &record.harder] {
             for name in &names {

@@ -2,6 +2,11 @@
 
 use serde::Deserialize;
 
+/// Where the comparison of a shipped checkpoint is kept.
+pub(super) fn record(model: &str) -> String {
+    format!("benches/results/{model}-compare/record.json")
+}
+
 /// A mean with its interval.
 #[derive(Clone, Copy, Deserialize)]
 pub(super) struct Estimate {

@@ -6,9 +6,6 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// Written by `visor bench compare`.
-const RECORD: &str = "benches/results/nano-compare/record.json";
-
 #[derive(Deserialize)]
 struct Record {
     items: u64,
@@ -42,16 +39,17 @@ struct Gflops {
     end_to_end: f64,
 }
 
-/// The content of the block `nano-networks`.
-pub(super) fn block(repo: &Repo) -> Result<String> {
-    if !repo.exists(RECORD) {
+/// The content of the block `MODEL-networks`, from what `visor bench compare` wrote.
+pub(super) fn block(repo: &Repo, model: &str) -> Result<String> {
+    let file = super::compared::record(model);
+    if !repo.exists(&file) {
         return Ok("Nothing is compared yet: a table will stand here.".to_owned());
     }
-    let record: Record = serde_json::from_str(&repo.text(RECORD)?).context(RECORD)?;
-    Ok(table(&record))
+    let record: Record = serde_json::from_str(&repo.text(&file)?).context(file.clone())?;
+    Ok(table(&record, &file))
 }
 
-fn table(record: &Record) -> String {
+fn table(record: &Record, file: &str) -> String {
     let full = &record.full;
     let kind = |kind: &'static str| record.families.iter().filter(move |f| f.kind == kind);
     let families: Vec<&str> = kind("easy").chain(kind("hard")).map(|f| f.name.as_str()).collect();
@@ -80,7 +78,7 @@ fn table(record: &Record) -> String {
     lines.push(format!(
         "Accuracy in percent on the {} questions of the comparison; differences are paired, with \
          intervals of 95 %; MFLOPs end to end. Every network was trained on as many steps of the same \
-         data{seed}. The numbers are those of `{RECORD}`.",
+         data{seed}. The numbers are those of `{file}`.",
         record.items
     ));
     lines.join("\n")
@@ -141,7 +139,7 @@ mod tests {
                 row("auto", "auto", None),
             ],
         };
-        let table = table(&record);
+        let table = table(&record, "record.json");
         let names: Vec<&str> = table
             .lines()
             .skip(2)

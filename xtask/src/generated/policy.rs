@@ -5,9 +5,6 @@ use crate::repo::Repo;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-/// Written by `visor bench compare`.
-const RECORD: &str = "benches/results/nano-compare/record.json";
-
 const SCHEMA_VERSION: u32 = 1;
 
 /// Of the networks that were trained for comparison, the one that is shown here; the others have a
@@ -71,18 +68,19 @@ struct Comparison {
     found: Difference,
 }
 
-/// The content of the block `nano-policy`.
-pub(super) fn block(repo: &Repo) -> Result<String> {
-    if !repo.exists(RECORD) {
+/// The content of the block `MODEL-policy`, from what `visor bench compare` wrote.
+pub(super) fn block(repo: &Repo, model: &str) -> Result<String> {
+    let file = super::compared::record(model);
+    if !repo.exists(&file) {
         return Ok(NOT_COMPARED.to_owned());
     }
-    let record: Record = serde_json::from_str(&repo.text(RECORD)?).context(RECORD)?;
+    let record: Record = serde_json::from_str(&repo.text(&file)?).context(file.clone())?;
     let version = record.schema_version;
-    ensure!(version == SCHEMA_VERSION, "{RECORD}: schema version {version}, not {SCHEMA_VERSION}");
-    Ok(table(&record))
+    ensure!(version == SCHEMA_VERSION, "{file}: schema version {version}, not {SCHEMA_VERSION}");
+    Ok(table(&record, &file))
 }
 
-fn table(record: &Record) -> String {
+fn table(record: &Record, file: &str) -> String {
     let full = &record.full;
     let mut lines = vec![
         format!(
@@ -113,7 +111,7 @@ fn table(record: &Record) -> String {
     lines.push(format!(
         "On {} questions of the {}'s test, with intervals of 95 %; differences are paired. `one look` \
          and `refinement` are means over families. SA cost is what the decoder's prefill costs above \
-         the lowest rung, as a share of what the highest adds. {}The numbers are those of `{RECORD}`.",
+         the lowest rung, as a share of what the highest adds. {}The numbers are those of `{file}`.",
         record.items,
         record.suite.name,
         differences(record)
@@ -220,7 +218,7 @@ mod tests {
                 found: Difference { difference: 0.058, low: 0.05, high: 0.066 },
             }],
         };
-        let table = table(&record);
+        let table = table(&record, "record.json");
         let names: Vec<&str> =
             table.lines().skip(2).filter_map(|line| line.split('`').nth(1)).collect();
         let shown = ["sa0", "sa3", "dense", "auto", "auto@0.4", "best-mixture"];

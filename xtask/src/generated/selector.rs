@@ -5,9 +5,6 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// Records of selectors: `selector-NAME.json`.
-const PREFIX: &str = "benches/results/selector-";
-
 #[derive(Deserialize)]
 struct Record {
     settings: Settings,
@@ -58,19 +55,20 @@ struct Level {
     one_look_difference: [f64; 3],
 }
 
-/// The content of the block `selectors`.
-pub(super) fn block(repo: &Repo) -> Result<String> {
+/// The tables of the records `benches/results/PREFIX-NAME.json`.
+pub(super) fn block(repo: &Repo, prefix: &str) -> Result<String> {
+    let prefix = format!("benches/results/{prefix}-");
     let mut blocks = Vec::new();
     for file in repo.files() {
-        let name = file.strip_prefix(PREFIX).and_then(|name| name.strip_suffix(".json"));
+        let name = file.strip_prefix(&prefix).and_then(|name| name.strip_suffix(".json"));
         let Some(name) = name else { continue };
         let record: Record = serde_json::from_str(&repo.text(file)?).context(file.to_owned())?;
-        blocks.push(of_record(name, &record));
+        blocks.push(of_record(name, &record, file));
     }
     Ok(blocks.join("\n\n"))
 }
 
-fn of_record(name: &str, record: &Record) -> String {
+fn of_record(name: &str, record: &Record, file: &str) -> String {
     let Record { settings, backbone, minutes, parameters, n, n_visual, .. } = record;
     let arm = match (settings.supervision.as_str(), backbone.as_str()) {
         ("self-supervised", "answers alone") => "the self-supervised arm",
@@ -80,7 +78,7 @@ fn of_record(name: &str, record: &Record) -> String {
         "### `{name}`: {arm}\n\n\
          Backbone: {backbone}. Selector: {}, seed {}, {} steps, {minutes:.0} minutes, {parameters} \
          parameters. {n} test questions of the standard mix, {n_visual} visual tokens a picture. \
-         Record: `{PREFIX}{name}.json`.",
+         Record: `{file}`.",
         settings.supervision, settings.seed, settings.steps
     );
     [intro, accuracies(&record.levels), costs(&record.costs), families(&record.families)]
