@@ -6,7 +6,7 @@
 use crate::error::ModelError;
 use crate::keys::KeyMap;
 use crate::network::Network;
-use crate::weight::{Role, Weight};
+use crate::weight::{Half, Role, Weight};
 use crate::weights::{self, Values};
 use burn::module::ParamId;
 use burn::tensor::Device;
@@ -31,11 +31,12 @@ impl Packing {
         name: &str,
         shape: &[usize],
         values: Vec<f32>,
+        device: &Device,
     ) -> Result<Option<Vec<f32>>, ModelError> {
         let (Some(&role), &[d_out, d_in]) = (self.roles.get(&id), shape) else {
             return Ok(Some(values));
         };
-        match Weight::pack(name, &values, [d_out, d_in], self.dtype, role)? {
+        match Weight::pack(name, &values, [d_out, d_in], self.dtype, role, device)? {
             None => Ok(Some(values)),
             Some(weight) => {
                 self.packed.insert(id, weight);
@@ -67,7 +68,7 @@ pub fn fill(
     network.for_each_weight(&mut |weight, _| {
         let packed = match weight {
             Weight::Single(parameter) => packing.packed.remove(&parameter.id),
-            Weight::Packed(_) => None,
+            _ => None,
         };
         if let Some(packed) = packed {
             *weight = packed;
@@ -91,6 +92,21 @@ pub fn load(
         let name = keys.in_files(name, weights);
         Ok(weights.take(&name, shape)?)
     })
+}
+
+impl Network {
+    /// Has the products of its matrices done in half precision, for training on a device that is
+    /// faster so, or in single precision again. Norms, biases, positions, the patch embedding, the
+    /// selector, the embedding table and the head, attention and all sums stay in single precision.
+    #[must_use]
+    pub fn multiply_in(mut self, half: Option<Half>) -> Self {
+        self.for_each_weight(&mut |weight, role| {
+            if role == Role::Product {
+                weight.multiply_in(half);
+            }
+        });
+        self
+    }
 }
 
 /// The names of the parameters that [`fill`] holds in a number format, as the network calls them.

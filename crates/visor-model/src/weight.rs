@@ -5,7 +5,7 @@ use burn::module::{
     Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor,
     Param,
 };
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, FloatDType, Tensor, TensorData};
 use std::sync::Arc;
 use visor_kernels::{Matrix, MatrixError, Quantised};
 use visor_runtime::Dtype;
@@ -16,8 +16,32 @@ use visor_runtime::device::HostValues;
 pub enum Weight {
     /// A parameter: trained, and on every device.
     Single(Param<Tensor<2>>),
+    /// A parameter whose products are in half precision: trained, on devices that are faster so. The
+    /// parameter, its gradient and what comes out stay in single precision.
+    Mixed(Param<Tensor<2>>, Half),
+    /// In half precision in the memory of a device other than the processor: run, not trained. What
+    /// goes into a product is rounded on the way, what comes out is in single precision.
+    Halved(Tensor<2>),
     /// In the order of the processor's products, in the only copy that there is: run, not trained.
     Packed(Arc<Matrix>),
+}
+
+/// A number format of two bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Half {
+    /// The upper half of single precision.
+    BF16,
+    /// IEEE half precision.
+    F16,
+}
+
+impl From<Half> for FloatDType {
+    fn from(half: Half) -> Self {
+        match half {
+            Half::BF16 => Self::BF16,
+            Half::F16 => Self::F16,
+        }
+    }
 }
 
 /// What a weight is for.
@@ -30,7 +54,7 @@ pub(crate) enum Role {
 }
 
 impl Weight {
-    /// Holds values in a format; `None` for single precision, which parameters are.
+    /// Holds values in a format on a device; `None` for single precision, which parameters are.
     ///
     /// # Errors
     /// [`ModelError::Packing`] of values that the format does not hold.
@@ -40,7 +64,18 @@ impl Weight {
         dims: [usize; 2],
         dtype: Dtype,
         role: Role,
+        device: &Device,
     ) -> Result<Option<Self>, ModelError> {
+        let half = match dtype {
+            Dtype::BF16 => Some(Half::BF16),
+            Dtype::F16 => Some(Half::F16),
+            _ => None,
+        };
+        if let Some(half) = half.filter(|_| !HostValues::are_on(device)) {
+            let values = TensorData::new(values.to_vec(), dims);
+            let weight: Tensor<2> = Tensor::from_data(values, device);
+            return Ok(Some(Self::Halved(weight.cast(FloatDType::from(half)))));
+        }
         let wrong = |source| ModelError::Packing { name: name.to_owned(), source };
         let int8 = || Quantised::nearest(values, dims);
         let matrix: Result<Matrix, MatrixError> = match (dtype, role) {
@@ -56,7 +91,8 @@ impl Weight {
     /// `[d_out, d_in]`.
     pub fn dims(&self) -> [usize; 2] {
         match self {
-            Self::Single(weight) => weight.dims(),
+            Self::Single(weight) | Self::Mixed(weight, _) => weight.dims(),
+            Self::Halved(weight) => weight.dims(),
             Self::Packed(matrix) => matrix.dims(),
         }
     }
@@ -64,21 +100,30 @@ impl Weight {
     /// The parameter, where it is one.
     pub fn parameter(&self) -> Option<&Param<Tensor<2>>> {
         match self {
-            Self::Single(weight) => Some(weight),
-            Self::Packed(_) => None,
+            Self::Single(weight) | Self::Mixed(weight, _) => Some(weight),
+            Self::Halved(_) | Self::Packed(_) => None,
+        }
+    }
+
+    /// Has the products of a parameter done in half precision, or in single precision again.
+    pub(crate) fn multiply_in(&mut self, half: Option<Half>) {
+        if let Self::Single(weight) | Self::Mixed(weight, _) = &*self {
+            let weight = weight.clone();
+            *self = match half {
+                Some(half) => Self::Mixed(weight, half),
+                None => Self::Single(weight),
+            };
         }
     }
 
     /// `x W^T + b`: `[rows, d_in]` to `[rows, d_out]`.
     pub fn product(&self, x: Tensor<2>, bias: Option<&Param<Tensor<1>>>) -> Tensor<2> {
         match self {
-            Self::Single(weight) => {
-                let y = x.matmul(weight.val().transpose()); // [rows, d_out]
-                match bias {
-                    Some(bias) => y + bias.val().unsqueeze(),
-                    None => y,
-                }
+            Self::Single(weight) => plus(x.matmul(weight.val().transpose()), bias),
+            Self::Mixed(weight, half) => {
+                plus(half_product(x, weight.val().cast(FloatDType::from(*half))), bias)
             }
+            Self::Halved(weight) => plus(half_product(x, weight.clone()), bias),
             Self::Packed(matrix) => packed_product(matrix, x, bias),
         }
     }
@@ -86,7 +131,8 @@ impl Weight {
     /// The rows of these numbers, `[n, d_in]`, from a table.
     pub fn rows(&self, ids: Tensor<1, burn::tensor::Int>) -> Tensor<2> {
         let matrix = match self {
-            Self::Single(weight) => return weight.val().select(0, ids),
+            Self::Single(weight) | Self::Mixed(weight, _) => return weight.val().select(0, ids),
+            Self::Halved(weight) => return weight.clone().select(0, ids).cast(FloatDType::F32),
             Self::Packed(matrix) => matrix,
         };
         let ([n], device) = (ids.dims(), ids.device());
@@ -100,10 +146,27 @@ impl Weight {
     /// Bytes that a packed weight takes; none of a parameter.
     pub fn packed_bytes(&self) -> usize {
         match self {
-            Self::Single(_) => 0,
+            Self::Single(_) | Self::Mixed(..) => 0,
+            Self::Halved(weight) => 2 * weight.shape().num_elements(),
             Self::Packed(matrix) => matrix.bytes(),
         }
     }
+}
+
+fn plus(y: Tensor<2>, bias: Option<&Param<Tensor<1>>>) -> Tensor<2> {
+    match bias {
+        Some(bias) => y + bias.val().unsqueeze(),
+        None => y,
+    }
+}
+
+/// `x W^T` of rows that are rounded to the format of the weight, in single precision.
+fn half_product(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
+    let half = match weight.dtype() {
+        DType::F16 => FloatDType::F16,
+        _ => FloatDType::BF16,
+    };
+    x.cast(half).matmul(weight.transpose()).cast(FloatDType::F32) // [rows, d_out]
 }
 
 fn packed_product(matrix: &Matrix, x: Tensor<2>, bias: Option<&Param<Tensor<1>>>) -> Tensor<2> {
@@ -125,17 +188,17 @@ fn packed_product(matrix: &Matrix, x: Tensor<2>, bias: Option<&Param<Tensor<1>>>
 impl Module for Weight {
     fn collect_devices(&self, devices: Devices) -> Devices {
         match self {
-            Self::Single(weight) => weight.collect_devices(devices),
-            Self::Packed(_) => devices,
+            Self::Single(weight) | Self::Mixed(weight, _) => weight.collect_devices(devices),
+            Self::Halved(_) | Self::Packed(_) => devices,
         }
     }
 
     fn fork(self, device: &Device) -> Self {
-        self.single(|weight| weight.fork(device))
+        self.moved(device).single(|weight| weight.fork(device))
     }
 
     fn to_device(self, device: &Device) -> Self {
-        self.single(|weight| Module::to_device(weight, device))
+        self.moved(device).single(|weight| Module::to_device(weight, device))
     }
 
     fn train(self) -> Self {
@@ -145,6 +208,8 @@ impl Module for Weight {
     fn valid(&self) -> Self {
         match self {
             Self::Single(weight) => Self::Single(weight.valid()),
+            Self::Mixed(weight, half) => Self::Mixed(weight.valid(), *half),
+            Self::Halved(weight) => Self::Halved(weight.clone()),
             Self::Packed(matrix) => Self::Packed(Arc::clone(matrix)),
         }
     }
@@ -154,7 +219,7 @@ impl Module for Weight {
     }
 
     fn visit<V: ModuleVisitor>(&self, visitor: &mut V) {
-        if let Self::Single(weight) = self {
+        if let Self::Single(weight) | Self::Mixed(weight, _) = self {
             weight.visit(visitor);
         }
     }
@@ -168,7 +233,15 @@ impl Weight {
     fn single(self, change: impl FnOnce(Param<Tensor<2>>) -> Param<Tensor<2>>) -> Self {
         match self {
             Self::Single(weight) => Self::Single(change(weight)),
-            Self::Packed(matrix) => Self::Packed(matrix),
+            Self::Mixed(weight, half) => Self::Mixed(change(weight), half),
+            other => other,
+        }
+    }
+
+    fn moved(self, device: &Device) -> Self {
+        match self {
+            Self::Halved(weight) => Self::Halved(weight.to_device(device)),
+            other => other,
         }
     }
 }
@@ -180,3 +253,46 @@ impl ModuleDisplayDefault for Weight {
 }
 
 impl ModuleDisplay for Weight {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weights::zeros;
+    use visor_runtime::device::{DeviceRequest, open};
+
+    fn values(n: usize, step: f32) -> Vec<f32> {
+        (0..n).map(|i| (i as f32 * step).sin()).collect()
+    }
+
+    #[test]
+    fn products_and_rows_in_halves_are_those_of_single_precision_but_for_their_rounding() {
+        let device = open(DeviceRequest::Cpu).expect("a processor");
+        let tensor = |values, dims: [usize; 2]| -> Tensor<2> {
+            Tensor::from_data(TensorData::new(values, dims), &device)
+        };
+        let (x, w) = (tensor(values(5 * 24, 0.37), [5, 24]), values(7 * 24, 0.91));
+        let parameter: Param<Tensor<2>> = zeros([7, 24], &device);
+        let parameter = parameter.map(|_| tensor(w.clone(), [7, 24]));
+        let single = Weight::Single(parameter.clone());
+        let wanted = single.product(x.clone(), None);
+        let ids = || Tensor::from_data(TensorData::from([6_i64, 0]), &device);
+        for (half, rounding) in [(Half::BF16, 2e-2), (Half::F16, 3e-3)] {
+            let mut mixed = single.clone();
+            mixed.multiply_in(Some(half));
+            let halved = tensor(w.clone(), [7, 24]).cast(FloatDType::from(half));
+            let halved = Weight::Halved(halved);
+            for weight in [&mixed, &halved] {
+                let got = weight.product(x.clone(), None);
+                assert_eq!((got.dtype(), weight.dims()), (DType::F32, [7, 24]));
+                let off = (got - wanted.clone()).abs().max().into_scalar::<f32>();
+                assert!(off > 0.0 && off < rounding * 4.0, "{half:?}: {off}");
+                let rows = weight.rows(ids());
+                let off = (rows - single.rows(ids())).abs().max().into_scalar::<f32>();
+                assert!(off < rounding, "{half:?}: {off}");
+            }
+            assert_eq!((mixed.packed_bytes(), halved.packed_bytes()), (0, 2 * 7 * 24));
+            mixed.multiply_in(None);
+            assert!(matches!(mixed, Weight::Single(_)));
+        }
+    }
+}

@@ -121,7 +121,9 @@ impl ModuleMapper for Filler<'_> {
         let dims: Vec<usize> = shape.iter().copied().collect();
         let name = self.path.name();
         let values = (self.value)(&name, &dims);
-        match values.and_then(|values| self.packing.take(param.id, &name, &dims, values)) {
+        match values
+            .and_then(|values| self.packing.take(param.id, &name, &dims, values, self.device))
+        {
             Ok(None) => param,
             Ok(Some(values)) => {
                 let tensor = Tensor::from_data(TensorData::new(values, shape), self.device);

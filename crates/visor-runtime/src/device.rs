@@ -17,9 +17,9 @@ pub use host::HostValues;
 pub use rows::{Keeps, RowFunction};
 
 use crate::dtype::Dtype;
-use burn::tensor::Device;
 #[cfg(any(feature = "cuda", feature = "wgpu"))]
 use burn::tensor::DeviceType;
+use burn::tensor::{Device, FloatDType};
 use std::fmt;
 use std::str::FromStr;
 use thiserror::Error;
@@ -140,12 +140,13 @@ pub fn open(request: DeviceRequest) -> Result<Device, DeviceError> {
     }
 }
 
-/// The number formats that a device has for the matrices of a model. Packed ones are of the processor
-/// alone, whose products are our own.
+/// The number formats that a kind of device has for the matrices of a model. Int8 is of the processor
+/// alone, whose products are our own; the language of shaders that wgpu speaks has no bf16.
 pub fn dtypes(request: DeviceRequest) -> &'static [Dtype] {
     match request {
         DeviceRequest::Cpu => &Dtype::ALL,
-        DeviceRequest::Wgpu | DeviceRequest::Cuda(_) => &[Dtype::F32],
+        DeviceRequest::Wgpu => &[Dtype::F32, Dtype::F16],
+        DeviceRequest::Cuda(_) => &[Dtype::F32, Dtype::BF16, Dtype::F16],
     }
 }
 
@@ -165,6 +166,27 @@ pub fn check_dtype(request: DeviceRequest, dtype: Dtype) -> Result<(), DeviceErr
     if compiled().contains(&"cpu") {
         available = format!("{available}; {}", all(DeviceRequest::Cpu));
     }
+    Err(DeviceError::Dtype { dtype, device: request, available })
+}
+
+/// Opens a device to compute in a number format: of a kind that has it, older ones may lack halves.
+///
+/// # Errors
+/// As [`open`], and [`DeviceError::Dtype`].
+pub fn open_for(request: DeviceRequest, dtype: Dtype) -> Result<Device, DeviceError> {
+    check_dtype(request, dtype)?;
+    let device = open(request)?;
+    let has = |dtype: &Dtype| match dtype {
+        Dtype::BF16 => device.supports_dtype(FloatDType::BF16),
+        Dtype::F16 => device.supports_dtype(FloatDType::F16),
+        Dtype::F32 | Dtype::Int8 => true,
+    };
+    // The processor's are packed, whatever its tensors can be.
+    if request == DeviceRequest::Cpu || has(&dtype) {
+        return Ok(device);
+    }
+    let names = dtypes(request).iter().filter(|dtype| has(dtype)).map(Dtype::to_string);
+    let available = format!("{} on this {request}", names.collect::<Vec<_>>().join(", "));
     Err(DeviceError::Dtype { dtype, device: request, available })
 }
 
@@ -319,7 +341,7 @@ mod tests {
             assert_eq!(check_dtype(DeviceRequest::Cpu, dtype), Ok(()));
             for device in [DeviceRequest::Wgpu, DeviceRequest::Cuda(1)] {
                 let checked = check_dtype(device, dtype);
-                if dtype == Dtype::F32 {
+                if dtypes(device).contains(&dtype) {
                     assert_eq!(checked, Ok(()));
                     continue;
                 }
@@ -327,6 +349,15 @@ mod tests {
                 let says = format!("weights in {dtype} cannot be had on {device}: there is f32");
                 assert!(error.starts_with(&says), "{error}");
             }
+        }
+    }
+
+    #[test]
+    fn an_open_device_has_single_precision_and_refuses_what_its_kind_lacks() {
+        for info in list() {
+            assert!(open_for(info.request, Dtype::F32).is_ok());
+            let int8 = open_for(info.request, Dtype::Int8);
+            assert_eq!(int8.is_ok(), info.request == DeviceRequest::Cpu);
         }
     }
 

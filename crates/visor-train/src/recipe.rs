@@ -13,6 +13,7 @@ use visor_model::config::{
 };
 use visor_model::cross::{CrossSizes, NullPair};
 use visor_model::linear::Bias;
+use visor_model::weight::Half;
 use visor_tasks::{Mixture, Suite, SuiteName};
 
 /// How the budgets of a universal step are chosen.
@@ -23,6 +24,32 @@ pub enum Sampling {
     Sandwich,
     /// One random subset a step, as in the paper.
     One,
+}
+
+/// What the products of a training are computed in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Precision {
+    /// Single precision.
+    #[default]
+    F32,
+    /// Mixed: products in the upper half of single precision; weights, their gradients and the
+    /// optimiser's state in single precision. For GPUs, which are several times faster so.
+    Bf16,
+}
+
+impl Precision {
+    /// The format of the products, where it is not single precision.
+    pub fn half(self) -> Option<Half> {
+        match self {
+            Self::F32 => None,
+            Self::Bf16 => Some(Half::BF16),
+        }
+    }
+
+    pub(crate) fn is_single(&self) -> bool {
+        *self == Self::F32
+    }
 }
 
 /// Sizes of the network.
@@ -116,6 +143,9 @@ pub struct Recipe {
     pub sampling: Sampling,
     /// Loss weights.
     pub losses: LossWeights,
+    /// What products are computed in.
+    #[serde(default, skip_serializing_if = "Precision::is_single")]
+    pub precision: Precision,
 }
 
 impl Recipe {
@@ -154,6 +184,7 @@ impl Recipe {
             steps: Steps { visual: 400, alternating: 2600, universal: 4000 },
             sampling: Sampling::Sandwich,
             losses: LossWeights { alignment: 0.3, refinement: 0.5, distillation: 0.5, looks: 0.0 },
+            precision: Precision::F32,
         }
     }
 

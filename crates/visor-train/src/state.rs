@@ -49,6 +49,7 @@ fn difference(saved: &Recipe, asked: &Recipe) -> Option<&'static str> {
         ("steps", saved.steps == asked.steps),
         ("sampling", saved.sampling == asked.sampling),
         ("losses", saved.losses == asked.losses),
+        ("precision", saved.precision == asked.precision),
     ];
     fields.into_iter().find(|&(_, same)| !same).map(|(field, _)| field)
 }

@@ -91,7 +91,7 @@ impl Trainer {
         };
         let from_scratch = FromScratch { seed: recipe.seed, places };
         let network = Network::new(&config, Some(&extension), Head::Tied, device);
-        let network = from_scratch.fill(network, device)?;
+        let network = from_scratch.fill(network, device)?.multiply_in(recipe.precision.half());
         let grounder = Grounder::new(recipe.sizes.d_model, device);
         let grounder = weights::fill(grounder, device, &mut |name, shape| {
             let n = shape.iter().product();

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use visor_runtime::device::{DeviceRequest, open, training};
-use visor_train::recipe::{Sampling, Steps};
+use visor_train::recipe::{Precision, Sampling, Steps};
 use visor_train::run::{Progress, Rhythm, run};
 use visor_train::{Arm, Recipe, TrainError, Trainer};
 
@@ -55,6 +55,30 @@ fn forty_steps_on_the_same_pictures_lower_every_loss() {
     let (first, last) = (&reports[15].answers, &reports[39].answers);
     assert_eq!(last.len(), 3, "the largest, the smallest and one between: {last:?}");
     assert!(last[0].1 < 0.7 * first[0].1 && last[1].1 < 0.7 * first[1].1, "{first:?} {last:?}");
+}
+
+#[test]
+fn products_in_halves_train_as_single_precision_does_but_for_their_rounding() {
+    let mut recipe = short(2, 5, 5);
+    recipe.batch = 4;
+    let trained = |precision| {
+        let recipe = Recipe { precision, ..recipe.clone() };
+        let mut trainer = Trainer::new(&recipe, &device()).expect("a trainer");
+        let batches = trainer.feed().batches(0).expect("batches");
+        let reports: Vec<_> = (0..12).map(|_| trainer.step(&batches).expect("a step")).collect();
+        (weights(&trainer), reports)
+    };
+    let (single, by_single) = trained(Precision::F32);
+    let (mixed, by_halves) = trained(Precision::Bf16);
+    assert_ne!(single, mixed, "products were rounded");
+    for (a, b) in by_single.iter().zip(&by_halves) {
+        let near = |a: f32, b: f32| (a - b).abs() <= 0.02 * a.abs().max(0.1);
+        assert!(near(a.alignment, b.alignment) && near(a.refinement, b.refinement), "{a:?} {b:?}");
+        assert!(near(a.gradient_norm, b.gradient_norm), "{a:?} {b:?}");
+    }
+    let last = |reports: &[visor_train::trainer::StepReport]| reports[11].answers[0].1;
+    let (a, b) = (last(&by_single), last(&by_halves));
+    assert!((a - b).abs() < 0.05 * a, "{a} and {b}");
 }
 
 #[test]

@@ -83,7 +83,7 @@ impl Model {
         let checkpoint = model.checkpoint()?;
         let Preparation { tokenizer, image_processor, template, blueprint } =
             Preparation::read(model)?;
-        let device = device::open(options.device)?;
+        let device = device::open_for(options.device, options.dtype)?;
         // Before the large files: what is wrong with a policy is said at once.
         let default = checkpoint.manifest().and_then(|manifest| manifest.default_policy.as_deref());
         let read = |source: &_| Policy::load(source, &device);

@@ -260,7 +260,10 @@ impl Speed {
     fn load(&self, shape: Option<&Shape>, device: DeviceRequest, dtype: Dtype) -> Result<Loaded> {
         device::check_dtype(device, dtype)?;
         match shape {
-            Some(shape) => Ok(Loaded::Shape(Box::new(shape.build(dtype, &device::open(device)?)?))),
+            Some(shape) => {
+                let opened = device::open_for(device, dtype)?;
+                Ok(Loaded::Shape(Box::new(shape.build(dtype, &opened)?)))
+            }
             None => {
                 let options =
                     LoadOptions::default().device(device).dtype(dtype).policy(PolicyRef::None);

@@ -7,7 +7,8 @@ use clap::{Args, ValueEnum};
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use visor_train::recipe::{Sampling, Steps};
+use visor_runtime::Dtype;
+use visor_train::recipe::{Precision, Sampling, Steps};
 use visor_train::tuning::Settings;
 use visor_train::{Arm, Recipe};
 
@@ -89,6 +90,28 @@ pub(crate) struct Options {
     /// [default: the recipe's]
     #[arg(long, value_name = "X", value_delimiter = ',')]
     lr: Option<Vec<f64>>,
+
+    /// What products are computed in: bf16 is mixed precision, for a GPU [default: the recipe's]
+    #[arg(long, value_enum)]
+    precision: Option<PrecisionName>,
+}
+
+/// What products are computed in.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum PrecisionName {
+    /// Single precision
+    F32,
+    /// Half precision; weights, gradients and sums in single precision
+    Bf16,
+}
+
+impl From<PrecisionName> for Precision {
+    fn from(name: PrecisionName) -> Self {
+        match name {
+            PrecisionName::F32 => Self::F32,
+            PrecisionName::Bf16 => Self::Bf16,
+        }
+    }
 }
 
 fn arms() -> impl TypedValueParser<Value = Arm> {
@@ -158,6 +181,7 @@ impl Options {
             Some(SamplingName::Sandwich) => Sampling::Sandwich,
             Some(SamplingName::One) => Sampling::One,
         };
+        recipe.precision = self.precision.map_or(recipe.precision, Precision::from);
         let Steps { visual, alternating, universal } = recipe.steps;
         let pictures = [alternating, universal, recipe.batch as u64, recipe.accumulate as u64]
             .into_iter()
@@ -178,6 +202,14 @@ impl Options {
 }
 
 impl Options {
+    /// What a device must be able to compute in.
+    pub(crate) fn dtype(&self) -> Dtype {
+        match self.precision {
+            Some(PrecisionName::Bf16) => Dtype::BF16,
+            Some(PrecisionName::F32) | None => Dtype::F32,
+        }
+    }
+
     /// The file of a recipe, where one was named.
     pub(crate) fn recipe_file(&self) -> Option<&Path> {
         match &self.recipe {
@@ -224,6 +256,7 @@ impl Options {
             Some(SamplingName::Sandwich) => Sampling::Sandwich,
             Some(SamplingName::One) => Sampling::One,
         };
+        settings.precision = self.precision.map_or(settings.precision, Precision::from);
         Ok(())
     }
 }

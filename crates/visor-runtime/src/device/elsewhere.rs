@@ -2,7 +2,7 @@
 #![expect(clippy::result_large_err, reason = "a tensor that nothing was done to goes back")]
 
 use super::rows::RowFunction;
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use std::convert::Infallible;
 
 /// Values in the processor's memory, of which there are none.
@@ -13,6 +13,11 @@ impl HostValues {
     /// `None`.
     pub fn of<const R: usize>(_: &Tensor<R>) -> Option<Self> {
         None
+    }
+
+    /// `false`.
+    pub fn are_on(_: &Device) -> bool {
+        false
     }
 
     /// Of nothing.

@@ -9,7 +9,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
 use burn::backend::flex::{Flex, FlexTensor};
 use burn::backend::{Autodiff, BackendTensor, DispatchTensorKind};
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 
 /// The values of a tensor in the processor's own memory, in single precision: seen where they are,
 /// without a copy.
@@ -30,6 +30,12 @@ impl HostValues {
             }
             _ => None,
         }
+    }
+
+    /// Whether the tensors of a device are such.
+    pub fn are_on(device: &Device) -> bool {
+        let probe = Tensor::<1>::zeros([1], &device.clone().inner());
+        Self::of(&probe).is_some()
     }
 
     /// From the first value of the tensor on.

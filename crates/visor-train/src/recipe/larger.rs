@@ -1,6 +1,6 @@
 //! Recipes beyond nano: pages of text, tables and charts beside the grids, 256 visual tokens.
 
-use super::{Arm, LossWeights, Recipe, Sampling, Sizes, Steps};
+use super::{Arm, LossWeights, Precision, Recipe, Sampling, Sizes, Steps};
 use visor_tasks::SuiteName;
 
 /// Weights of the families of the suite `small`. Those that only the answers teach, and that every
@@ -72,6 +72,7 @@ impl Recipe {
             steps,
             sampling: Sampling::Sandwich,
             losses: LossWeights { alignment: 0.3, refinement: 0.5, distillation: 0.5, looks: 0.3 },
+            precision: Precision::F32,
         }
     }
 }

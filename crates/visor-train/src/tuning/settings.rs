@@ -2,7 +2,7 @@
 //! and first weights.
 
 use crate::error::TrainError;
-use crate::recipe::Sampling;
+use crate::recipe::{Precision, Sampling};
 use crate::schedule::warm_cosine;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,9 @@ pub struct Settings {
     pub distillation: f32,
     /// Longest gradient.
     pub clip: f32,
+    /// What products are computed in.
+    #[serde(default, skip_serializing_if = "Precision::is_single")]
+    pub precision: Precision,
 }
 
 /// The steps of a stage.
@@ -83,6 +86,7 @@ impl Default for Settings {
             freeze: Freeze::Encoder,
             distillation: 0.0,
             clip: 1.0,
+            precision: Precision::F32,
         }
     }
 }
@@ -146,6 +150,7 @@ impl Settings {
             ("freeze", self.freeze == other.freeze),
             ("distillation", self.distillation == other.distillation),
             ("clip", self.clip == other.clip),
+            ("precision", self.precision == other.precision),
         ];
         fields.into_iter().find(|&(_, same)| !same).map(|(field, _)| field)
     }

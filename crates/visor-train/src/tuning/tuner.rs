@@ -83,7 +83,8 @@ impl Tuner {
         let teacher = match settings.distillation > 0.0 {
             true if card.dense == visor_runtime::DenseMode::Available => {
                 let plain = device.clone().inner();
-                Some(VisorModel::load_unfolded(checkpoint, &plain)?.0.network().clone())
+                let stock = VisorModel::load_unfolded(checkpoint, &plain)?.0.network().clone();
+                Some(stock.multiply_in(settings.precision.half()))
             }
             true => return Err(TrainError::NoTeacher),
             false => None,
@@ -352,6 +353,7 @@ fn begin(network: Network, settings: &Settings, step: u64) -> (Network, FlatAdam
     let chosen = names.filter(|(name, _)| learns(name, stage, freeze)).map(|(_, id)| id);
     let chosen = Chosen::Only(chosen.collect());
     let network = optimizer::tracked_where(network, &chosen);
+    let network = network.multiply_in(settings.precision.half());
     let adam = optimizer::Settings { beta_1: 0.9, beta_2: 0.98, clip: settings.clip };
     let optimizer = FlatAdamW::over(&network, adam, chosen);
     (network, optimizer)
