@@ -1,4 +1,5 @@
-//! Matrices of weights in few bytes, and their products with rows of single precision.
+//! Matrices of weights in the order of their products, in single precision or fewer bytes, and their
+//! products with rows of single precision.
 //!
 //! A product with one row reads every weight once and does nothing else to speak of, so that its
 //! time is that of the bytes. Weights are brought into the order of the products once, when the
@@ -10,7 +11,7 @@ mod panels;
 
 pub use int8::{MAX_INPUTS, Quantised};
 
-use format::{Bf16, F16, Int8};
+use format::{Bf16, F16, Int8, Single};
 use int8::Dynamic;
 use panels::{Ending, Panels};
 use thiserror::Error;
@@ -23,6 +24,7 @@ pub struct Matrix {
 }
 
 enum Store {
+    Single(Panels<Single, 2>),
     Bf16(Panels<Bf16, 2>),
     F16(Panels<F16, 2>),
     /// Rows are rounded to eight bits on the way in.
@@ -64,6 +66,16 @@ pub enum MatrixError {
 }
 
 impl Matrix {
+    /// Holds values as they are.
+    ///
+    /// # Errors
+    /// [`MatrixError::Size`].
+    pub fn single(values: &[f32], [outputs, inputs]: [usize; 2]) -> Result<Self, MatrixError> {
+        expect_size(values.len(), outputs, inputs)?;
+        let panels = Panels::single(values, inputs);
+        Ok(Self { store: Store::Single(panels), outputs, inputs })
+    }
+
     /// Holds values in the upper halves of their single precision: 8 bits of fraction.
     ///
     /// # Errors
@@ -107,6 +119,7 @@ impl Matrix {
     /// Bytes that the weights take, with what goes with them.
     pub fn bytes(&self) -> usize {
         match &self.store {
+            Store::Single(panels) => panels.bytes(),
             Store::Bf16(panels) => panels.bytes(),
             Store::F16(panels) => panels.bytes(),
             Store::Int8(packed) => packed.bytes(),
@@ -129,6 +142,7 @@ impl Matrix {
             return out;
         }
         match &self.store {
+            Store::Single(panels) => panels.product(x, Ending { scales: None, bias }, &mut out),
             Store::Bf16(panels) => panels.product(x, Ending { scales: None, bias }, &mut out),
             Store::F16(panels) => panels.product(x, Ending { scales: None, bias }, &mut out),
             Store::Int8(packed) => packed.product(x, bias, &mut out),
@@ -139,6 +153,12 @@ impl Matrix {
         out
     }
 
+    /// All weights, row by row; `None` where rows cannot be read, as in [`row`](Self::row).
+    pub fn values(&self) -> Option<Vec<f32>> {
+        let rows = (0..self.outputs).map(|row| self.row(row));
+        rows.collect::<Option<Vec<_>>>().map(|rows| rows.concat())
+    }
+
     /// One row of weights, `inputs` values; `None` where there is none, or where rows cannot be read
     /// (a matrix made by [`int8`](Self::int8)).
     pub fn row(&self, row: usize) -> Option<Vec<f32>> {
@@ -146,6 +166,7 @@ impl Matrix {
             return None;
         }
         match &self.store {
+            Store::Single(panels) => Some(panels.row(row, 1.0)),
             Store::Bf16(panels) => Some(panels.row(row, 1.0)),
             Store::F16(panels) => Some(panels.row(row, 1.0)),
             Store::Int8(_) => None,
@@ -157,6 +178,7 @@ impl Matrix {
 impl std::fmt::Debug for Matrix {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let format = match &self.store {
+            Store::Single(_) => "f32",
             Store::Bf16(_) => "bf16",
             Store::F16(_) => "f16",
             Store::Int8(_) => "int8",

@@ -182,7 +182,12 @@ impl Decoder {
 
     pub(crate) fn for_each_weight(&mut self, each: ForEach<'_>) {
         each(&mut self.embed_tokens.weight, Role::Table);
-        self.layers.iter_mut().for_each(|layer| layer.for_each_weight(each));
+        self.for_each_weight_below(self.layers.len(), each);
+    }
+
+    /// Those of the first `layers` alone, without the embedding table.
+    pub(crate) fn for_each_weight_below(&mut self, layers: usize, each: ForEach<'_>) {
+        self.layers.iter_mut().take(layers).for_each(|layer| layer.for_each_weight(each));
     }
 
     /// Folds the gates of cross-attention, for inference.

@@ -74,11 +74,12 @@ impl VisorModel {
         dtype: Dtype,
         device: &Device,
     ) -> Result<(Self, LoadReport), ModelError> {
-        let (model, report) = Self::read(checkpoint, dtype, device)?;
+        let (model, report) = Self::read(checkpoint, Some(dtype), device)?;
         Ok((Self { network: model.network.fold_gates(), ..model }, report))
     }
 
-    /// The same with the gates of cross-attention as they stand in the files, for training on.
+    /// The same with every weight a parameter, and the gates of cross-attention as they stand in the
+    /// files, for training on.
     ///
     /// # Errors
     /// As [`load`](Self::load).
@@ -86,12 +87,13 @@ impl VisorModel {
         checkpoint: &Checkpoint,
         device: &Device,
     ) -> Result<(Self, LoadReport), ModelError> {
-        Self::read(checkpoint, Dtype::F32, device)
+        Self::read(checkpoint, None, device)
     }
 
+    /// Reads weights to be run in a number format, or to be trained.
     fn read(
         checkpoint: &Checkpoint,
-        dtype: Dtype,
+        run_in: Option<Dtype>,
         device: &Device,
     ) -> Result<(Self, LoadReport), ModelError> {
         let Blueprint { config, extension, mut card, .. } = Blueprint::read(checkpoint)?;
@@ -105,9 +107,12 @@ impl VisorModel {
             false => blueprint::head(&config),
         };
         let network = Network::new(&config, extension.as_ref(), head, device);
-        let network = precision::load(network, &mut weights, &keys, dtype, device)?;
+        let network = match run_in {
+            Some(dtype) => precision::load(network, &mut weights, &keys, dtype, device)?,
+            None => crate::weights::load(network, &mut weights, &keys, device)?,
+        };
         let report = LoadReport { weights: weights.finish()?, verified };
-        card.dtype = dtype;
+        card.dtype = run_in.unwrap_or_default();
         card.parameters = report.weights.parameters;
         card.sha256 = Some(verified.digests.backbone.to_string());
         Ok((Self::new(network, &config, card, device), report))

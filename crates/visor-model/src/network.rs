@@ -132,6 +132,10 @@ impl Network {
         &self.decoder
     }
 
+    pub(crate) fn decoder_mut(&mut self) -> &mut Decoder {
+        &mut self.decoder
+    }
+
     /// Rows of the last layer `[R, E]` to logits `[R, vocab]`.
     pub fn logits(&self, rows: Tensor<2>) -> Tensor<2> {
         let rows = self.decoder.normalise(rows);

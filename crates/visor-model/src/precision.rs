@@ -1,4 +1,5 @@
-//! Filling a network whose large matrices are held in fewer bytes than they are trained in.
+//! Filling a network whose large matrices are held as they are run: in the order of the processor's
+//! products, or in fewer bytes than they are trained in.
 //!
 //! A matrix is packed as soon as its values have come, before those of the next one, so that no more
 //! than one is ever there in single precision.
@@ -8,7 +9,7 @@ use crate::keys::KeyMap;
 use crate::network::Network;
 use crate::weight::{Half, Role, Weight};
 use crate::weights::{self, Values};
-use burn::module::ParamId;
+use burn::module::{Module, ParamId};
 use burn::tensor::Device;
 use std::collections::{BTreeMap, BTreeSet};
 use visor_checkpoint::Weights;
@@ -106,6 +107,17 @@ impl Network {
             }
         });
         self
+    }
+}
+
+impl Network {
+    /// The same on a device that tracks gradients, with the matrices of the decoder's first `layers`
+    /// as parameters again, so that gradients go through them to what goes in.
+    #[must_use]
+    pub fn with_parameters_below(self, layers: usize, device: &Device) -> Self {
+        let mut network = self.to_device(device);
+        network.decoder_mut().for_each_weight_below(layers, &mut |weight, _| weight.unpack(device));
+        network
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::error::ModelError;
 use burn::module::{
     Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor,
-    Param,
+    Param, ParamId,
 };
 use burn::tensor::{DType, Device, FloatDType, Tensor, TensorData};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use visor_runtime::device::HostValues;
 /// `[d_out, d_in]`, the layout of Hugging Face checkpoints.
 #[derive(Clone, Debug)]
 pub enum Weight {
-    /// A parameter: trained, and on every device.
+    /// A parameter: trained, and run on every device.
     Single(Param<Tensor<2>>),
     /// A parameter whose products are in half precision: trained, on devices that are faster so. The
     /// parameter, its gradient and what comes out stay in single precision.
@@ -22,7 +22,8 @@ pub enum Weight {
     /// In half precision in the memory of a device other than the processor: run, not trained. What
     /// goes into a product is rounded on the way, what comes out is in single precision.
     Halved(Tensor<2>),
-    /// In the order of the processor's products, in the only copy that there is: run, not trained.
+    /// In the order of the processor's products, in the only copy that there is, in single precision
+    /// or fewer bytes: run, not trained.
     Packed(Arc<Matrix>),
 }
 
@@ -54,7 +55,8 @@ pub(crate) enum Role {
 }
 
 impl Weight {
-    /// Holds values in a format on a device; `None` for single precision, which parameters are.
+    /// Holds values in a format on a device; `None` where that is a parameter: in single precision on
+    /// a device other than the processor, and wherever gradients are tracked.
     ///
     /// # Errors
     /// [`ModelError::Packing`] of values that the format does not hold.
@@ -71,6 +73,9 @@ impl Weight {
             Dtype::F16 => Some(Half::F16),
             _ => None,
         };
+        if device.is_autodiff() || (dtype == Dtype::F32 && !HostValues::are_on(device)) {
+            return Ok(None);
+        }
         if let Some(half) = half.filter(|_| !HostValues::are_on(device)) {
             let values = TensorData::new(values.to_vec(), dims);
             let weight: Tensor<2> = Tensor::from_data(values, device);
@@ -79,6 +84,7 @@ impl Weight {
         let wrong = |source| ModelError::Packing { name: name.to_owned(), source };
         let int8 = || Quantised::nearest(values, dims);
         let matrix: Result<Matrix, MatrixError> = match (dtype, role) {
+            (Dtype::F32, _) => Matrix::single(values, dims),
             (Dtype::BF16, _) => Matrix::bf16(values, dims),
             (Dtype::F16, _) => Matrix::f16(values, dims),
             (Dtype::Int8, Role::Product) => int8().map(|weights| Matrix::int8(&weights)),
@@ -113,6 +119,17 @@ impl Weight {
                 Some(half) => Self::Mixed(weight, half),
                 None => Self::Single(weight),
             };
+        }
+    }
+
+    /// The same as a parameter on a device, to take gradients through; what is rounded to eight bits
+    /// with its rows stays.
+    pub(crate) fn unpack(&mut self, device: &Device) {
+        let Self::Packed(matrix) = &*self else { return };
+        if let Some(values) = matrix.values() {
+            let values = TensorData::new(values, matrix.dims());
+            let weight = Tensor::from_data(values, device);
+            *self = Self::Single(Param::initialized(ParamId::new(), weight));
         }
     }
 
@@ -170,6 +187,7 @@ fn half_product(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
 }
 
 fn packed_product(matrix: &Matrix, x: Tensor<2>, bias: Option<&Param<Tensor<1>>>) -> Tensor<2> {
+    assert!(!x.device().is_autodiff(), "packed weights are run, and pass no gradient on");
     let ([rows, _], device) = (x.dims(), x.device());
     let bias = bias.map(|bias| bias.val().into_data());
     let bias = bias.as_ref().map(|bias| bias.as_slice().expect("biases are single precision"));

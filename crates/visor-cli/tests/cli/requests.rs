@@ -47,8 +47,8 @@ fn wrong_usage_is_told_apart_from_failure() {
         (1, &["--device", "cuda:99", QUESTION], "cuda"),
         (
             1,
-            &["--device", "cuda", "--dtype", "f16", QUESTION],
-            "weights in f16 cannot be had on cuda",
+            &["--device", "cuda", "--dtype", "int8", QUESTION],
+            "weights in int8 cannot be had on cuda",
         ),
         (1, &["--messages", "nowhere.json"], "nowhere.json"),
         (1, &["--policy", "nowhere", QUESTION], "there is no policy `nowhere`"),

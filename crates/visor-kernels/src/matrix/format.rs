@@ -24,6 +24,27 @@ pub(super) trait Format<const V: usize>: Send + Sync + 'static {
     fn number(word: Self::Word) -> f32;
 }
 
+/// Single precision itself: nothing widens, and two registers make a line.
+pub(super) struct Single;
+
+impl Format<2> for Single {
+    type Word = f32;
+
+    #[inline(always)]
+    fn widen<I: Isa>(isa: I, line: &[f32]) -> [I::F32; 2] {
+        let ops = isa.f32();
+        [ops.load(line), ops.load(&line[ops.len()..])]
+    }
+
+    fn place(column: usize, _lanes: usize) -> usize {
+        column
+    }
+
+    fn number(word: f32) -> f32 {
+        word
+    }
+}
+
 /// Formats of two bytes, which values are rounded to.
 pub(super) trait Half: Format<2, Word = u16> {
     /// Its name.

@@ -5,7 +5,7 @@
 //! sum is taken in the order of the inputs, whatever the tile.
 
 use super::MatrixError;
-use super::format::{Format, Half, Int8};
+use super::format::{Format, Half, Int8, Single};
 use crate::rows::is_alone;
 use rayon::prelude::*;
 use rten_simd::ops::{BitOps, NumOps};
@@ -47,6 +47,14 @@ impl<F: Half> Panels<F, 2> {
     pub(super) fn halves(values: &[f32], inputs: usize) -> Result<Self, MatrixError> {
         let round = |place: usize| F::round(values[place], place);
         Self::pack(values.len(), inputs, &round)
+    }
+}
+
+impl Panels<Single, 2> {
+    /// Of values `[outputs, inputs]`.
+    pub(super) fn single(values: &[f32], inputs: usize) -> Self {
+        let panels = Self::pack(values.len(), inputs, &|place| Ok(values[place]));
+        panels.expect("nothing is rounded")
     }
 }
 

@@ -11,7 +11,8 @@ fn quantised(values: &[f32], shape: [usize; 2]) -> Quantised {
     Quantised::nearest(values, shape).expect("as many values as the shape has")
 }
 
-const FORMATS: [(&str, Make); 4] = [
+const FORMATS: [(&str, Make); 5] = [
+    ("f32", |values, shape| Matrix::single(values, shape).expect("as many values")),
     ("bf16", |values, shape| Matrix::bf16(values, shape).expect("small values")),
     ("f16", |values, shape| Matrix::f16(values, shape).expect("small values")),
     ("int8", |values, shape| Matrix::int8(&quantised(values, shape))),
@@ -21,6 +22,7 @@ const FORMATS: [(&str, Make); 4] = [
 /// What a format makes of weights, by the definition of the format.
 fn rounded(format: &str, values: &[f32], shape: [usize; 2]) -> Vec<f32> {
     match format {
+        "f32" => values.to_vec(),
         "bf16" => values.iter().map(|&v| half::bf16::from_f32(v).to_f32()).collect(),
         "f16" => values.iter().map(|&v| half::f16::from_f32(v).to_f32()).collect(),
         _ => quantised(values, shape).to_f32(),
@@ -81,6 +83,7 @@ proptest! {
                 let row = outputs - 1;
                 let held = matrix.row(row).expect("rows can be read");
                 prop_assert_eq!(held, weights[row * inputs..].to_vec());
+                prop_assert_eq!(matrix.values(), Some(weights));
             }
         }
     }
@@ -146,7 +149,7 @@ fn weights_take_half_or_a_quarter_of_their_bytes() {
     let shape = [512, 576];
     let values = noise(512 * 576, 3);
     let single = 4 * values.len();
-    for ((name, make), share) in FORMATS.into_iter().zip([0.5, 0.5, 0.26, 0.26]) {
+    for ((name, make), share) in FORMATS.into_iter().zip([1.0, 0.5, 0.5, 0.26, 0.26]) {
         let bytes = make(&values, shape).bytes();
         assert!(bytes as f64 <= share * single as f64, "{name}: {bytes} of {single}");
     }

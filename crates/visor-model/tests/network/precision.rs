@@ -24,6 +24,19 @@ fn scores(model: &VisorModel, case: usize, way: Way) -> Vec<f32> {
 }
 
 #[test]
+fn packed_weights_of_single_precision_give_the_scores_of_parameters() {
+    let (packed, parameters) = (model_in(Dtype::F32, 7), model(SCRATCH, 7));
+    for case in 0..prompts().len() {
+        for way in ways() {
+            let (got, want) = (scores(&packed, case, way), scores(&parameters, case, way));
+            let largest = want.iter().fold(0.0_f32, |size, score| size.max(score.abs()));
+            let error = distance(&want, &got) / largest;
+            assert!(error < 2e-5, "prompt {case}, {way:?}: {error}");
+        }
+    }
+}
+
+#[test]
 fn weights_in_fewer_bytes_give_nearly_the_scores_of_single_precision() {
     let single = model_in(Dtype::F32, 7);
     for (dtype, tolerance) in [(Dtype::BF16, 3e-2), (Dtype::F16, 4e-3), (Dtype::Int8, 1e-1)] {

@@ -34,8 +34,7 @@ impl HostValues {
 
     /// Whether the tensors of a device are such.
     pub fn are_on(device: &Device) -> bool {
-        let probe = Tensor::<1>::zeros([1], &device.clone().inner());
-        Self::of(&probe).is_some()
+        Self::of(&Tensor::<1>::zeros([1], device)).is_some()
     }
 
     /// From the first value of the tensor on.

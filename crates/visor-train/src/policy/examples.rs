@@ -54,11 +54,9 @@ pub(super) struct Prefix {
 impl Prefix {
     /// The layers of `model` before its decision, on `device`.
     pub(super) fn new(model: &VisorModel, ladder: &Ladder, device: &Device) -> Self {
-        Self {
-            network: model.network().clone().to_device(device).no_grad(),
-            schedule: ladder.schedule(ladder.cheapest()),
-            decision: ladder.decision_layer().0,
-        }
+        let decision = ladder.decision_layer().0;
+        let network = model.network().clone().with_parameters_below(decision, device);
+        Self { network: network.no_grad(), schedule: ladder.schedule(ladder.cheapest()), decision }
     }
 
     /// The routing token's states `[B, E]` and the mean visual tokens `[B, E]`; `routing` is `[E]`.
