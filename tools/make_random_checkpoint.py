@@ -1,14 +1,13 @@
 #!/usr/bin/env python3
 """Writes a checkpoint of a published shape with random weights.
 
-usage: tools/make_random_checkpoint.py FOLDER [smolvlm-256m | llava-ov-0.5b]
-
 smolvlm-256m: 471 tensors, 256,484,928 parameters, 513 MB in bf16. llava-ov-0.5b: SigLIP so400m's 26
 layers and Qwen2's 24, 894 million parameters, 1.79 GB in f16. For measuring what depends on size and
 not on values, such as the memory of loading and converting. Small files come from the golden of the
 same family. Standard library of Python 3.9 or newer; values differ from run to run.
 """
 
+import argparse
 import json
 import math
 import os
@@ -126,8 +125,13 @@ SHAPES = {"smolvlm-256m": SmolVlm, "llava-ov-0.5b": LlavaOneVision}
 
 
 def main():
-    out = pathlib.Path(sys.argv[1])
-    shape = SHAPES[sys.argv[2] if len(sys.argv) > 2 else "smolvlm-256m"]
+    arguments = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    arguments.add_argument("folder", type=pathlib.Path, help="is made, with what is above it")
+    arguments.add_argument("shape", nargs="?", choices=SHAPES, default="smolvlm-256m")
+    asked = arguments.parse_args()
+    out, shape = asked.folder, SHAPES[asked.shape]
     out.mkdir(parents=True)
     for file in (GOLDENS / shape.golden).glob("*.json"):
         content = json.loads(file.read_text())
