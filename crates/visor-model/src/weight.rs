@@ -21,7 +21,7 @@ pub enum Weight {
     Mixed(Param<Tensor<2>>, Half),
     /// In half precision in the memory of a device other than the processor: run, not trained. What
     /// goes into a product is rounded on the way, what comes out is in single precision.
-    Halved(Tensor<2>),
+    Halved(Box<Tensor<2>>),
     /// In the order of the processor's products, in the only copy that there is, in single precision
     /// or fewer bytes: run, not trained.
     Packed(Arc<Matrix>),
@@ -79,7 +79,8 @@ impl Weight {
         if let Some(half) = half.filter(|_| !HostValues::are_on(device)) {
             let values = TensorData::new(values.to_vec(), dims);
             let weight: Tensor<2> = Tensor::from_data(values, device);
-            return Ok(Some(Self::Halved(weight.cast(FloatDType::from(half)))));
+            let weight = weight.cast(FloatDType::from(half));
+            return Ok(Some(Self::Halved(Box::new(weight))));
         }
         let wrong = |source| ModelError::Packing { name: name.to_owned(), source };
         let int8 = || Quantised::nearest(values, dims);
@@ -140,7 +141,7 @@ impl Weight {
             Self::Mixed(weight, half) => {
                 plus(half_product(x, weight.val().cast(FloatDType::from(*half))), bias)
             }
-            Self::Halved(weight) => plus(half_product(x, weight.clone()), bias),
+            Self::Halved(weight) => plus(half_product(x, weight.as_ref().clone()), bias),
             Self::Packed(matrix) => packed_product(matrix, x, bias),
         }
     }
@@ -149,7 +150,9 @@ impl Weight {
     pub fn rows(&self, ids: Tensor<1, burn::tensor::Int>) -> Tensor<2> {
         let matrix = match self {
             Self::Single(weight) | Self::Mixed(weight, _) => return weight.val().select(0, ids),
-            Self::Halved(weight) => return weight.clone().select(0, ids).cast(FloatDType::F32),
+            Self::Halved(weight) => {
+                return weight.as_ref().clone().select(0, ids).cast(FloatDType::F32);
+            }
             Self::Packed(matrix) => matrix,
         };
         let ([n], device) = (ids.dims(), ids.device());
@@ -258,7 +261,7 @@ impl Weight {
 
     fn moved(self, device: &Device) -> Self {
         match self {
-            Self::Halved(weight) => Self::Halved(weight.to_device(device)),
+            Self::Halved(weight) => Self::Halved(Box::new(weight.to_device(device))),
             other => other,
         }
     }
@@ -298,7 +301,7 @@ mod tests {
             let mut mixed = single.clone();
             mixed.multiply_in(Some(half));
             let halved = tensor(w.clone(), [7, 24]).cast(FloatDType::from(half));
-            let halved = Weight::Halved(halved);
+            let halved = Weight::Halved(Box::new(halved));
             for weight in [&mixed, &halved] {
                 let got = weight.product(x.clone(), None);
                 assert_eq!((got.dtype(), weight.dims()), (DType::F32, [7, 24]));
