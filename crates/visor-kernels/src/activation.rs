@@ -15,7 +15,7 @@ pub fn gelu(x: &mut [f32]) {
 /// The gradient of [`gelu`]: `grad` is that of its result and becomes that of what went in, `x`.
 pub fn gelu_gradient(x: &[f32], grad: &mut [f32]) {
     assert_eq!(x.len(), grad.len(), "a gradient for every value");
-    for_rows_with(grad, x, 1, |grad, x| GeluGradient { x, grad }.dispatch());
+    for_rows_with(grad, x, 1, |grad, x| Gradient { x, grad, slope: GeluSlope }.dispatch());
 }
 
 /// [`gelu`] by its tanh approximation: `x * sigmoid(2 sqrt(2/pi) (x + 0.044715 x^3))`.
@@ -41,62 +41,58 @@ pub fn silu(x: &mut [f32]) {
 /// The gradient of [`silu`]: `grad` is that of its result and becomes that of what went in, `x`.
 pub fn silu_gradient(x: &[f32], grad: &mut [f32]) {
     assert_eq!(x.len(), grad.len(), "a gradient for every value");
-    for_rows_with(grad, x, 1, |grad, x| SiluGradient { x, grad }.dispatch());
+    for_rows_with(grad, x, 1, |grad, x| Gradient { x, grad, slope: SiluSlope }.dispatch());
 }
 
-struct SiluGradient<'a> {
+/// The gradient of a function of single values, by its slope.
+struct Gradient<'a, S> {
     x: &'a [f32],
     grad: &'a mut [f32],
+    slope: S,
 }
 
-impl SimdOp for SiluGradient<'_> {
+impl<S: SimdUnaryOp<f32>> SimdOp for Gradient<'_, S> {
     type Output = ();
 
     #[inline(always)]
     fn eval<I: Isa>(self, isa: I) {
-        let ops = isa.f32();
+        let Self { x, grad, slope } = self;
         pairwise(
             isa,
-            self.grad,
-            self.x,
+            grad,
+            x,
             #[inline(always)]
-            |grad, x| {
-                // s (1 + x (1 - s)), where s is the sigmoid of x.
-                let below = ops.add(ops.one(), Exp::apply(isa, ops.neg(x)));
-                let s = ops.div(ops.one(), below);
-                let inner = ops.mul_add(x, ops.sub(ops.one(), s), ops.one());
-                ops.mul(grad, ops.mul(s, inner))
-            },
+            |grad, x| isa.f32().mul(grad, slope.eval(isa, x)),
         );
     }
 }
 
-struct GeluGradient<'a> {
-    x: &'a [f32],
-    grad: &'a mut [f32],
+/// `s (1 + x (1 - s))`, where `s` is the sigmoid of `x`.
+struct SiluSlope;
+
+impl SimdUnaryOp<f32> for SiluSlope {
+    #[inline(always)]
+    fn eval<I: Isa>(&self, isa: I, x: I::F32) -> I::F32 {
+        let ops = isa.f32();
+        let below = ops.add(ops.one(), Exp::apply(isa, ops.neg(x)));
+        let s = ops.div(ops.one(), below);
+        ops.mul(s, ops.mul_add(x, ops.sub(ops.one(), s), ops.one()))
+    }
 }
 
-impl SimdOp for GeluGradient<'_> {
-    type Output = ();
+/// The normal distribution up to `x`, and `x` times its density there.
+struct GeluSlope;
 
+impl SimdUnaryOp<f32> for GeluSlope {
     #[inline(always)]
-    fn eval<I: Isa>(self, isa: I) {
+    fn eval<I: Isa>(&self, isa: I, x: I::F32) -> I::F32 {
         use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
         let ops = isa.f32();
         let (half, root) = (ops.splat(0.5), ops.splat(FRAC_1_SQRT_2));
         let peak = ops.splat(0.5 * FRAC_1_SQRT_2 * FRAC_2_SQRT_PI);
-        pairwise(
-            isa,
-            self.grad,
-            self.x,
-            #[inline(always)]
-            |grad, x| {
-                // The normal distribution up to x, and x times its density there.
-                let up_to = ops.mul(half, ops.add(ops.one(), Erf::apply(isa, ops.mul(x, root))));
-                let density = Exp::apply(isa, ops.neg(ops.mul(half, ops.mul(x, x))));
-                ops.mul(grad, ops.mul_add(ops.mul(x, peak), density, up_to))
-            },
-        );
+        let up_to = ops.mul(half, ops.add(ops.one(), Erf::apply(isa, ops.mul(x, root))));
+        let density = Exp::apply(isa, ops.neg(ops.mul(half, ops.mul(x, x))));
+        ops.mul_add(ops.mul(x, peak), density, up_to)
     }
 }
 

@@ -108,9 +108,7 @@ impl Network {
         });
         self
     }
-}
 
-impl Network {
     /// The same on a device that tracks gradients, with the matrices of the decoder's first `layers`
     /// as parameters again, so that gradients go through them to what goes in.
     #[must_use]

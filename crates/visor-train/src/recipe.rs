@@ -14,6 +14,7 @@ use visor_model::config::{
 use visor_model::cross::{CrossSizes, NullPair};
 use visor_model::linear::Bias;
 use visor_model::weight::Half;
+use visor_runtime::Dtype;
 use visor_tasks::{Mixture, Suite, SuiteName};
 
 /// How the budgets of a universal step are chosen.
@@ -44,6 +45,14 @@ impl Precision {
         match self {
             Self::F32 => None,
             Self::Bf16 => Some(Half::BF16),
+        }
+    }
+
+    /// What a device must be able to compute in.
+    pub fn dtype(self) -> Dtype {
+        match self {
+            Self::F32 => Dtype::F32,
+            Self::Bf16 => Dtype::BF16,
         }
     }
 

@@ -6,41 +6,45 @@ use visor_checkpoint::Source;
 /// Name and content of each file of a checkpoint or a policy.
 type Files = &'static [(&'static str, &'static [u8])];
 
+/// Files of one folder, as the binary holds them.
+macro_rules! files {
+    ($folder:literal: $($name:literal),+ $(,)?) => {
+        &[$((
+            $name,
+            include_bytes!(concat!("../../../", $folder, "/", $name)),
+        )),+]
+    };
+}
+
+/// Every file that a shipped checkpoint's `visor.json` lists, and that file itself.
+macro_rules! checkpoint {
+    ($folder:literal) => {
+        files!($folder:
+            "config.json",
+            "generation_config.json",
+            "model.safetensors",
+            "preprocessor_config.json",
+            "prompt_template.txt",
+            "tokenizer.json",
+            "visor.json",
+        )
+    };
+}
+
 /// The shipped checkpoints, the default first: the one that knows its world best.
-const SHIPPED: &[(&str, Files)] = &[("nano", NANO), ("mini", MINI)];
+const SHIPPED: &[(&str, Files)] =
+    &[("nano", checkpoint!("models/nano")), ("mini", checkpoint!("models/mini"))];
 
-/// The shipped policies: `policy.json` and `policy.safetensors` each.
-const POLICIES: &[(&str, Files)] = &[("nano-router", NANO_ROUTER), ("mini-router", MINI_ROUTER)];
+macro_rules! policy {
+    ($folder:literal) => {
+        files!($folder: "policy.json", "policy.safetensors")
+    };
+}
 
-const NANO_ROUTER: Files = &[
-    ("policy.json", include_bytes!("../../../policies/nano-router/policy.json")),
-    ("policy.safetensors", include_bytes!("../../../policies/nano-router/policy.safetensors")),
-];
-
-const MINI_ROUTER: Files = &[
-    ("policy.json", include_bytes!("../../../policies/mini-router/policy.json")),
-    ("policy.safetensors", include_bytes!("../../../policies/mini-router/policy.safetensors")),
-];
-
-/// Every file that the checkpoint's `visor.json` lists, and that file itself.
-const NANO: Files = &[
-    ("config.json", include_bytes!("../../../models/nano/config.json")),
-    ("generation_config.json", include_bytes!("../../../models/nano/generation_config.json")),
-    ("model.safetensors", include_bytes!("../../../models/nano/model.safetensors")),
-    ("preprocessor_config.json", include_bytes!("../../../models/nano/preprocessor_config.json")),
-    ("prompt_template.txt", include_bytes!("../../../models/nano/prompt_template.txt")),
-    ("tokenizer.json", include_bytes!("../../../models/nano/tokenizer.json")),
-    ("visor.json", include_bytes!("../../../models/nano/visor.json")),
-];
-
-const MINI: Files = &[
-    ("config.json", include_bytes!("../../../models/mini/config.json")),
-    ("generation_config.json", include_bytes!("../../../models/mini/generation_config.json")),
-    ("model.safetensors", include_bytes!("../../../models/mini/model.safetensors")),
-    ("preprocessor_config.json", include_bytes!("../../../models/mini/preprocessor_config.json")),
-    ("prompt_template.txt", include_bytes!("../../../models/mini/prompt_template.txt")),
-    ("tokenizer.json", include_bytes!("../../../models/mini/tokenizer.json")),
-    ("visor.json", include_bytes!("../../../models/mini/visor.json")),
+/// The shipped policies.
+const POLICIES: &[(&str, Files)] = &[
+    ("nano-router", policy!("policies/nano-router")),
+    ("mini-router", policy!("policies/mini-router")),
 ];
 
 /// The names of the shipped checkpoints: the first one is the default model.

@@ -149,7 +149,7 @@ impl Conversations {
         let held_out = self.held_out.as_deref().map(read).transpose()?;
         let folder = RunFolder::take(&common.out)?;
         let interrupt = Interrupt::watch(interrupt::stopping)?;
-        let device = device::open_for(common.device, common.options.dtype())?;
+        let device = device::open_for(common.device, settings.precision.dtype())?;
         let device = match self.gradient_checkpointing {
             true => device::training_sparing(&device),
             false => device::training(&device),

@@ -7,7 +7,6 @@ use clap::{Args, ValueEnum};
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use visor_runtime::Dtype;
 use visor_train::recipe::{Precision, Sampling, Steps};
 use visor_train::tuning::Settings;
 use visor_train::{Arm, Recipe};
@@ -202,14 +201,6 @@ impl Options {
 }
 
 impl Options {
-    /// What a device must be able to compute in.
-    pub(crate) fn dtype(&self) -> Dtype {
-        match self.precision {
-            Some(PrecisionName::Bf16) => Dtype::BF16,
-            Some(PrecisionName::F32) | None => Dtype::F32,
-        }
-    }
-
     /// The file of a recipe, where one was named.
     pub(crate) fn recipe_file(&self) -> Option<&Path> {
         match &self.recipe {

@@ -117,7 +117,7 @@ impl Universal {
         interrupt.check(left)?;
         output::note(&format!("testing on {} pictures", self.test_pictures));
         let n = self.test_pictures as usize;
-        let device = device::training(&device::open_for(self.device, self.options.dtype())?);
+        let device = device::training(&device::open_for(self.device, recipe.precision.dtype())?);
         let record = record::make(&trainer, &ladder, n, minutes, &device)?;
         let json = format!("{}\n", serde_json::to_string_pretty(&record)?);
         files::write(&folder.record(), json.as_bytes())?;
@@ -139,7 +139,7 @@ impl Universal {
         folder: &RunFolder,
         interrupt: &Interrupt,
     ) -> Result<(Trainer, Option<f64>)> {
-        let device = device::training(&device::open_for(self.device, self.options.dtype())?);
+        let device = device::training(&device::open_for(self.device, recipe.precision.dtype())?);
         let pictures = (self.validation_pictures as usize).min(Rhythm::default().pictures);
         let (save, validate) = (self.save_every, self.validate_every);
         let rhythm = Rhythm { log: self.log_every, save, validate, pictures };
