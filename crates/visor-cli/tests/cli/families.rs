@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 const QUESTION: &str = "How many dots are on the blue square in row 3?";
 
-fn golden(name: &str) -> PathBuf {
+pub(crate) fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../visor/tests/goldens").join(name)
 }
 

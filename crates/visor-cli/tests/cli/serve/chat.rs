@@ -2,6 +2,7 @@
 
 use super::client::*;
 use crate::common::{QUESTION, visor};
+use crate::families::golden;
 use serde_json::{Value, json};
 use std::fs;
 use tempfile::TempDir;
@@ -143,6 +144,47 @@ fn a_conversation_of_several_messages_is_that_of_ask() {
     match alone.code {
         Some(0) => assert_eq!(text(&served.ok()), alone.json()["text"]),
         _ => assert_eq!(served.error(400), "invalid_value"),
+    }
+}
+
+#[test]
+fn conversations_with_pictures_behind_words_are_those_of_ask_also_when_the_pictures_are_kept() {
+    let folder = TempDir::new().unwrap();
+    let pictures = [("a.png", picture(1)), ("b.png", picture(2))];
+    for (name, picture) in &pictures {
+        fs::write(folder.path().join(name), picture).unwrap();
+    }
+    let said = |images: [Value; 2], question: &str| {
+        let text = |text: &str| json!({"type": "text", "text": text});
+        let [a, b] = images;
+        json!([
+            {"role": "user", "content": [text("First"), a, text("and then"), b, text("Same?")]},
+            {"role": "assistant", "content": "No."},
+            {"role": "user", "content": question},
+        ])
+    };
+    let file = folder.path().join("messages.json");
+    for family in ["idefics3", "llava-onevision"] {
+        let model = golden(family).to_string_lossy().into_owned();
+        let server = Server::start(&["--model", &model]);
+        for (question, kept) in [("Why?", 0), ("Why?", 2), ("What differs?", 2)] {
+            let paths = [0, 1].map(|i| json!({"type": "image", "path": pictures[i].0}));
+            fs::write(&file, said(paths, question).to_string()).unwrap();
+            let asked = ["ask", "--model", &model, "--json", "--max-new-tokens", "6"];
+            let file = ["--messages", file.to_str().unwrap()];
+            let alone = visor([&asked[..], &file].concat()).json();
+            let urls = [0, 1].map(
+                |i| json!({"type": "image_url", "image_url": {"url": data_url(&pictures[i].1)}}),
+            );
+            let served = server
+                .post(&json!({"model": family, "max_tokens": 6, "messages": said(urls, question)}))
+                .ok();
+            assert_eq!(text(&served), alone["text"].as_str().unwrap(), "{family}, {question}");
+            let usage = &served["usage"];
+            assert_eq!(usage["prompt_tokens"], alone["prompt_tokens"], "{family}");
+            assert_eq!(usage["visor"]["visual_tokens"], alone["visual_tokens"], "{family}");
+            assert_eq!(usage["visor"]["cached_pictures"], kept, "{family}, {question}");
+        }
     }
 }
 
