@@ -13,6 +13,9 @@ pub struct Settings {
     pub model: String,
     /// Its digest.
     pub model_sha256: Option<String>,
+    /// The generated suite that is asked about; records from when there was but one do not say it.
+    #[serde(default = "nano")]
+    pub suite: String,
     /// Options of the server beside its address.
     pub server: Vec<String>,
     /// Different requests: questions about generated pictures.
@@ -24,6 +27,10 @@ pub struct Settings {
     /// Load of the machine by other programs before the first round, over a minute, where the system
     /// tells it.
     pub load_before: Option<f64>,
+}
+
+fn nano() -> String {
+    "nano".to_owned()
 }
 
 /// Clients at a budget under closed load; all rounds together.

@@ -18,7 +18,6 @@ use visor_benches::Environment;
 use visor_benches::serve::{
     Asked, Cell, Item, Memory, Overload, ServeRecord, Settings, closed, open,
 };
-
 use visor_tasks::{Split, StandardMix, Suite, SuiteName};
 
 /// Measure a server under load: throughput, times, overload, memory
@@ -26,6 +25,10 @@ use visor_tasks::{Split, StandardMix, Suite, SuiteName};
 pub(crate) struct Serve {
     #[command(flatten)]
     model: ModelChoice,
+
+    /// Generated suite that is asked about, the one that the model was trained on
+    #[arg(long, value_name = "NAME", default_value_t = SuiteName::Nano)]
+    suite: SuiteName,
 
     /// Clients that ask at once, one cell each
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1,64")]
@@ -108,6 +111,7 @@ impl Serve {
             settings: Settings {
                 model: name,
                 model_sha256: model.card().sha256.clone(),
+                suite: self.suite.to_string(),
                 server: self.server.clone(),
                 requests: items.first().map_or(0, Vec::len),
                 rounds: self.rounds,
@@ -134,7 +138,7 @@ impl Serve {
 
     /// Requests with the answers that `ask` gives; without a budget any answer will do.
     fn items(&self, model: &Model, budget: Option<&str>) -> Result<Vec<Item>> {
-        let mix = StandardMix::new(Suite::new(SuiteName::Nano), &[])?;
+        let mix = StandardMix::new(Suite::new(self.suite), &[])?;
         let name = &model.card().name;
         let mut items = Vec::new();
         for index in 0..self.requests.max(1) {
