@@ -10,6 +10,7 @@ mod report;
 mod run_folder;
 mod selector;
 mod selector_data;
+mod selector_watch;
 mod universal;
 
 use anyhow::Result;

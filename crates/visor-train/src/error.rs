@@ -168,12 +168,6 @@ pub enum TrainError {
     /// A selector for a model in which nothing reads.
     #[error("this model has no cross-attention layer that a selector could choose patches for")]
     NoReader,
-    /// Called off between steps; a selector's training keeps no state.
-    #[error("stopped after {done} steps; nothing was saved")]
-    SelectorStopped {
-        /// Steps done.
-        done: u64,
-    },
     /// Called off between questions; what is done is saved.
     #[error("stopped after {done} questions; they are saved, the same command goes on from there")]
     LabelsStopped {

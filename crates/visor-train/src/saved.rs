@@ -25,19 +25,33 @@ pub(crate) fn write(
     state: State,
     texts: &[(&str, String)],
 ) -> Result<(), TrainError> {
-    let State { parameters, moment_1, moment_2, time } = state;
-    let tensor = |name: &str, data: Vec<f32>| TensorToSave {
-        name: name.to_owned(),
-        shape: vec![data.len()],
-        data: Cow::Owned(data),
-    };
-    let mut tensors = vec![tensor("parameters", parameters)];
-    if time > 0 {
-        tensors.push(tensor("moment_1", moment_1));
-        tensors.push(tensor("moment_2", moment_2));
+    write_parts(folder, step, [("", state)], texts)
+}
+
+/// The same of several optimisers, each with the beginning of its tensors' names.
+///
+/// # Errors
+/// If the file cannot be written; the old one is then unharmed.
+pub(crate) fn write_parts(
+    folder: &Path,
+    step: u64,
+    parts: impl IntoIterator<Item = (&'static str, State)>,
+    texts: &[(&str, String)],
+) -> Result<(), TrainError> {
+    let mut tensors = Vec::new();
+    let mut metadata = BTreeMap::from([(STEP.to_owned(), step.to_string())]);
+    for (part, State { parameters, moment_1, moment_2, time }) in parts {
+        let mut add = |name: &str, data: Vec<f32>| {
+            let (name, shape) = (format!("{part}{name}"), vec![data.len()]);
+            tensors.push(TensorToSave { name, shape, data: Cow::Owned(data) });
+        };
+        add("parameters", parameters);
+        if time > 0 {
+            add("moment_1", moment_1);
+            add("moment_2", moment_2);
+        }
+        metadata.insert(format!("{part}{TIME}"), time.to_string());
     }
-    let mut metadata =
-        BTreeMap::from([(STEP.to_owned(), step.to_string()), (TIME.to_owned(), time.to_string())]);
     metadata.extend(texts.iter().map(|(name, text)| ((*name).to_owned(), text.clone())));
     write_safetensors(&folder.join(FILE), &tensors, Dtype::F32, &metadata)?;
     Ok(())
@@ -90,13 +104,30 @@ impl Saved {
     /// # Errors
     /// [`TrainError::State`] if it is damaged.
     pub(crate) fn into_state(mut self) -> Result<(u64, State), TrainError> {
-        let (step, time) = (self.number(STEP)?, self.number(TIME)? as usize);
-        let parameters = self.take("parameters")?;
+        Ok((self.step()?, self.part("")?))
+    }
+
+    /// The steps that were done.
+    ///
+    /// # Errors
+    /// [`TrainError::State`] if it is damaged.
+    pub(crate) fn step(&self) -> Result<u64, TrainError> {
+        self.number(STEP)
+    }
+
+    /// What the optimiser held whose tensors' names begin with `part`.
+    ///
+    /// # Errors
+    /// [`TrainError::State`] if it is damaged.
+    pub(crate) fn part(&mut self, part: &str) -> Result<State, TrainError> {
+        let time = self.number(&format!("{part}{TIME}"))? as usize;
+        let mut take = |name: &str| self.take(&format!("{part}{name}"));
+        let parameters = take("parameters")?;
         let (moment_1, moment_2) = match time {
             0 => (Vec::new(), Vec::new()),
-            _ => (self.take("moment_1")?, self.take("moment_2")?),
+            _ => (take("moment_1")?, take("moment_2")?),
         };
-        Ok((step, State { parameters, moment_1, moment_2, time }))
+        Ok(State { parameters, moment_1, moment_2, time })
     }
 
     fn number(&self, name: &str) -> Result<u64, TrainError> {

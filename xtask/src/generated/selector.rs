@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 struct Record {
     settings: Settings,
     backbone: String,
-    minutes: f64,
+    minutes: Option<f64>,
     parameters: u64,
     n: usize,
     n_visual: usize,
@@ -74,9 +74,10 @@ fn of_record(name: &str, record: &Record, file: &str) -> String {
         ("self-supervised", "answers alone") => "the self-supervised arm",
         _ => "a grounded arm",
     };
+    let time = minutes.map(|minutes| format!(" {minutes:.0} minutes,")).unwrap_or_default();
     let intro = format!(
         "### `{name}`: {arm}\n\n\
-         Backbone: {backbone}. Selector: {}, seed {}, {} steps, {minutes:.0} minutes, {parameters} \
+         Backbone: {backbone}. Selector: {}, seed {}, {} steps,{time} {parameters} \
          parameters. {n} test questions of the standard mix, {n_visual} visual tokens a picture. \
          Record: `{file}`.",
         settings.supervision, settings.seed, settings.steps

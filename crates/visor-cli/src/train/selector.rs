@@ -1,7 +1,8 @@
 //! `visor train selector`: what chooses patches, on a frozen backbone.
 
-use super::run_folder;
-use super::selector_data::{SelectorData, Subject};
+use super::run_folder::RunFolder;
+use super::selector_data::{Rhythm, SelectorData, Subject};
+use super::selector_watch::Watch;
 use crate::ending::Usage;
 use crate::files;
 use crate::interrupt::{self, Interrupt};
@@ -11,17 +12,14 @@ use crate::table::aligned;
 use crate::threads::Threads;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
-use std::fs;
 use std::path::PathBuf;
-use std::time::Instant;
 use visor::{DeviceRequest, LoadOptions, Model, ModelRef, PolicyRef, VisorModel};
 use visor_runtime::{Backbone, device};
 use visor_tasks::{Mixture, Sample, Split, StandardMix, Suite, SuiteName};
 use visor_train::export::SUPERVISION;
 use visor_train::selector::{
-    BackboneTraining, ClipTeacher, LevelRecord, SelectorRecord, Settings, Supervision, TaughtBy,
-    World, fit, record, with_selector,
+    BackboneTraining, ClipTeacher, Lessons, LevelRecord, SelectorRecord, Settings, Supervision,
+    TaughtBy, World, fit, record, with_selector,
 };
 use visor_train::vocabulary::Vocabulary;
 use visor_train::{Recipe, TrainError};
@@ -52,8 +50,8 @@ pub(crate) struct TrainSelector {
     #[command(flatten)]
     model: ModelChoice,
 
-    /// Folder of the run: in the end `checkpoint` and `record.json`. New or empty, but that a run on
-    /// `--data` goes on where it was
+    /// Folder of the run: its log, its state, and in the end `checkpoint` and `record.json`. With the
+    /// state of a run in it, the run goes on from there
     #[arg(long, value_name = "RUN_DIR")]
     out: PathBuf,
 
@@ -110,6 +108,9 @@ pub(crate) struct TrainSelector {
     seed: u64,
 
     #[command(flatten)]
+    rhythm: Rhythm,
+
+    #[command(flatten)]
     own: SelectorData,
 
     /// The device: cpu, wgpu, cuda or cuda:N
@@ -130,14 +131,9 @@ fn share(text: &str) -> Result<f64, String> {
     value.ok_or_else(|| "expected a share above 0, at most 1".to_owned())
 }
 
-const CHECKPOINT: &str = "checkpoint";
-
 impl TrainSelector {
     pub(crate) fn run(&self) -> Result<()> {
         self.threads.start()?;
-        if self.own.asked().is_none() {
-            self.expect_empty()?;
-        }
         let model_ref = self.model.find()?;
         let checkpoint = model_ref.checkpoint().map_err(failed)?;
         let device = device::open(self.device)?;
@@ -151,29 +147,29 @@ impl TrainSelector {
                 checkpoint: &checkpoint,
                 model: &model,
                 settings,
+                rhythm: self.rhythm,
                 out: &self.out,
             };
             return self.own.run(data, &subject, &interrupt);
         }
         let world = self.world(&model, checkpoint.manifest())?;
 
-        let start = Instant::now();
-        let training = device::training(&device);
-        let bar = bar(settings.steps);
         let clip = self.clip(&model, &world)?;
-        let (clip, stop) = (clip.as_ref(), interrupt.flag());
-        let fitted = fit(&world, settings, clip, &training, stop, &mut |progress| {
-            bar.set_position(progress.step);
-            let (answers, patches) = (progress.answers, progress.patches);
-            bar.set_message(format!("answers {answers:.3}, {patches:.1} patches"));
-        });
-        bar.finish_and_clear();
-        let fitted = fitted?;
-        let minutes = start.elapsed().as_secs_f64() / 60.0;
-
-        fs::create_dir_all(&self.out)
-            .with_context(|| format!("cannot make the folder `{}`", self.out.display()))?;
-        let folder = self.out.join(CHECKPOINT);
+        let run = RunFolder::take(&self.out)?;
+        let lessons = Lessons {
+            world: &world,
+            settings,
+            clip: clip.as_ref(),
+            base: checkpoint.digest()?.to_string(),
+            folder: run.path(),
+            log: self.rhythm.log_every,
+            save: self.rhythm.save_every,
+        };
+        let mut watch = Watch::new(settings.steps, lessons.save, lessons.folder, &interrupt);
+        let training = device::training(&device);
+        let fitted = fit(&lessons, &training, interrupt.flag(), &mut |news| watch.hear(news));
+        let (fitted, minutes) = watch.end(fitted)?;
+        let folder = run.checkpoint();
         with_selector(&checkpoint, &fitted, &settings, &folder)?;
         output::note(&format!("checkpoint: `{}`", folder.display()));
         let samples = self.samples(world.suite)?;
@@ -184,19 +180,8 @@ impl TrainSelector {
         let world = World { model: saved.runner().model(), ..world };
         let record = record(&world, &fitted.selector, &samples, settings, minutes)?;
         let json = format!("{}\n", serde_json::to_string_pretty(&record)?);
-        files::write(&self.out.join(run_folder::RECORD), json.as_bytes())?;
+        files::write(&run.record(), json.as_bytes())?;
         output::answer(&table(&record))
-    }
-
-    /// A run leaves nothing to go on from, so that a folder is used once.
-    fn expect_empty(&self) -> Result<()> {
-        let Ok(mut entries) = fs::read_dir(&self.out) else { return Ok(()) };
-        if let Some(entry) = entries.next() {
-            let name = entry?.file_name();
-            let name = name.to_string_lossy();
-            bail!("`{}` holds `{name}`: choose a new folder", self.out.display());
-        }
-        Ok(())
     }
 
     fn world<'a>(
@@ -276,13 +261,6 @@ fn mixture(suite: SuiteName, seed: u64) -> Result<Mixture, TrainError> {
         SuiteName::Nano => Recipe::nano(seed).mixture(),
         _ => Recipe::mini(seed).mixture(),
     }
-}
-
-pub(crate) fn bar(n: u64) -> ProgressBar {
-    let template = "learning {bar:30} {pos} of {len}, {eta} left {msg}";
-    let style =
-        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(n).with_style(style)
 }
 
 /// Accuracy at the lowest and the highest rung with the chosen patches and what they are held

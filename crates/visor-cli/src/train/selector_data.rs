@@ -2,6 +2,7 @@
 
 use super::material;
 use super::run_folder::RunFolder;
+use super::selector_watch::Watch;
 use crate::interrupt::Interrupt;
 use crate::table::aligned;
 use crate::{files, output};
@@ -21,7 +22,7 @@ use visor_train::{Checkpoint, TrainError};
 #[derive(Args)]
 pub(crate) struct SelectorData {
     /// Conversations about pictures, as LLaVA's data are written, in place of the generated suite:
-    /// a JSON list, or one object a line. The run can be resumed
+    /// a JSON list, or one object a line
     #[arg(long, value_name = "FILE", conflicts_with_all = ["suite", "supervision", "teacher",
           "joint", "test_pictures"])]
     data: Option<PathBuf>,
@@ -51,16 +52,20 @@ pub(crate) struct SelectorData {
     /// nothing
     #[arg(long, value_name = "GIB", default_value_t = 16, requires = "data")]
     features_gib: u32,
+}
 
+/// How often something is written, in steps.
+#[derive(Args, Clone, Copy)]
+pub(crate) struct Rhythm {
     /// Steps between states on disk
-    #[arg(long, value_name = "N", default_value_t = 100, requires = "data",
+    #[arg(long, value_name = "N", default_value_t = 100,
           value_parser = clap::value_parser!(u64).range(1..))]
-    save_every: u64,
+    pub(crate) save_every: u64,
 
     /// Steps between lines of the log
-    #[arg(long, value_name = "N", default_value_t = 20, requires = "data",
+    #[arg(long, value_name = "N", default_value_t = 20,
           value_parser = clap::value_parser!(u64).range(1..))]
-    log_every: u64,
+    pub(crate) log_every: u64,
 }
 
 /// What is trained, and where to.
@@ -69,6 +74,7 @@ pub(crate) struct Subject<'a> {
     pub(crate) checkpoint: &'a Checkpoint,
     pub(crate) model: &'a VisorModel,
     pub(crate) settings: Settings,
+    pub(crate) rhythm: Rhythm,
     pub(crate) out: &'a Path,
 }
 
@@ -85,7 +91,7 @@ impl SelectorData {
         subject: &Subject<'_>,
         interrupt: &Interrupt,
     ) -> Result<()> {
-        let &Subject { checkpoint, model, out, .. } = subject;
+        let &Subject { checkpoint, model, rhythm, out, .. } = subject;
         let settings = Settings { teacher: TaughtBy::Nobody, ..subject.settings };
         if checkpoint.manifest().is_none() {
             return Err(TrainError::NotConverted.into());
@@ -111,29 +117,12 @@ impl SelectorData {
             features: features.as_ref(),
             base: checkpoint.digest()?.to_string(),
             folder: folder.path(),
-            log: self.log_every,
-            save: self.save_every,
+            log: rhythm.log_every,
+            save: rhythm.save_every,
         };
-        let bar = super::selector::bar(settings.steps);
-        let scores = tune(
-            &mut tuner,
-            &course,
-            interrupt.flag(),
-            &mut |from| {
-                bar.set_position(from);
-                bar.reset_eta();
-                if from > 0 {
-                    output::note(&format!("going on from step {from} of {}", settings.steps));
-                }
-            },
-            &mut |done| {
-                bar.set_position(done.step);
-                let (answers, patches) = (done.answers, done.patches);
-                bar.set_message(format!("answers {answers:.3}, {patches:.1} patches"));
-            },
-        );
-        bar.finish_and_clear();
-        let scores = scores?;
+        let mut watch = Watch::new(settings.steps, course.save, course.folder, interrupt);
+        let scores = tune(&mut tuner, &course, interrupt.flag(), &mut |news| watch.hear(news));
+        let (scores, _) = watch.end(scores)?;
         let to = folder.checkpoint();
         with_selector(checkpoint, &tuner.fitted(), &settings, &to)
             .with_context(|| format!("cannot export to `{}`", to.display()))?;

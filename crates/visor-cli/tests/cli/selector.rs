@@ -1,8 +1,10 @@
 //! Training a selector, and asking with the patches that it chooses.
 
-use crate::common::{Ended, QUESTION, Tiny, visor};
+use crate::common::{Ended, QUESTION, Tiny, command, ended, visor};
 use std::fs;
 use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::Duration;
 
 fn train(model: &Path, out: &Path, more: &[&str]) -> Ended {
     let mut args = vec!["train", "selector", "--steps", "2", "--batch", "2"];
@@ -95,6 +97,54 @@ fn a_backbone_that_learned_along_names_no_policy_and_a_frozen_one_keeps_its_bits
     let joint = joint.join("checkpoint");
     let again = train(&joint, &tiny.root.path().join("again"), &["--supervision", "grounded"]);
     assert_eq!(again.code, Some(0), "a selector is trained anew: {}", again.stderr);
+}
+
+#[test]
+fn a_training_that_was_killed_goes_on_to_the_same_bits_and_one_that_ended_is_looked_at_again() {
+    let tiny = Tiny::new();
+    let (whole, killed) = (tiny.root.path().join("whole"), tiny.root.path().join("killed"));
+    let joint = ["--joint", "1e-3", "--steps", "6", "--save-every", "2"];
+    let run = |out: &Path, more: &[&str]| {
+        let (model, out) = (tiny.checkpoint(), out.to_str().unwrap());
+        let args = ["train", "selector", "--batch", "2", "--test-pictures", "8", "--threads", "1"];
+        command()
+            .args(args)
+            .args(joint)
+            .arg("--model")
+            .arg(model)
+            .args(["--out", out])
+            .args(more)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let end = |child: Child| ended(&child.wait_with_output().unwrap());
+    let table = end(run(&whole, &[])).answer();
+    let weights = |run: &Path| fs::read(run.join("checkpoint/model.safetensors")).unwrap();
+
+    let mut child = run(&killed, &[]);
+    while child.try_wait().unwrap().is_none() && !killed.join("state.safetensors").exists() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let _ = child.kill();
+    child.wait().unwrap();
+    let resumed = end(run(&killed, &[]));
+    assert!(resumed.stderr.contains("going on from step"), "{}", resumed.stderr);
+    assert_eq!(resumed.answer(), table);
+    assert!(weights(&killed) == weights(&whole), "other weights");
+
+    // Whoever was cut off while the questions were asked need not learn again.
+    fs::remove_file(killed.join("record.json")).unwrap();
+    let again = end(run(&killed, &[]));
+    assert!(again.stderr.contains("all 6 steps are done"), "{}", again.stderr);
+    assert_eq!(again.answer(), table);
+    let log = fs::read_to_string(killed.join("log.jsonl")).unwrap();
+    assert_eq!(log.lines().count(), 1, "the last step: {log}");
+
+    let error = end(run(&killed, &["--seed", "2"])).error(1);
+    assert!(error.contains("an option of the training differs"), "{error}");
+    assert!(weights(&killed) == weights(&whole) && killed.join("record.json").exists());
 }
 
 #[test]

@@ -12,7 +12,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use serde::Deserialize;
 use std::num::NonZeroUsize;
 use std::path::Path;
-use visor_checkpoint::{Source, Weights};
+use visor_checkpoint::{Checkpoint, Sha256Sum, Source, Weights};
 use visor_model::clip::{Clip, ClipConfig, unit};
 use visor_model::{ModelError, VisorModel};
 use visor_processor::{Filter, ImageProcessor, Normalization, Picture, Tokenizer};
@@ -38,6 +38,7 @@ pub struct ClipTeacher {
     /// Visual tokens of the model: rows and columns.
     grid: [NonZeroUsize; 2],
     device: Device,
+    digest: Sha256Sum,
 }
 
 /// What counts of `preprocessor_config.json`, with the defaults of `CLIPImageProcessor`.
@@ -70,6 +71,7 @@ impl ClipTeacher {
     pub fn load(folder: &Path, model: &VisorModel, world: &World<'_>) -> Result<Self, TrainError> {
         let device = model.device();
         let folder = &Source::Folder(folder.to_owned());
+        let digest = Checkpoint::open(folder.clone())?.digest()?;
         let read = |file| folder.read(file, MAX_FILE);
         let config = ClipConfig::parse(&read("config.json")?).map_err(ModelError::from)?;
         let clip = Clip::load(config, Weights::open(folder)?, device)?;
@@ -104,7 +106,13 @@ impl ClipTeacher {
             words: world.vocabulary.words().to_vec(),
             grid: [rows, columns],
             device: device.clone(),
+            digest,
         })
+    }
+
+    /// The digest of the checkpoint.
+    pub fn digest(&self) -> Sha256Sum {
+        self.digest
     }
 
     /// The pictures' patches in the common space, `[B, P, J]`, of length 1.

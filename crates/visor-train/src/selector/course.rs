@@ -1,18 +1,17 @@
 //! A selector's training on conversations from first to last step: rows made ahead, log, states,
 //! and the record at the end.
 
-use super::fit::Settings;
+use super::progress::Progress;
+use super::settings::Settings;
+use super::state::{self, Origins};
 use super::tuner::{ReadScore, SelectorTuner};
 use crate::error::TrainError;
 use crate::run::{LOG, Lines};
-use crate::saved::{self, FILE, Saved};
 use crate::tuning::{DataRecord, Features, Material, Order, Rows, rows};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
-
-use super::tuner::StepOutcome;
 
 /// Version of the record's fields.
 pub const TUNED_SCHEMA_VERSION: u32 = 1;
@@ -70,12 +69,10 @@ impl TunedSelectorRecord {
     }
 }
 
-const SETTINGS: &str = "settings";
-const MODEL: &str = "model";
-const DATA: &str = "data";
+/// A state here has one part.
+const ALL: &str = "";
 
-/// Trains to the last step, from the saved state if the folder holds one. `from` hears at which
-/// step that is, `tell` of every step.
+/// Trains to the last step, from the saved state if the folder holds one.
 ///
 /// The state is saved at the end and whenever `stop` is raised.
 ///
@@ -86,13 +83,12 @@ pub fn tune(
     tuner: &mut SelectorTuner,
     course: &SelectorCourse<'_>,
     stop: &AtomicBool,
-    from: &mut dyn FnMut(u64),
-    tell: &mut dyn FnMut(StepOutcome),
+    tell: &mut dyn FnMut(Progress),
 ) -> Result<Vec<ReadScore>, TrainError> {
     let &SelectorCourse { material, features, folder, .. } = course;
     resume(tuner, course)?;
     let (first, settings) = (tuner.steps_done(), *tuner.settings());
-    from(first);
+    tell(Progress::Started { from: first });
     let mut lines = Lines::open(&folder.join(LOG), first)?;
     let order = Order::new(settings.seed, settings.batch, material.lengths());
     let size = tuner.micro_batch();
@@ -109,7 +105,7 @@ pub fn tune(
         while tuner.steps_done() < settings.steps {
             let Ok(batch) = receiver.recv() else { break };
             let outcome = tuner.step(&batch?, material, features)?;
-            tell(outcome);
+            tell(Progress::Stepped(outcome));
             let (step, last) = (outcome.step, outcome.step == settings.steps);
             if step.is_multiple_of(course.log) || last {
                 lines.write(&outcome)?;
@@ -128,26 +124,19 @@ pub fn tune(
 }
 
 fn save(tuner: &SelectorTuner, course: &SelectorCourse<'_>) -> Result<(), TrainError> {
-    let settings = serde_json::to_string(tuner.settings())
-        .map_err(|source| TrainError::Json { path: course.folder.join(FILE), source })?;
-    let texts = [
-        (SETTINGS, settings),
-        (MODEL, course.base.clone()),
-        (DATA, course.material.sha256.clone()),
-    ];
-    saved::write(course.folder, tuner.steps_done(), tuner.optimizer().state(), &texts)
+    let parts = [(ALL, tuner.optimizer().state())];
+    state::save(course.folder, &course.origins(tuner.settings()), tuner.steps_done(), parts)
 }
 
 fn resume(tuner: &mut SelectorTuner, course: &SelectorCourse<'_>) -> Result<(), TrainError> {
-    let Some(saved) = Saved::open(course.folder)? else { return Ok(()) };
-    if saved.json::<Settings>(SETTINGS)? != *tuner.settings() {
-        return Err(saved.other("an option of the training"));
+    let saved = state::open(course.folder, &course.origins(tuner.settings()))?;
+    let Some(mut saved) = saved else { return Ok(()) };
+    tuner.restore(saved.step()?, saved.part(ALL)?)
+}
+
+impl SelectorCourse<'_> {
+    fn origins<'a>(&self, settings: &'a Settings) -> Origins<'a> {
+        let others = vec![("model", self.base.clone()), ("data", self.material.sha256.clone())];
+        Origins { settings, others }
     }
-    for (name, expected) in [(MODEL, &course.base), (DATA, &course.material.sha256)] {
-        if saved.text(name)? != *expected {
-            return Err(saved.other(name));
-        }
-    }
-    let (step, state) = saved.into_state()?;
-    tuner.restore(step, state)
 }

@@ -1,6 +1,7 @@
 //! A checkpoint with a selector: the same files and tensors, and the selector's beside them.
 
-use super::fit::{Fitted, Settings};
+use super::fit::Fitted;
+use super::settings::Settings;
 use crate::error::TrainError;
 use std::borrow::Cow;
 use std::path::Path;

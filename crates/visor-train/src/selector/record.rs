@@ -1,7 +1,7 @@
 //! What a selector does on test questions, as a record.
 
 use super::evaluate::{Level, Sighted, evaluate};
-use super::fit::Settings;
+use super::settings::Settings;
 use super::world::World;
 use crate::error::TrainError;
 use crate::evaluate::Tally;
@@ -30,8 +30,8 @@ pub struct SelectorRecord {
     pub backbone_sha256: Option<String>,
     /// What the backbone was trained from.
     pub backbone: String,
-    /// Minutes of training, teacher included.
-    pub minutes: f64,
+    /// Wall minutes of training, teacher included, where they were measured.
+    pub minutes: Option<f64>,
     /// Parameters of the selector.
     pub parameters: u64,
     /// SHA-256 of the questions.
@@ -130,7 +130,7 @@ pub fn record(
     selector: &Selector,
     samples: &[Sample],
     settings: Settings,
-    minutes: f64,
+    minutes: Option<f64>,
 ) -> Result<SelectorRecord, TrainError> {
     let (model, ladder) = (world.model, world.ladder()?);
     let card = model.card();

@@ -7,10 +7,12 @@
 //! serving asks it: the words of the last question choose, and all text behind the pictures reads
 //! what was chosen.
 
-use super::fit::{Fitted, Settings, fill};
+use super::fit::{Fitted, fill};
 use super::loss;
+use super::progress::StepOutcome;
 use super::questions::Questions;
 use super::relax::{logistic, relax};
+use super::settings::Settings;
 use crate::error::TrainError;
 use crate::optimizer::{self, FlatAdamW, Gradient};
 use crate::schedule::warm_cosine;
@@ -41,21 +43,6 @@ pub struct SelectorTuner {
     selector: Selector,
     optimizer: FlatAdamW,
     step: u64,
-    /// Cross-entropy of the answers at the lowest rung, of the last step.
-    answers: f32,
-}
-
-/// What a step did.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct StepOutcome {
-    /// Steps done, this one included.
-    pub step: u64,
-    /// Cross-entropy of the answers at the lowest rung.
-    pub answers: f32,
-    /// Mean number of patches that were read.
-    pub patches: f32,
-    /// Norm of the gradient before clipping.
-    pub gradient_norm: f32,
 }
 
 /// Which patches are read when a trained selector is looked at.
@@ -145,7 +132,6 @@ impl SelectorTuner {
             selector,
             optimizer,
             step: 0,
-            answers: f32::NAN,
         })
     }
 
@@ -192,7 +178,6 @@ impl SelectorTuner {
             outcome.gradient_norm = norm;
         }
         self.step += 1;
-        self.answers = outcome.answers;
         Ok(outcome)
     }
 
@@ -392,7 +377,7 @@ impl SelectorTuner {
     /// The selector as it is now, for a checkpoint.
     pub fn fitted(&self) -> Fitted {
         let selector = optimizer::plain(self.selector.clone());
-        Fitted { selector, network: None, answers: self.answers }
+        Fitted { selector, network: None }
     }
 
     pub(super) fn optimizer(&self) -> &FlatAdamW {
