@@ -204,7 +204,6 @@ fn train(
     let progress = bar("{bar:30} step {pos} of {len}, {eta} left, {prefix}{msg}", total);
     let mut minutes = None;
     let save = course.rhythm.save;
-    let mut unsaved: Option<anyhow::Error> = None;
     let scores = run(tuner, course, interrupt.flag(), &mut |news| match news {
         Progress::Started { from, .. } => {
             progress.set_position(from);
@@ -221,12 +220,8 @@ fn train(
             let loss = report.answers.iter().map(|(_, loss)| loss).sum::<f32>() / n;
             progress.set_prefix(format!("stage {} loss {loss:.3}", report.stage.word()));
             progress.set_position(report.step);
-            let saves = report.step % save == 0 || report.step == total || interrupt.is_raised();
-            if let (true, Some(minutes)) = (saves, &minutes)
-                && let Err(error) = minutes.save(report.step)
-            {
-                // The run goes on to save its state, or to fail for the same reason.
-                unsaved.get_or_insert(error);
+            if report.step % save == 0 || report.step == total || interrupt.is_raised() {
+                minutes.iter_mut().for_each(|minutes| minutes.note(report.step));
             }
         }
         Progress::Checked { step, scores } => {
@@ -241,10 +236,8 @@ fn train(
         _ => {}
     });
     progress.finish_and_clear();
-    match unsaved {
-        Some(error) if scores.is_ok() => Err(error),
-        _ => Ok((scores?, minutes.and_then(|minutes| minutes.total()))),
-    }
+    let scores = scores?;
+    Ok((scores, minutes.map_or(Ok(None), Minutes::end)?))
 }
 
 /// What each rung knows in the end.

@@ -24,6 +24,8 @@ pub(crate) struct Minutes {
     /// Minutes before this start; `None` if some of them were not counted.
     before: Option<f64>,
     start: Instant,
+    /// Why they could not be written; the first time.
+    unsaved: Option<anyhow::Error>,
 }
 
 impl Minutes {
@@ -35,19 +37,32 @@ impl Minutes {
             0 => Some(0.0),
             _ => read().filter(|spent| spent.steps >= from).map(|spent| spent.minutes),
         };
-        Self { path, before, start: Instant::now() }
+        Self { path, before, start: Instant::now(), unsaved: None }
+    }
+
+    /// Notes them down beside a state. Where that fails the run goes on, to save its state or to fail
+    /// for the same reason, and [`Minutes::end`] says so.
+    pub(crate) fn note(&mut self, steps: u64) {
+        if let Err(error) = self.save(steps) {
+            self.unsaved.get_or_insert(error);
+        }
+    }
+
+    /// All minutes of a run that has ended.
+    ///
+    /// # Errors
+    /// If they could not be written.
+    pub(crate) fn end(self) -> Result<Option<f64>> {
+        let total = self.total();
+        self.unsaved.map_or(Ok(total), Err)
     }
 
     /// All minutes until now.
-    pub(crate) fn total(&self) -> Option<f64> {
+    fn total(&self) -> Option<f64> {
         self.before.map(|before| before + self.start.elapsed().as_secs_f64() / 60.0)
     }
 
-    /// Notes them down.
-    ///
-    /// # Errors
-    /// If the file cannot be written.
-    pub(crate) fn save(&self, steps: u64) -> Result<()> {
+    fn save(&self, steps: u64) -> Result<()> {
         let Some(minutes) = self.total() else { return Ok(()) };
         files::write(&self.path, &serde_json::to_vec(&Spent { steps, minutes })?)
     }

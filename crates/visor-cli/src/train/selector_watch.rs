@@ -15,7 +15,6 @@ pub(super) struct Watch<'a> {
     save: u64,
     interrupt: &'a Interrupt,
     minutes: Option<Minutes>,
-    unsaved: Option<Error>,
 }
 
 impl<'a> Watch<'a> {
@@ -25,7 +24,7 @@ impl<'a> Watch<'a> {
         let style =
             ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         let bar = ProgressBar::new(steps).with_style(style);
-        Self { bar, folder, save, interrupt, minutes: None, unsaved: None }
+        Self { bar, folder, save, interrupt, minutes: None }
     }
 
     pub(super) fn hear(&mut self, news: Progress) {
@@ -45,12 +44,9 @@ impl<'a> Watch<'a> {
                 self.bar.set_position(done.step);
                 let (answers, patches) = (done.answers, done.patches);
                 self.bar.set_message(format!("answers {answers:.3}, {patches:.1} patches"));
-                let saves = done.step.is_multiple_of(self.save) || done.step == total;
-                if let (true, Some(minutes)) = (saves || self.interrupt.is_raised(), &self.minutes)
-                    && let Err(error) = minutes.save(done.step)
-                {
-                    // The run goes on to save its state, or to fail for the same reason.
-                    self.unsaved.get_or_insert(error);
+                let last = done.step == total;
+                if last || done.step.is_multiple_of(self.save) || self.interrupt.is_raised() {
+                    self.minutes.iter_mut().for_each(|minutes| minutes.note(done.step));
                 }
             }
         }
@@ -63,9 +59,6 @@ impl<'a> Watch<'a> {
     pub(super) fn end<T, E: Into<Error>>(self, result: Result<T, E>) -> Result<(T, Option<f64>)> {
         self.bar.finish_and_clear();
         let value = result.map_err(Into::into)?;
-        match self.unsaved {
-            Some(error) => Err(error),
-            None => Ok((value, self.minutes.and_then(|minutes| minutes.total()))),
-        }
+        Ok((value, self.minutes.map_or(Ok(None), Minutes::end)?))
     }
 }

@@ -144,7 +144,6 @@ impl Universal {
         let (save, validate) = (self.save_every, self.validate_every);
         let rhythm = Rhythm { log: self.log_every, save, validate, pictures };
         let (mut seen, mut minutes) = (None, None);
-        let mut unsaved: Option<anyhow::Error> = None;
         let result =
             run::run(recipe, folder.path(), &device, rhythm, interrupt.flag(), &mut |news| {
                 match news {
@@ -154,12 +153,8 @@ impl Universal {
                     }
                     run::Progress::Stepped(report) => {
                         seen.iter().for_each(|seen| seen.stepped(report));
-                        let saves = report.step % save == 0 || interrupt.is_raised();
-                        if let (true, Some(minutes)) = (saves, &minutes)
-                            && let Err(error) = minutes.save(report.step)
-                        {
-                            // The run goes on to save its state, or to fail for the same reason.
-                            unsaved.get_or_insert(error);
+                        if report.step % save == 0 || interrupt.is_raised() {
+                            minutes.iter_mut().for_each(|minutes| minutes.note(report.step));
                         }
                     }
                     run::Progress::Validated { step, scores } => {
@@ -170,12 +165,9 @@ impl Universal {
             });
         seen.iter().for_each(Progress::end);
         let trainer = result?;
-        if let Some(error) = unsaved {
-            return Err(error);
-        }
-        let Some(minutes) = minutes else { return Ok((trainer, None)) };
-        minutes.save(trainer.steps_done())?;
-        Ok((trainer, minutes.total()))
+        let Some(mut minutes) = minutes else { return Ok((trainer, None)) };
+        minutes.note(trainer.steps_done());
+        Ok((trainer, minutes.end()?))
     }
 }
 
