@@ -21,6 +21,7 @@ use super::statistics::{Difference, Estimate, Spread};
 use crate::Environment;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use visor_train::selector::Selection;
 
 /// Version of the fields.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -93,6 +94,10 @@ pub struct CompareRecord {
     /// What a benchmark's own evaluation says, where the items are of one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub benchmark: Option<BenchmarkRecord>,
+    /// What the patches that questions choose are worth, where the model has a selector and the
+    /// questions are generated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selection: Option<Selection>,
 }
 
 /// A family of questions.

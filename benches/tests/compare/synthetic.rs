@@ -114,6 +114,7 @@ pub(crate) fn context(synthetic: &Synthetic) -> Context {
         routed: Some("auto@0.10".to_owned()),
         cost_scope: Scope::EndToEnd,
         benchmark: None,
+        selection: None,
         fitting: Some(Fitting {
             name: "other questions".to_owned(),
             scores: synthetic.fitting.clone(),

@@ -3,6 +3,7 @@
 pub(crate) mod bar;
 mod compare;
 mod point;
+mod selection;
 mod serve;
 mod speed;
 

@@ -8,7 +8,7 @@ mod policy;
 mod progress;
 mod report;
 mod run_folder;
-mod selector;
+pub(crate) mod selector;
 mod selector_data;
 mod selector_watch;
 mod universal;

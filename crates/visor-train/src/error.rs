@@ -174,6 +174,14 @@ pub enum TrainError {
         /// Questions done.
         done: usize,
     },
+    /// Called off between test questions.
+    #[error("stopped after {asked} of {of} test questions; the same command asks them again")]
+    AskingStopped {
+        /// Questions that were asked.
+        asked: usize,
+        /// All of them.
+        of: usize,
+    },
     /// An analysis that was called off; nothing of it is kept.
     #[error("stopped; nothing was written")]
     AnalysisStopped,

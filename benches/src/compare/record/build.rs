@@ -84,6 +84,7 @@ impl CompareRecord {
             fitted_on: context.fitting.map(|fitting| fitting.name),
             frontier: frontier(run)?,
             benchmark: context.benchmark,
+            selection: context.selection,
             full,
             ladder,
             rows,

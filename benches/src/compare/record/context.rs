@@ -6,6 +6,7 @@ use crate::compare::observation::{Group, Scope};
 use crate::compare::references::{FamilyScores, ReferenceError};
 use std::collections::BTreeMap;
 use thiserror::Error;
+use visor_train::selector::Selection;
 
 /// What a look-up by family was fitted on.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +42,8 @@ pub struct Context {
     pub fitting: Option<Fitting>,
     /// What a benchmark's own evaluation says, where the items are of one.
     pub benchmark: Option<BenchmarkRecord>,
+    /// What the patches that questions choose are worth, where that was asked.
+    pub selection: Option<Selection>,
 }
 
 /// Why there is no record.

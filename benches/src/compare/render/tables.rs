@@ -1,5 +1,7 @@
 //! The tables of a record as data: the terminal and the report print the same ones.
 
+mod selection;
+
 use super::format::{self, FlopUnit, NONE};
 use crate::compare::observation::{Group, Kind, Scope, Stage};
 use crate::compare::record::{CompareRecord, FamilyMean, Protocol, RowRecord};
@@ -35,6 +37,8 @@ pub(crate) fn tables(record: &CompareRecord) -> Vec<Table> {
         routing(record),
         routing_by_family(record),
         difficulty(record),
+        selection::worth(record),
+        selection::numbers(record),
     ];
     tables.into_iter().filter(|table| !table.rows.is_empty()).collect()
 }

@@ -1,6 +1,7 @@
 //! `visor bench compare`: accuracy and cost, one row a budget.
 
 use crate::bench::bar::Bar;
+use crate::bench::selection;
 use crate::data::OwnData;
 use crate::ending::Usage;
 use crate::files;
@@ -31,7 +32,8 @@ use visor_train::data::{Dataset, standard};
 /// Compare accuracy, cost and time of every budget on the same questions
 ///
 /// Rungs, the policy at several thrifts, and what they must be held against: other networks of the
-/// same training, blank and swapped pictures, chance, look-ups, an oracle.
+/// same training, blank and swapped pictures, chance, look-ups, an oracle. Patches that questions
+/// choose are held against as many at random, all others, and those that no question chose.
 #[derive(Args)]
 pub(crate) struct Compare {
     #[command(flatten)]
@@ -159,9 +161,18 @@ impl Compare {
                 Some(Fitting { name: other.name, scores })
             }
         };
+        let selection = match self.own.is_given() {
+            true => None,
+            false => {
+                tell("patches held against others", 0, 1);
+                let (suite, n) = (self.suite, self.questions);
+                selection::asked(&model, suite, n, &plan.patches, folder, interrupt.flag())?
+            }
+        };
         bar.end();
         let observed = store.observations()?;
         let mut context = self.context(&model, &plan, fitting);
+        context.selection = selection;
         context.benchmark =
             self.own.benchmark().map(|benchmark| official(benchmark, &data, &observed));
         let record = CompareRecord::new(&observed, context)?;
@@ -267,6 +278,7 @@ impl Compare {
             },
             fitting,
             benchmark: None,
+            selection: None,
         }
     }
 

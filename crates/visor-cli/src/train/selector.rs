@@ -178,7 +178,8 @@ impl TrainSelector {
         let options = LoadOptions::default().device(self.device).policy(PolicyRef::None);
         let saved = Model::load(&ModelRef::Folder(folder), &options).map_err(failed)?;
         let world = World { model: saved.runner().model(), ..world };
-        let record = record(&world, &fitted.selector, &samples, settings, minutes)?;
+        let stop = interrupt.flag();
+        let record = record(&world, &fitted.selector, &samples, settings, minutes, stop)?;
         let json = format!("{}\n", serde_json::to_string_pretty(&record)?);
         files::write(&run.record(), json.as_bytes())?;
         output::answer(&table(&record))
@@ -256,7 +257,7 @@ impl TrainSelector {
 }
 
 /// The families as the backbone met them.
-fn mixture(suite: SuiteName, seed: u64) -> Result<Mixture, TrainError> {
+pub(crate) fn mixture(suite: SuiteName, seed: u64) -> Result<Mixture, TrainError> {
     match suite {
         SuiteName::Nano => Recipe::nano(seed).mixture(),
         _ => Recipe::mini(seed).mixture(),

@@ -70,12 +70,25 @@ fn a_trained_selector_chooses_draws_and_says_what_it_chose() {
     assert!(error.contains("37 patches were asked for") && error.contains("at most 36"), "{error}");
     let card = visor(["inspect", "--model", model]).answer();
     assert!(card.contains("2 to 16 of 36 patches"), "{card}");
-    let compared = visor(
-        ["bench", "compare", "--model", model, "--questions", "14", "--fit-questions", "14"]
-            .into_iter()
-            .chain(["--timed", "0", "--format", "csv"]),
-    );
-    let rows = compared.answer();
+    let to = run.join("compared");
+    let compared = |format: &str| {
+        let args = ["bench", "compare", "--model", model, "--questions", "14", "--timed", "0"];
+        let out = ["--fit-questions", "14", "--out", to.to_str().unwrap(), "--format", format];
+        visor(args.into_iter().chain(out)).answer()
+    };
+    let tables = compared("md");
+    for arm in ["selected", "random", "complement", "question-free", "blank picture", "swapped"] {
+        for rung in ["sa0", "sa3"] {
+            let there = |row: &str| row.starts_with(&format!("| {rung} ")) && row.contains(arm);
+            assert!(tables.lines().any(there), "{rung}, {arm}: {tables}");
+        }
+    }
+    assert!(tables.contains("How many patches questions choose"), "{tables}");
+    let report = fs::read_to_string(to.join("report.html")).unwrap();
+    assert!(report.contains("question-free") && report.contains("mean k"));
+    let record = fs::read(to.join("record.json")).unwrap();
+    let rows = compared("csv");
+    assert!(fs::read(to.join("record.json")).unwrap() == record, "asked before, told again");
     assert!(rows.lines().any(|row| row.starts_with("sa0+auto,")), "{rows}");
 }
 

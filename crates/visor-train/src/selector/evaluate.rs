@@ -9,6 +9,7 @@ use crate::error::TrainError;
 use crate::evaluate::blanked;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
+use std::sync::atomic::{AtomicBool, Ordering};
 use visor_core::{Ladder, Patches};
 use visor_model::decoder::Pass;
 use visor_model::init::Noise;
@@ -94,17 +95,22 @@ type Asking<'a> = (&'a Asked, Pointing);
 /// answered right; at each of them questions come in the order of the samples.
 ///
 /// # Errors
-/// Of a stock model, or words that the vocabulary lacks.
+/// Of a stock model, words that the vocabulary lacks, or [`TrainError::AskingStopped`] if `stop` was
+/// raised.
 pub fn evaluate(
     world: &World<'_>,
     selector: &Selector,
     samples: &[Sample],
     levels: &[Level],
+    stop: &AtomicBool,
     pointing: &mut dyn FnMut(Asking<'_>),
     answer: &mut dyn FnMut(usize, usize, bool),
 ) -> Result<(), TrainError> {
     let subject = Subject { world, model: world.model, selector, ladder: world.ladder()? };
     for (number, chunk) in samples.chunks(BATCH).enumerate() {
+        if stop.load(Ordering::Relaxed) {
+            return Err(TrainError::AskingStopped { asked: number * BATCH, of: samples.len() });
+        }
         subject.ask(chunk, number as u64, levels, pointing, answer)?;
     }
     Ok(())

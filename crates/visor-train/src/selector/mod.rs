@@ -31,7 +31,10 @@ pub use export::with_selector;
 pub(crate) use fit::first_values;
 pub use fit::{Fitted, Lessons, fit};
 pub use progress::{Progress, StepOutcome};
-pub use record::{LevelRecord, SCHEMA_VERSION, SelectorRecord, record};
+pub use record::{
+    FamilyRecord, LevelRecord, SCHEMA_VERSION, Selection, SelectorRecord, controlled, record,
+    selection,
+};
 pub use settings::{BackboneTraining, Settings, Supervision, TaughtBy};
 pub use teacher::{Relevance, Teacher};
 pub use tuner::{Read, ReadScore, SelectorTuner};

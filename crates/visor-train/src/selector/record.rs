@@ -1,14 +1,16 @@
 //! What a selector does on test questions, as a record.
 
-use super::evaluate::{Level, Sighted, evaluate};
+use super::evaluate::{Level, Pointing, Sighted, evaluate};
 use super::settings::Settings;
 use super::world::World;
+use crate::batch::Asked;
 use crate::error::TrainError;
 use crate::evaluate::Tally;
 use crate::outcomes::digest;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::sync::atomic::AtomicBool;
 use visor_core::Patches;
 use visor_core::cost::{Flops, Keys, Prompt};
 use visor_model::selector::Selector;
@@ -44,6 +46,18 @@ pub struct SelectorRecord {
     pub families: BTreeMap<String, FamilyRecord>,
     /// Mean FLOPs a question by number of patches, at the lowest rung.
     pub costs: BTreeMap<String, CostRecord>,
+    /// Accuracy by rung and level.
+    pub levels: Vec<LevelRecord>,
+}
+
+/// What the patches that questions choose are worth, held against others.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Selection {
+    /// Visual tokens of a picture.
+    pub n_visual: usize,
+    /// By family, how scores point and how many patches are chosen at `auto`.
+    pub families: BTreeMap<String, FamilyRecord>,
     /// Accuracy by rung and level.
     pub levels: Vec<LevelRecord>,
 }
@@ -104,81 +118,51 @@ pub struct LevelRecord {
     pub one_look_difference: [f64; 3],
     /// By family.
     pub families: BTreeMap<String, f64>,
-    /// A bit a question, `1` where the answer was right, four to a hexadecimal digit.
+    /// A bit a question, `1` where the answer was right, four to a hexadecimal digit; empty where that
+    /// is recorded elsewhere.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub right: String,
 }
 
-/// The levels of a record: every number of patches with its chosen ones, and what they are held
-/// against.
-pub(super) fn levels(n_visual: usize) -> Vec<Level> {
+/// Reading everything, and for each of these numbers of patches the chosen ones and all that they
+/// are held against.
+pub fn controlled(patches: &[Patches]) -> Vec<Level> {
     let all = Level { patches: Patches::All, sighted: Sighted::Selected };
-    let auto = Sighted::ALL.map(|sighted| Level { patches: Patches::Auto, sighted });
+    let of = |&patches: &Patches| Sighted::ALL.map(|sighted| Level { patches, sighted });
+    [all].into_iter().chain(patches.iter().flat_map(of)).collect()
+}
+
+/// The levels of a record: `auto` with everything that it is held against, and numbers with as many
+/// at random.
+fn levels(n_visual: usize) -> Vec<Level> {
     let counts = [1, 2, 4, 8, 16, 32, 64].into_iter().filter(|&k| k < n_visual);
     let counted = counts.filter_map(NonZeroUsize::new).flat_map(|count| {
         [Sighted::Selected, Sighted::Random]
             .map(|sighted| Level { patches: Patches::Count(count), sighted })
     });
-    [all].into_iter().chain(auto).chain(counted).collect()
+    controlled(&[Patches::Auto]).into_iter().chain(counted).collect()
 }
 
 /// Asks `samples`, one question each, and makes the record.
 ///
 /// # Errors
-/// Of a stock model, or words that the vocabulary lacks.
+/// Of a stock model, words that the vocabulary lacks, or [`TrainError::AskingStopped`] if `stop` was
+/// raised.
 pub fn record(
     world: &World<'_>,
     selector: &Selector,
     samples: &[Sample],
     settings: Settings,
     minutes: Option<f64>,
+    stop: &AtomicBool,
 ) -> Result<SelectorRecord, TrainError> {
-    let (model, ladder) = (world.model, world.ladder()?);
-    let card = model.card();
-    let n_visual = card.tile_tokens.rows * card.tile_tokens.cols;
-    let levels = levels(n_visual);
-    let n_rungs = ladder.rungs().len();
-    let mut right = vec![vec![Vec::with_capacity(samples.len()); levels.len()]; n_rungs];
-    let (mut asked, mut families) = (Vec::new(), BTreeMap::<String, FamilyRecord>::new());
-    evaluate(
-        world,
-        selector,
-        samples,
-        &levels,
-        &mut |(question, pointing)| {
-            let family = families.entry(question.family.to_string()).or_default();
-            let evidence = question.evidence.iter().filter(|&&holds| holds).count();
-            family.n += 1;
-            family.pointing += f64::from(u8::from(pointing.hit));
-            family.pointing_by_chance += evidence as f64 / question.evidence.len() as f64;
-            family.recall += f64::from(pointing.recall);
-            family.mean_k += f64::from(pointing.k);
-            *family.k.entry(pointing.k).or_default() += 1;
-            asked.push((question.family, question.words.len(), usize::from(pointing.k)));
-        },
-        &mut |rung, level, is_right| right[rung][level].push(is_right),
-    )?;
-    for family in families.values_mut() {
-        let n = f64::from(family.n);
-        for mean in [
-            &mut family.pointing,
-            &mut family.pointing_by_chance,
-            &mut family.recall,
-            &mut family.mean_k,
-        ] {
-            *mean /= n;
-        }
-    }
-    let rows = ladder.rungs().iter().zip(&right).flat_map(|(rung, by_level)| {
-        let all = &by_level[0];
-        levels
-            .iter()
-            .zip(by_level)
-            .map(|(level, right)| LevelRecord::new(rung.name(), *level, &asked, right, all))
-    });
+    let levels = levels(world.n_visual());
+    let (selection, asked) = ask(world, selector, samples, &levels, stop)?;
+    let Selection { n_visual, families, levels } = selection;
     Ok(SelectorRecord {
         schema_version: SCHEMA_VERSION,
         settings,
-        backbone_sha256: card.sha256.clone(),
+        backbone_sha256: world.model.card().sha256.clone(),
         backbone: world.backbone.clone(),
         minutes,
         parameters: burn::module::Module::num_params(selector) as u64,
@@ -186,9 +170,81 @@ pub fn record(
         n: asked.len(),
         n_visual,
         costs: costs(world, selector, &asked, n_visual)?,
-        levels: rows.collect(),
+        levels,
         families,
     })
+}
+
+/// Asks `samples`, one question each, at every rung with the patches of every level, of which the
+/// first reads everything: what a comparison of budgets says beside its own answers.
+///
+/// # Errors
+/// As [`record`].
+pub fn selection(
+    world: &World<'_>,
+    selector: &Selector,
+    samples: &[Sample],
+    levels: &[Level],
+    stop: &AtomicBool,
+) -> Result<Selection, TrainError> {
+    let (mut selection, _) = ask(world, selector, samples, levels, stop)?;
+    selection.levels.iter_mut().for_each(|level| level.right.clear());
+    Ok(selection)
+}
+
+fn ask(
+    world: &World<'_>,
+    selector: &Selector,
+    samples: &[Sample],
+    levels: &[Level],
+    stop: &AtomicBool,
+) -> Result<(Selection, Vec<Question>), TrainError> {
+    let ladder = world.ladder()?;
+    let n_rungs = ladder.rungs().len();
+    let mut right = vec![vec![Vec::with_capacity(samples.len()); levels.len()]; n_rungs];
+    let (mut asked, mut families) = (Vec::new(), BTreeMap::<String, FamilyRecord>::new());
+    evaluate(
+        world,
+        selector,
+        samples,
+        levels,
+        stop,
+        &mut |(question, pointing)| {
+            let family = families.entry(question.family.to_string()).or_default();
+            family.add(question, pointing);
+            asked.push((question.family, question.words.len(), usize::from(pointing.k)));
+        },
+        &mut |rung, level, is_right| right[rung][level].push(is_right),
+    )?;
+    families.values_mut().for_each(FamilyRecord::average);
+    let rows = ladder.rungs().iter().zip(&right).flat_map(|(rung, by_level)| {
+        let all = &by_level[0];
+        levels
+            .iter()
+            .zip(by_level)
+            .map(|(level, right)| LevelRecord::new(rung.name(), *level, &asked, right, all))
+    });
+    let levels = rows.collect();
+    Ok((Selection { n_visual: world.n_visual(), families, levels }, asked))
+}
+
+impl FamilyRecord {
+    /// Adds a question to what are sums until [`FamilyRecord::average`].
+    fn add(&mut self, question: &Asked, pointing: Pointing) {
+        let evidence = question.evidence.iter().filter(|&&holds| holds).count();
+        self.n += 1;
+        self.pointing += f64::from(u8::from(pointing.hit));
+        self.pointing_by_chance += evidence as f64 / question.evidence.len() as f64;
+        self.recall += f64::from(pointing.recall);
+        self.mean_k += f64::from(pointing.k);
+        *self.k.entry(pointing.k).or_default() += 1;
+    }
+
+    fn average(&mut self) {
+        let n = f64::from(self.n);
+        let Self { pointing, pointing_by_chance, recall, mean_k, .. } = self;
+        [pointing, pointing_by_chance, recall, mean_k].into_iter().for_each(|mean| *mean /= n);
+    }
 }
 
 /// A question's family, its words, and the patches that it chose.

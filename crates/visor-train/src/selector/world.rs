@@ -28,6 +28,12 @@ impl World<'_> {
         self.model.card().ladder.as_ref().ok_or(TrainError::NoLadder)
     }
 
+    /// Visual tokens of a picture.
+    pub(super) fn n_visual(&self) -> usize {
+        let tokens = self.model.card().tile_tokens;
+        tokens.rows * tokens.cols
+    }
+
     /// The layer in front of which patches are chosen: the first that reads.
     pub(super) fn reading(&self) -> Result<usize, TrainError> {
         let ladder = self.ladder()?;
