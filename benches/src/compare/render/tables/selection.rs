@@ -17,7 +17,9 @@ pub(super) fn worth(record: &CompareRecord) -> Table {
     };
     let row = |level: &LevelRecord| {
         let LevelRecord { rung, patches, sighted, accuracy, one_look, refinement, .. } = level;
-        let which = if patches == "all" { format::NONE } else { sighted.word() };
+        let all = patches == "all";
+        let points = |found| if all { format::NONE.to_owned() } else { points(found) };
+        let which = if all { format::NONE } else { sighted.word() };
         let cells = vec![
             rung.clone(),
             patches.clone(),
