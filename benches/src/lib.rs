@@ -3,6 +3,7 @@
 pub mod analyze;
 pub mod compare;
 pub mod environment;
+pub mod format;
 pub mod measure;
 pub mod serve;
 pub mod speed;

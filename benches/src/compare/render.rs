@@ -11,19 +11,8 @@ pub(crate) use self::markdown::{aligned, settings};
 pub(super) use self::markdown::{facts, title};
 
 use super::record::{CompareRecord, RecordError};
+use crate::format::Format;
 use thiserror::Error;
-
-/// How a record is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
-    /// Tables for people.
-    #[default]
-    Markdown,
-    /// The record itself.
-    Json,
-    /// A line a row.
-    Csv,
-}
 
 /// Why a record cannot be written.
 #[derive(Debug, Error)]

@@ -1,19 +1,8 @@
 //! A record for people and programs: Markdown, CSV, JSON.
 
 use super::record::{RecordError, Row, SpeedRecord};
+use crate::format::Format;
 use thiserror::Error;
-
-/// How a record is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
-    /// A table for people.
-    #[default]
-    Markdown,
-    /// The record itself.
-    Json,
-    /// A line a row.
-    Csv,
-}
 
 /// Why a record cannot be written.
 #[derive(Debug, Error)]

@@ -1,7 +1,8 @@
 //! Goldens of what people and programs read.
 
 use crate::synthetic::{record, synthetic};
-use visor_benches::compare::render::{Format, render};
+use visor_benches::compare::render::render;
+use visor_benches::format::Format;
 
 #[test]
 fn the_terminal_shows_end_to_end_costs_first() {

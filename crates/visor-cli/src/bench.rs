@@ -2,6 +2,7 @@
 
 pub(crate) mod bar;
 mod compare;
+mod format;
 mod point;
 mod selection;
 mod serve;

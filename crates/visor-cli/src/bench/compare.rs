@@ -1,6 +1,7 @@
 //! `visor bench compare`: accuracy and cost, one row a budget.
 
 use crate::bench::bar::Bar;
+use crate::bench::format::FormatName;
 use crate::bench::selection;
 use crate::data::OwnData;
 use crate::ending::Usage;
@@ -10,7 +11,7 @@ use crate::model::{ModelChoice, failed};
 use crate::output;
 use crate::threads::Threads;
 use anyhow::{Context as _, Result, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use visor::{DeviceRequest, Dtype, LoadOptions, Model, Patches, PolicyRef, Thrift};
@@ -22,7 +23,7 @@ use visor_benches::compare::plot::Figure;
 use visor_benches::compare::record::{
     BenchmarkRecord, CompareRecord, Context, Fitting, Identity, OfficialFigure, Protocol,
 };
-use visor_benches::compare::render::{Format, render};
+use visor_benches::compare::render::render;
 use visor_benches::compare::store::Store;
 use visor_benches::measure::{Baselines, ORDER, Plan, WARM_UP};
 use visor_tasks::{Split, Suite, SuiteName};
@@ -109,16 +110,6 @@ pub(crate) struct Compare {
 
     #[command(flatten)]
     threads: Threads,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum FormatName {
-    /// Tables
-    Md,
-    /// The record
-    Json,
-    /// A line a row
-    Csv,
 }
 
 const RECORD: &str = "record.json";
@@ -289,16 +280,6 @@ impl Compare {
             bail!("{} cells are worse past the threshold", verdict.worse().count());
         }
         Ok(())
-    }
-}
-
-impl From<FormatName> for Format {
-    fn from(name: FormatName) -> Self {
-        match name {
-            FormatName::Md => Self::Markdown,
-            FormatName::Json => Self::Json,
-            FormatName::Csv => Self::Csv,
-        }
     }
 }
 

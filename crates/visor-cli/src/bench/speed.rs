@@ -1,13 +1,14 @@
 //! `visor bench speed`: how long the stages take, one row a combination.
 
 use crate::bench::bar::Bar;
+use crate::bench::format::FormatName;
 use crate::ending::Usage;
 use crate::files;
 use crate::interrupt::{self, Interrupt};
 use crate::model::{ModelChoice, failed};
 use crate::output;
 use anyhow::{Context as _, Error, Result, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -20,7 +21,7 @@ use visor_benches::speed::gate::gate;
 use visor_benches::speed::peer::{Peer, Script};
 use visor_benches::speed::plan::Plan;
 use visor_benches::speed::record::{Context, ModelIdentity, SpeedRecord};
-use visor_benches::speed::render::{Format, render};
+use visor_benches::speed::render::render;
 use visor_benches::speed::shapes::{Built, Shape};
 use visor_benches::speed::stage::Stage;
 use visor_benches::speed::subject::Subject;
@@ -135,16 +136,6 @@ pub(crate) struct Speed {
     /// By how much a row may be slower than in the older record, as a share
     #[arg(long, value_name = "SHARE", default_value_t = 0.10, requires = "compare")]
     threshold: f64,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum FormatName {
-    /// A table
-    Md,
-    /// The record
-    Json,
-    /// A line a row
-    Csv,
 }
 
 /// Numbers and ranges with commas between: `1,4-6`.
@@ -335,16 +326,6 @@ fn old_record(path: &Path) -> Result<SpeedRecord> {
     let cannot = || format!("cannot use `{}` as a record to compare with", path.display());
     let json = std::fs::read_to_string(path).with_context(cannot)?;
     SpeedRecord::from_json(&json).with_context(cannot)
-}
-
-impl From<FormatName> for Format {
-    fn from(name: FormatName) -> Self {
-        match name {
-            FormatName::Md => Self::Markdown,
-            FormatName::Json => Self::Json,
-            FormatName::Csv => Self::Csv,
-        }
-    }
 }
 
 #[cfg(test)]
