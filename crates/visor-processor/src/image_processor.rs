@@ -3,7 +3,7 @@
 use crate::normalize::Normalization;
 use crate::picture::Picture;
 use crate::pixels::{Pixels, PixelsError};
-use crate::resize::{Filter, resize};
+use crate::resize::{Filter, resize, resize_squared};
 use crate::tiles::{Arrangement, PixelSize, Resolution, TileGrid, anyres, split};
 use std::num::NonZeroUsize;
 
@@ -207,9 +207,8 @@ impl ImageProcessor {
                 tiles
             }
             (Self::AnyRes { normalization, .. }, _) => {
-                let side = picture.width().max(picture.height());
                 let gray = normalization.mean.map(|mean| (f64::from(mean) * 255.0) as u8);
-                vec![whole(&picture.centred(side, side, gray))]
+                vec![resize_squared(picture, gray, size, filter)]
             }
             _ => vec![whole(picture)],
         };

@@ -74,6 +74,40 @@ pub fn resize(picture: &Picture, width: u32, height: u32, filter: Filter) -> Pic
     scaled.or(widened).unwrap_or_else(|| picture.clone())
 }
 
+/// A picture in the middle of a square of one colour, scaled to `side` x `side` pixels: to the bit
+/// what [`resize`] makes of [`Picture::centred`]. The square is never held: that of a strip of
+/// 1 x 8192 pixels has 8192 times its bytes. Rows of ground alone are scaled once.
+pub(crate) fn resize_squared(
+    picture: &Picture,
+    ground: [u8; 3],
+    side: u32,
+    filter: Filter,
+) -> Picture {
+    let (width, height) = (picture.width(), picture.height());
+    let full = width.max(height);
+    if full <= side {
+        return resize(&picture.centred(full, full, ground), side, side, filter);
+    }
+    let taps = Taps::new(full, side, filter);
+    let scaled = |row: &[u8]| {
+        let mut out = Vec::with_capacity(side as usize * 3);
+        scale_row(row, &taps, &mut out);
+        out
+    };
+    let mut row = ground.repeat(full as usize);
+    let empty = scaled(&row);
+    let (left, top) = ((full - width) as usize / 2, (full - height) as usize / 2);
+    let below = (full - height) as usize - top;
+    let mut narrowed = empty.repeat(top);
+    for source in picture.rgb().chunks_exact(width as usize * 3) {
+        row[left * 3..][..source.len()].copy_from_slice(source);
+        narrowed.extend(scaled(&row));
+    }
+    narrowed.extend(empty.repeat(below));
+    let narrowed = Picture::from_parts(side, full, narrowed);
+    Picture::from_parts(side, side, scale_columns(&narrowed, &taps))
+}
+
 /// Fractional bits of a weight: what is left of 32 for 8 bits of level, a sign and one of overshoot.
 const WEIGHT_BITS: u32 = 22;
 const HALF: i32 = 1 << (WEIGHT_BITS - 1);
@@ -143,18 +177,22 @@ fn level(sum: i32) -> u8 {
 fn scale_rows(picture: &Picture, taps: &Taps) -> Vec<u8> {
     let mut out = Vec::with_capacity(taps.starts.len() * picture.height() as usize * 3);
     for row in picture.rgb().chunks_exact(picture.width() as usize * 3) {
-        let (pixels, _) = row.as_chunks::<3>();
-        for (start, weights) in taps.iter() {
-            let mut sums = [HALF; 3];
-            for (pixel, weight) in pixels[start..].iter().zip(weights) {
-                for (sum, &channel) in sums.iter_mut().zip(pixel) {
-                    *sum += i32::from(channel) * weight;
-                }
-            }
-            out.extend(sums.map(level));
-        }
+        scale_row(row, taps, &mut out);
     }
     out
+}
+
+fn scale_row(row: &[u8], taps: &Taps, out: &mut Vec<u8>) {
+    let (pixels, _) = row.as_chunks::<3>();
+    for (start, weights) in taps.iter() {
+        let mut sums = [HALF; 3];
+        for (pixel, weight) in pixels[start..].iter().zip(weights) {
+            for (sum, &channel) in sums.iter_mut().zip(pixel) {
+                *sum += i32::from(channel) * weight;
+            }
+        }
+        out.extend(sums.map(level));
+    }
 }
 
 fn scale_columns(picture: &Picture, taps: &Taps) -> Vec<u8> {
@@ -177,6 +215,22 @@ fn scale_columns(picture: &Picture, taps: &Taps) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_picture_on_a_square_that_is_never_held_is_scaled_as_one_that_is() {
+        let sizes = [(1, 1), (1, 301), (301, 1), (40, 17), (17, 40), (16, 16), (33, 32), (5, 16)];
+        for filter in [Filter::Bilinear, Filter::Bicubic, Filter::Lanczos] {
+            for ((width, height), side) in sizes.into_iter().flat_map(|s| [7, 16].map(|t| (s, t))) {
+                let level = |i: u32| (i.wrapping_mul(2_654_435_761) >> 24) as u8;
+                let rgb = (0..3 * width * height).map(level).collect();
+                let picture = Picture::from_parts(width, height, rgb);
+                let (full, ground) = (width.max(height), [127, 12, 240]);
+                let held = resize(&picture.centred(full, full, ground), side, side, filter);
+                let found = resize_squared(&picture, ground, side, filter);
+                assert_eq!(found, held, "{filter:?} {width}x{height} to {side}");
+            }
+        }
+    }
 
     #[test]
     fn no_weights_can_overflow_an_i32() {
