@@ -80,6 +80,11 @@ pub(crate) struct Compare {
     #[arg(long, value_name = "DIR")]
     baselines: Option<PathBuf>,
 
+    /// The first questions with which chosen patches are held against others, at every rung; 0 for
+    /// none
+    #[arg(long, value_name = "N", default_value_t = 1000, conflicts_with = "data")]
+    patch_controls: u64,
+
     /// Requests of each budget that are timed; 0 times none
     #[arg(long, value_name = "N", default_value_t = 50)]
     timed: usize,
@@ -156,7 +161,7 @@ impl Compare {
             true => None,
             false => {
                 tell("patches held against others", 0, 1);
-                let (suite, n) = (self.suite, self.questions);
+                let (suite, n) = (self.suite, self.questions.min(self.patch_controls));
                 selection::asked(&model, suite, n, &plan.patches, folder, interrupt.flag())?
             }
         };

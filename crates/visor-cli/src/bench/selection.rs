@@ -15,8 +15,8 @@ use visor_train::vocabulary::Vocabulary;
 const FILE: &str = "selection.json";
 
 /// The chosen patches and what they are held against, at every rung, on the first `questions` of the
-/// standard mix; `None` of a model without a selector, or with other words than the suite's. What was
-/// asked before for this folder is read from there.
+/// standard mix; `None` of none, of a model without a selector, or with other words than the suite's.
+/// What was asked before for this folder is read from there.
 pub(super) fn asked(
     model: &Model,
     suite: SuiteName,
@@ -28,13 +28,17 @@ pub(super) fn asked(
     let network = model.runner().model();
     let Some(selector) = network.network().selector() else { return Ok(None) };
     let vocabulary = Vocabulary::new(&Suite::new(suite));
-    if patches.is_empty() || vocabulary.len() != model.card().vocab {
+    if questions == 0 || patches.is_empty() || vocabulary.len() != model.card().vocab {
         return Ok(None);
     }
     let path = folder.join(FILE);
     if path.exists() {
-        let read = || anyhow::Ok(serde_json::from_str(&fs::read_to_string(&path)?)?);
-        return read().map(Some).with_context(|| format!("cannot use `{}`", path.display()));
+        let read = || anyhow::Ok(serde_json::from_str::<Selection>(&fs::read_to_string(&path)?)?);
+        let kept = read().with_context(|| format!("cannot use `{}`", path.display()))?;
+        let of: u64 = kept.families.values().map(|family| u64::from(family.n)).sum();
+        if of == questions {
+            return Ok(Some(kept));
+        }
     }
     let world = World {
         model: network,

@@ -110,6 +110,8 @@ fn a_backbone_that_learned_along_names_no_policy_and_a_frozen_one_keeps_its_bits
     let joint = joint.join("checkpoint");
     let again = train(&joint, &tiny.root.path().join("again"), &["--supervision", "grounded"]);
     assert_eq!(again.code, Some(0), "a selector is trained anew: {}", again.stderr);
+    let both = train(&joint, &tiny.root.path().join("both"), &["--joint", "1e-3"]);
+    assert_eq!(both.code, Some(0), "and with the backbone: {}", both.stderr);
 }
 
 #[test]

@@ -42,6 +42,8 @@ pub fn with_selector(
         .key_map();
     if let Some(network) = network {
         tensors = weights::tensors(network, &keys);
+        // It learned along with the selector that it had, which nothing read.
+        tensors.retain(|tensor| !tensor.name.starts_with(SELECTOR_PREFIX));
         manifest.default_policy = None;
         manifest.provenance.notes.insert("backbone".to_owned(), "trained on".to_owned());
     }

@@ -32,13 +32,17 @@ pub(super) fn worth(record: &CompareRecord) -> Table {
         ];
         TableRow { cells, group: None }
     };
+    let families = record.selection.iter().flat_map(|selection| selection.families.values());
+    let questions: u32 = families.map(|family| family.n).sum();
     Table {
         title: "What the chosen patches are worth".to_owned(),
-        note: "Cross-attention reads the patches that the question chose, or in their place: as \
-               many at random, all but those, as many by what other questions would choose, and \
-               the chosen places of a blank and of another picture. Differences are paired, to \
-               reading all patches at the same rung."
-            .to_owned(),
+        note: format!(
+            "On the first {} questions. Cross-attention reads the patches that the question chose, \
+             or in their place: as many at random, all but those, as many by what other questions \
+             would choose, and the chosen places of a blank and of another picture. Differences \
+             are paired, to reading all patches at the same rung.",
+            format::grouped(questions as usize)
+        ),
         header: words([
             "budget",
             "patches",
