@@ -76,7 +76,8 @@ pub fn resize(picture: &Picture, width: u32, height: u32, filter: Filter) -> Pic
 
 /// A picture in the middle of a square of one colour, scaled to `side` x `side` pixels: to the bit
 /// what [`resize`] makes of [`Picture::centred`]. The square is never held: that of a strip of
-/// 1 x 8192 pixels has 8192 times its bytes. Rows of ground alone are scaled once.
+/// 1 x 8192 pixels has 8192 times its bytes. Sums over the ground are taken once, so that the time is
+/// that of the picture too.
 pub(crate) fn resize_squared(
     picture: &Picture,
     ground: [u8; 3],
@@ -89,19 +90,28 @@ pub(crate) fn resize_squared(
         return resize(&picture.centred(full, full, ground), side, side, filter);
     }
     let taps = Taps::new(full, side, filter);
-    let scaled = |row: &[u8]| {
-        let mut out = Vec::with_capacity(side as usize * 3);
-        scale_row(row, &taps, &mut out);
-        out
-    };
-    let mut row = ground.repeat(full as usize);
-    let empty = scaled(&row);
     let (left, top) = ((full - width) as usize / 2, (full - height) as usize / 2);
     let below = (full - height) as usize - top;
+    let ground = ground.map(i64::from);
+    // What a row of ground alone sums to, before it is cut to a level.
+    let sums = taps.iter().map(|(_, weights)| weights.iter().copied().map(i64::from).sum::<i64>());
+    let bare: Vec<[i64; 3]> = sums.map(|sum| ground.map(|g| i64::from(HALF) + g * sum)).collect();
+    let empty: Vec<u8> = bare.iter().flatten().map(|&sum| level(sum as i32)).collect();
     let mut narrowed = empty.repeat(top);
-    for source in picture.rgb().chunks_exact(width as usize * 3) {
-        row[left * 3..][..source.len()].copy_from_slice(source);
-        narrowed.extend(scaled(&row));
+    for row in picture.rgb().chunks_exact(width as usize * 3) {
+        let (pixels, _) = row.as_chunks::<3>();
+        for ((start, weights), bare) in taps.iter().zip(&bare) {
+            let mut sums = *bare;
+            // The picture's columns are those from `left` on.
+            let weights = weights.get(left.saturating_sub(start)..).unwrap_or_default();
+            let pixels = pixels.get(start.saturating_sub(left)..).unwrap_or_default();
+            for (pixel, &weight) in pixels.iter().zip(weights) {
+                for ((sum, &channel), ground) in sums.iter_mut().zip(pixel).zip(ground) {
+                    *sum += (i64::from(channel) - ground) * i64::from(weight);
+                }
+            }
+            narrowed.extend(sums.map(|sum| level(sum as i32)));
+        }
     }
     narrowed.extend(empty.repeat(below));
     let narrowed = Picture::from_parts(side, full, narrowed);
@@ -177,22 +187,18 @@ fn level(sum: i32) -> u8 {
 fn scale_rows(picture: &Picture, taps: &Taps) -> Vec<u8> {
     let mut out = Vec::with_capacity(taps.starts.len() * picture.height() as usize * 3);
     for row in picture.rgb().chunks_exact(picture.width() as usize * 3) {
-        scale_row(row, taps, &mut out);
+        let (pixels, _) = row.as_chunks::<3>();
+        for (start, weights) in taps.iter() {
+            let mut sums = [HALF; 3];
+            for (pixel, weight) in pixels[start..].iter().zip(weights) {
+                for (sum, &channel) in sums.iter_mut().zip(pixel) {
+                    *sum += i32::from(channel) * weight;
+                }
+            }
+            out.extend(sums.map(level));
+        }
     }
     out
-}
-
-fn scale_row(row: &[u8], taps: &Taps, out: &mut Vec<u8>) {
-    let (pixels, _) = row.as_chunks::<3>();
-    for (start, weights) in taps.iter() {
-        let mut sums = [HALF; 3];
-        for (pixel, weight) in pixels[start..].iter().zip(weights) {
-            for (sum, &channel) in sums.iter_mut().zip(pixel) {
-                *sum += i32::from(channel) * weight;
-            }
-        }
-        out.extend(sums.map(level));
-    }
 }
 
 fn scale_columns(picture: &Picture, taps: &Taps) -> Vec<u8> {
