@@ -10,7 +10,7 @@ use crate::evaluate::blanked;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicBool, Ordering};
-use visor_core::{Ladder, Patches};
+use visor_core::{Ladder, Patches, RungId};
 use visor_model::decoder::Pass;
 use visor_model::init::Noise;
 use visor_model::layer::{Refinement, Streams};
@@ -106,7 +106,13 @@ pub fn evaluate(
     pointing: &mut dyn FnMut(Asking<'_>),
     answer: &mut dyn FnMut(usize, usize, bool),
 ) -> Result<(), TrainError> {
-    let subject = Subject { world, model: world.model, selector, ladder: world.ladder()? };
+    let subject = Subject {
+        world,
+        model: world.model,
+        selector,
+        ladder: world.ladder()?,
+        rungs: world.rungs()?,
+    };
     for (number, chunk) in samples.chunks(BATCH).enumerate() {
         if stop.load(Ordering::Relaxed) {
             return Err(TrainError::AskingStopped { asked: number * BATCH, of: samples.len() });
@@ -121,6 +127,7 @@ struct Subject<'a> {
     model: &'a VisorModel,
     selector: &'a Selector,
     ladder: &'a Ladder,
+    rungs: Vec<RungId>,
 }
 
 impl Subject<'_> {
@@ -211,7 +218,7 @@ impl Subject<'_> {
                 _ => streams.visual,
             };
             let at = self.place(&batch, Some(&visible));
-            for (rung, id) in self.ladder.ids().enumerate() {
+            for (rung, &id) in self.rungs.iter().enumerate() {
                 let right = self.answers(&batch, streams.clone(), &at, id, reading)?;
                 right.into_iter().for_each(|right| answer(rung, index, right));
             }

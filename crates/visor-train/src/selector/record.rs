@@ -199,9 +199,8 @@ fn ask(
     levels: &[Level],
     stop: &AtomicBool,
 ) -> Result<(Selection, Vec<Question>), TrainError> {
-    let ladder = world.ladder()?;
-    let n_rungs = ladder.rungs().len();
-    let mut right = vec![vec![Vec::with_capacity(samples.len()); levels.len()]; n_rungs];
+    let (ladder, rungs) = (world.ladder()?, world.rungs()?);
+    let mut right = vec![vec![Vec::with_capacity(samples.len()); levels.len()]; rungs.len()];
     let (mut asked, mut families) = (Vec::new(), BTreeMap::<String, FamilyRecord>::new());
     evaluate(
         world,
@@ -217,12 +216,13 @@ fn ask(
         &mut |rung, level, is_right| right[rung][level].push(is_right),
     )?;
     families.values_mut().for_each(FamilyRecord::average);
-    let rows = ladder.rungs().iter().zip(&right).flat_map(|(rung, by_level)| {
-        let all = &by_level[0];
-        levels
-            .iter()
-            .zip(by_level)
-            .map(|(level, right)| LevelRecord::new(rung.name(), *level, &asked, right, all))
+    let rows = rungs.iter().zip(&right).flat_map(|(&rung, by_level)| {
+        let (name, all) = (ladder.rung(rung).name(), &by_level[0]);
+        let asked = &asked;
+        let row = move |(level, right): (&Level, &Vec<bool>)| {
+            LevelRecord::new(name, *level, asked, right, all)
+        };
+        levels.iter().zip(by_level).map(row)
     });
     let levels = rows.collect();
     Ok((Selection { n_visual: world.n_visual(), families, levels }, asked))

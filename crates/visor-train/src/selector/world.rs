@@ -2,7 +2,7 @@
 
 use crate::error::TrainError;
 use crate::vocabulary::Vocabulary;
-use visor_core::{Ladder, LayerMode};
+use visor_core::{Ladder, LayerMode, RungId};
 use visor_model::VisorModel;
 use visor_runtime::Backbone;
 use visor_tasks::{Mixture, Suite};
@@ -26,6 +26,13 @@ impl World<'_> {
     /// The backbone's ladder.
     pub(super) fn ladder(&self) -> Result<&Ladder, TrainError> {
         self.model.card().ladder.as_ref().ok_or(TrainError::NoLadder)
+    }
+
+    /// The rungs of the ladder without the pairs that a policy added: what is read is said beside.
+    pub(super) fn rungs(&self) -> Result<Vec<RungId>, TrainError> {
+        let ladder = self.ladder()?;
+        let plain = |&id: &RungId| ladder.rung(id).patches().is_none();
+        Ok(ladder.ids().filter(plain).collect())
     }
 
     /// Visual tokens of a picture.
