@@ -51,11 +51,14 @@ impl KvCache {
         if wanted <= capacity { Ok(()) } else { Err(ModelError::CacheFull { capacity, wanted }) }
     }
 
-    /// Its first positions, in memory of their own.
-    pub(crate) fn first(&self, len: usize) -> Self {
+    /// Its first positions, in memory of their own; `None` where it holds fewer.
+    pub(crate) fn first(&self, len: usize) -> Option<Self> {
+        if self.len < len {
+            return None;
+        }
         let own = |all: &Tensor<4>| moved(all, len, len);
         let held = self.held.as_ref().map(|Held { k, v }| Held { k: own(k), v: own(v) });
-        Self { held, len, capacity: len }
+        Some(Self { held, len, capacity: len })
     }
 
     /// Bytes that it takes.

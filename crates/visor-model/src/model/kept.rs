@@ -242,14 +242,14 @@ impl Keeping {
                 }
                 LayerMode::SelfAttention if known.rows.contains_key(&place) => {}
                 LayerMode::SelfAttention => {
+                    let Some(cache) = cache.own().first(self.n_visual) else { continue };
                     let refined = match place.stream {
                         Stream::Stock => None,
                         Stream::RefinedBy(_) => {
                             self.refined.remove(&place.layer).as_ref().map(owned)
                         }
                     };
-                    let rows = Rows { cache: cache.own().first(self.n_visual), refined };
-                    made.rows.insert(place, rows);
+                    made.rows.insert(place, Rows { cache, refined });
                 }
             }
         }

@@ -97,14 +97,14 @@ impl VisorModel {
     /// Adds the scores that follow the last row of each text.
     pub(super) fn scored<S>(
         &self,
-        samples: impl Iterator<Item = (S, Result<Streams, BackboneError>)>,
+        samples: impl Iterator<Item = Result<(S, Streams), BackboneError>>,
     ) -> Vec<Result<(Logits, S), BackboneError>> {
         let last = |streams: Streams| {
             let [_, t, _] = streams.text.dims();
             streams.text.narrow(1, t - 1, 1) // [1, 1, E]
         };
-        let samples = samples.map(|(sample, streams)| Ok((sample, last(streams?)))).collect();
-        together(samples, |samples| {
+        let samples = samples.map(|sample| sample.map(|(sample, streams)| (sample, last(streams))));
+        together(samples.collect(), |samples| {
             let (samples, last): (Vec<S>, Vec<Tensor<3>>) = samples.into_iter().unzip();
             let rows = pack(last, 1); // [1, samples, E]
             let [_, n, e] = rows.dims();

@@ -106,7 +106,9 @@ impl Backbone for VisorModel {
             let pending = resumed.iter_mut().zip(streams);
             let pending = pending.map(|(resumed, streams)| resumed.pending(streams)).collect();
             let reached = self.run(pending);
-            self.scored(resumed.into_iter().map(Resumed::decoding).zip(reached))
+            // Only who came to the end has caches that are whole, for itself and for others.
+            let done = resumed.into_iter().zip(reached);
+            self.scored(done.map(|(resumed, reached)| reached.map(|at| (resumed.decoding(), at))))
         })
     }
 
@@ -133,7 +135,9 @@ impl Backbone for VisorModel {
                 state.position += 1;
                 Ok(logits)
             };
-            self.scored(states.into_iter().zip(reached)).into_iter().map(step).collect()
+            let reached = states.into_iter().zip(reached);
+            let reached = reached.map(|(state, reached)| reached.map(|streams| (state, streams)));
+            self.scored(reached).into_iter().map(step).collect()
         })
     }
 }

@@ -171,3 +171,24 @@ fn nothing_is_kept_beyond_the_room_and_answers_stay_the_same() {
         }
     }
 }
+
+#[test]
+fn a_question_that_is_called_off_on_the_way_leaves_nothing_half_made_for_the_next() {
+    let (model, ladder) = (model(SCRATCH, 7), ladder());
+    let alone = encoded(&model);
+    for way in ways() {
+        let kept = model.keep(encoded(&model), ROOM);
+        let (start, schedule) = (way.start(&ladder), way.schedule());
+        let cancel = Cancel::new();
+        let first = prompt(&texts()[0]);
+        let state = model.prefill_to_decision(&first, Some(&kept), start, 20, &cancel).unwrap();
+        cancel.cancel();
+        model.prefill_rest(state, &schedule, &cancel).unwrap_err();
+        for ids in [&texts()[0], &texts()[1]] {
+            let (got, executed, spared) = ask(&model, &kept, ids, start, &schedule);
+            let (wanted, whole, _) = ask(&model, &alone, ids, start, &schedule);
+            assert_close(&got, &wanted, TOLERANCE);
+            assert_flops(executed + spared, whole, &format!("{way:?} {ids:?}"));
+        }
+    }
+}
