@@ -108,7 +108,8 @@ impl Network {
         &self.connector
     }
 
-    /// Adds the conditional position to whole pictures `[pictures, N, E]`.
+    /// Adds the conditional position to whole pictures `[pictures, V, E]`, each one sequence, place
+    /// after place.
     pub fn condition(&self, pictures: Tensor<3>) -> Tensor<3> {
         match &self.conditional {
             Some(conditional) => conditional.forward(pictures),

@@ -73,8 +73,8 @@ impl VisorModel {
         pieces: &[&EncodedPictures],
         start: Start<'_>,
     ) -> Result<Option<Tensor<3>>, ModelError> {
-        let pictures = || pieces.iter().flat_map(|pieces| pieces.pictures());
-        let lengths = pictures().flat_map(|picture| {
+        let pictures = pieces.iter().flat_map(|pieces| pieces.pictures());
+        let lengths = pictures.flat_map(|picture| {
             let [places, tokens, _] = picture.dims();
             std::iter::repeat_n(tokens, places)
         });
@@ -85,15 +85,12 @@ impl VisorModel {
         if pieces.is_empty() {
             return Ok(None);
         }
-        let stream = |picture: &Tensor<3>| {
-            let [places, tokens, e] = picture.dims();
-            let picture = match start {
-                Start::Budgeted { .. } => self.network.condition(picture.clone()),
-                Start::Dense => picture.clone(),
-            };
-            picture.reshape([1, places * tokens, e])
-        };
-        Ok(Some(pack(pictures().map(stream).collect(), 1)))
+        let sequences = pieces.iter().flat_map(|pieces| pieces.sequences());
+        let streams = sequences.map(|picture| match start {
+            Start::Budgeted { .. } => self.network.condition(picture),
+            Start::Dense => picture,
+        });
+        Ok(Some(pack(streams.collect(), 1)))
     }
 
     /// Whether the vocabulary has a token.

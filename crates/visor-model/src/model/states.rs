@@ -35,6 +35,14 @@ impl EncodedPictures {
         &self.pictures
     }
 
+    /// The visual tokens of each picture as one sequence, place after place, `[1, V, E]`.
+    pub fn sequences(&self) -> impl Iterator<Item = Tensor<3>> + '_ {
+        self.pictures.iter().map(|picture| {
+            let [places, tokens, e] = picture.dims();
+            picture.clone().reshape([1, places * tokens, e])
+        })
+    }
+
     /// What is kept of them, if anything is.
     pub(super) fn kept(&self) -> Option<&KeptPicture> {
         self.kept.as_ref()

@@ -6,6 +6,7 @@ use visor_model::ModelError;
 use visor_model::cache::LayerCache;
 use visor_model::decoder::Pass;
 use visor_model::layer::Refinement;
+use visor_processor::{Arrangement, Pixels, TileGrid};
 use visor_runtime::{Backbone, BackboneError, Cancel, Start};
 
 const NEW: usize = 5;
@@ -67,6 +68,24 @@ fn one_encoded_picture_serves_any_number_of_questions() {
             let (shared, _) = model.prefill_rest(state, &way.schedule(), &cancel).unwrap();
             assert_eq!(shared.0, alone);
         }
+    }
+}
+
+#[test]
+fn the_tiles_of_a_picture_are_one_sequence() {
+    let model = model(SCRATCH, 7);
+    let tiles = [1, 2, 3].map(picture);
+    let mut cut = tiles[0].clone();
+    cut.pixels = Pixels::concat(tiles.each_ref().map(|tile| &tile.pixels)).unwrap();
+    cut.arrangement = Arrangement::Marked { grid: Some(TileGrid { rows: 1, cols: 2 }) };
+    let (ids, pictures) = (vec![7, IMAGE, IMAGE, IMAGE, 5, 3], [cut]);
+    for way in ways() {
+        let (logits, _) = prefill(&model, &ids, &pictures, way, 8);
+        let whole = slow(model.network(), &ids, &pictures, way, SCRATCH);
+        assert_close(&logits, whole.last().unwrap(), 1e-5);
+        let apart = slow(model.network(), &ids, &tiles, way, SCRATCH);
+        let same = distance(&logits, apart.last().unwrap()) < 1e-5;
+        assert_eq!(same, matches!(way, Way::Dense), "{way:?}");
     }
 }
 

@@ -269,14 +269,17 @@ pub(crate) fn streams(
     pictures: &[ProcessedPicture],
     way: Way,
 ) -> Streams {
-    let visual = encoded(network, pictures).map(|visual| {
-        let [pictures, n, e] = visual.dims();
-        let visual = match way {
-            Way::Rung(_) => network.condition(visual),
-            Way::Dense => visual,
-        };
-        visual.reshape([1, pictures * n, e])
-    });
+    let sequence = |picture: &ProcessedPicture| {
+        let tokens = encoded(network, std::slice::from_ref(picture)).unwrap();
+        let [tiles, n, e] = tokens.dims();
+        let sequence = tokens.reshape([1, tiles * n, e]);
+        match way {
+            Way::Rung(_) => network.condition(sequence),
+            Way::Dense => sequence,
+        }
+    };
+    let visual: Vec<_> = pictures.iter().map(sequence).collect();
+    let visual = (!visual.is_empty()).then(|| Tensor::cat(visual, 1)); // [1, V, E]
     Streams { text: network.decoder().embed(text_ids(ids)), visual }
 }
 

@@ -109,10 +109,10 @@ impl Study<'_> {
         let (way, nothing) = (self.way()?, Dropped::new());
         let entry = |ready: &Ready| {
             let network = self.runner.model().network();
-            let pictures = ready.visual.iter().flat_map(|encoded| encoded.pictures());
+            let pictures = ready.visual.iter().flat_map(|encoded| encoded.sequences());
             let tokens = pictures.map(|picture| match way {
-                Way::Rung(..) => network.condition(picture.clone()),
-                Way::Dense => picture.clone(),
+                Way::Rung(..) => network.condition(picture),
+                Way::Dense => picture,
             });
             // All pictures of a question are one stream.
             let joined =

@@ -112,11 +112,11 @@ impl Examples {
                     let encoded = model
                         .encode(pictures, &Cancel::new())
                         .map_err(|error| asked(error.into()))?;
-                    let condition = |picture: &Tensor<3>| {
-                        let stream = model.network().condition(picture.clone());
+                    let condition = |picture: Tensor<3>| {
+                        let stream = model.network().condition(picture);
                         stream.into_data().iter::<f32>().collect::<Vec<_>>()
                     };
-                    encoded.pictures().iter().flat_map(condition).collect()
+                    encoded.sequences().flat_map(condition).collect()
                 }
             };
             bytes += visual.len() * size_of::<f32>();

@@ -134,6 +134,8 @@ pub(crate) struct Lifted {
     pub(crate) asked: Tensor<1, Int>,
     /// `[targets, 1]`.
     pub(crate) targets: Tensor<2, Int>,
+    /// Places of each picture of all rows.
+    places: Vec<usize>,
 }
 
 impl Lifted {
@@ -142,12 +144,29 @@ impl Lifted {
         let asked: Vec<i64> = rows.targets.iter().map(|&(row, _, _)| row as i64).collect();
         let targets: Vec<i64> = rows.targets.iter().map(|&(_, id, _)| i64::from(id)).collect();
         let (n, shape) = (asked.len(), [rows.n, rows.n_text]);
+        let places = |(shown, _): &(Shown, Sight)| shown.arrangement.places(frame.tile).len();
         Self {
             ids: Tensor::from_data(TensorData::new(rows.ids.clone(), shape), device),
             at: Placement::prefill(&rows.maps, frame.rotary, frame.image_mask, None, device),
             asked: Tensor::from_data(TensorData::new(asked, [n]), device),
             targets: Tensor::from_data(TensorData::new(targets, [n, 1]), device),
+            places: rows.pictures.iter().map(places).collect(),
         }
+    }
+
+    /// Adds conditional positions to visual tokens `[places, N, E]` of all rows: the places of a
+    /// picture are one sequence.
+    pub(crate) fn condition(&self, network: &Network, tokens: Tensor<3>) -> Tensor<3> {
+        let [_, n, e] = tokens.dims();
+        let mut start = 0;
+        let alike = self.places.chunk_by(|one, next| one == next).map(|alike| {
+            let (pictures, places) = (alike.len(), alike[0]);
+            let own = tokens.clone().narrow(0, start, pictures * places);
+            start += pictures * places;
+            let own = network.condition(own.reshape([pictures, places * n, e]));
+            own.reshape([pictures * places, n, e])
+        });
+        Tensor::cat(alike.collect(), 0) // [places, N, E]
     }
 
     /// Runs the decoder over visual tokens `[places, N, E]` of all rows and asks for the targets:
@@ -166,7 +185,7 @@ impl Lifted {
         let visual = visual.map(|places| {
             let places = match schedule.count(LayerMode::CrossAttention) {
                 0 => places,
-                _ => network.condition(places),
+                _ => self.condition(network, places),
             };
             let [n, tokens, _] = places.dims();
             places.reshape([b, n / b * tokens, e]) // [B, V, E]
