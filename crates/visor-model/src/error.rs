@@ -35,6 +35,9 @@ pub enum ModelError {
         /// What came.
         width: usize,
     },
+    /// Nothing to encode.
+    #[error("there is no picture to encode")]
+    NoPictures,
     /// The prompt and the pictures do not match.
     #[error("the prompt has room for {expected} visual tokens, the pictures give {got}")]
     VisualTokens {

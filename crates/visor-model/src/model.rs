@@ -38,6 +38,8 @@ pub struct VisorModel {
     rotary: RotaryConfig,
     image_mask: ImageMask,
     device: Device,
+    /// Patches that run through the encoder at once, where that is not the device's.
+    encoder_batch: Option<usize>,
 }
 
 /// What became of a checkpoint's files when a model was loaded from them.
@@ -126,6 +128,7 @@ impl VisorModel {
             image_mask: card.positions.image_mask,
             card,
             device: device.clone(),
+            encoder_batch: None,
         }
     }
 

@@ -134,6 +134,16 @@ impl VisionEncoder {
         self.encoder.layers.iter_mut().for_each(|layer| layer.for_each_weight(each));
     }
 
+    /// Side of a tile, in pixels.
+    pub fn image_size(&self) -> usize {
+        self.image_size
+    }
+
+    /// Patches of a tile.
+    pub fn n_patches(&self) -> usize {
+        (self.image_size / self.patch_size).pow(2)
+    }
+
     /// `[tiles, 3, side, side]` normalised pixels to `[tiles, P, E]`. `interrupt` is asked before
     /// each layer.
     ///

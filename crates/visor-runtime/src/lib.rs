@@ -49,8 +49,8 @@ pub use dtype::{Dtype, UnknownDtype};
 pub use error::RunError;
 pub use generate::{Event, Generation};
 pub use model::{
-    Backbone, BackboneError, Logits, Prefill, Remaining, RoutingState, RoutingToken, Selection,
-    Start, Step, together,
+    Backbone, BackboneError, Encode, Logits, Prefill, Remaining, RoutingState, RoutingToken,
+    Selection, Start, Step, together,
 };
 pub use outcome::{FinishReason, Outcome, PictureUse, RunCost};
 pub use picture_cache::PictureCacheStats;

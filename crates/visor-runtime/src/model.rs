@@ -55,6 +55,22 @@ pub enum Start<'a> {
     Dense,
 }
 
+/// Pictures that are to be encoded: a sample of a batch.
+#[derive(Clone, Debug)]
+pub struct Encode<'a> {
+    /// The pictures, in their order.
+    pub pictures: &'a [ProcessedPicture],
+    /// The switches of those who wait for them: the sample is called off when all of them are.
+    pub owners: Vec<&'a Cancel>,
+}
+
+impl Encode<'_> {
+    /// Whether nobody waits for it any more.
+    pub fn is_called_off(&self) -> bool {
+        self.owners.iter().all(|owner| owner.is_cancelled())
+    }
+}
+
 /// A prompt that is to be prefilled: a sample of a batch. `V` is [`Backbone::Visual`].
 #[derive(Clone, Debug)]
 pub struct Prefill<'a, V> {
@@ -127,16 +143,16 @@ pub trait Backbone {
     /// What is known about the model.
     fn card(&self) -> &ModelCard;
 
-    /// Pictures to visual tokens, before any position is added.
+    /// Pictures to visual tokens, before any position is added. Tiles of all samples run side by
+    /// side, as many at once as a bound on memory allows. A sample that fails leaves the others
+    /// unharmed.
+    ///
+    /// One result a sample, in their order.
     ///
     /// # Errors
-    /// Of pictures that were prepared for another model, or [`BackboneError::Cancelled`], which is
-    /// looked for between layers and between tiles.
-    fn encode(
-        &self,
-        pictures: &[ProcessedPicture],
-        cancel: &Cancel,
-    ) -> Result<Self::Visual, BackboneError>;
+    /// Of a sample: without pictures, or with one that was prepared for another model, or
+    /// [`BackboneError::Cancelled`], which is looked for between layers and between tiles.
+    fn encode_batch(&self, samples: &[Encode<'_>]) -> Vec<Result<Self::Visual, BackboneError>>;
 
     /// Encoded pictures that will be kept for other prompts: from now on what layers make of them
     /// may stay with them, as long as all of it takes no more than `room` bytes.
@@ -202,6 +218,18 @@ pub trait Backbone {
         &self,
         samples: &mut [Step<'_, Self::Decoding>],
     ) -> Vec<Result<Logits, BackboneError>>;
+
+    /// [`encode_batch`](Self::encode_batch) of one sample.
+    ///
+    /// # Errors
+    /// As of a sample of a batch.
+    fn encode(
+        &self,
+        pictures: &[ProcessedPicture],
+        cancel: &Cancel,
+    ) -> Result<Self::Visual, BackboneError> {
+        only(self.encode_batch(&[Encode { pictures, owners: vec![cancel] }]))
+    }
 
     /// [`prefill_to_decision_batch`](Self::prefill_to_decision_batch) of one sample. `capacity` is
     /// how many text tokens the caches must hold in the end, the prompt's included.

@@ -1,6 +1,7 @@
 //! The pictures of a batch, each distinct one encoded once, and not at all where it was before.
 
-use crate::model::{Backbone, BackboneError};
+use crate::cancel::Cancelled;
+use crate::model::{Backbone, BackboneError, Encode, together};
 use crate::picture_cache::{Kept, PictureKey};
 use crate::prepared_image::{Shown, State};
 use crate::request::Prepared;
@@ -47,16 +48,19 @@ impl<V: Send + Sync + 'static> Encoded<V> {
         let places =
             samples.iter().map(|sample| sample.shown.iter().map(|s| place(sample, s)).collect());
         let mut samples: Vec<Vec<Place>> = places.collect();
-        let (mut results, mut before) = (Vec::new(), Vec::new());
-        for distinct in &distinct {
-            let (result, found) = distinct.encoded(runner);
-            results.push(result);
-            before.push(found);
-        }
+        let kept: Vec<Option<Arc<V>>> =
+            distinct.iter().map(|picture| picture.kept(runner)).collect();
         for place in samples.iter_mut().flatten() {
-            place.found |= before[place.distinct];
+            place.found |= kept[place.distinct].is_some();
         }
-        Self { distinct: results, samples }
+        let new = kept.iter().zip(&distinct).filter(|(kept, _)| kept.is_none());
+        let new: Vec<&Distinct<'_>> = new.map(|(_, picture)| picture).collect();
+        let mut made = encode(runner, &new).into_iter();
+        let result = |kept: Option<Arc<V>>| match kept {
+            Some(kept) => Ok(kept),
+            None => made.next().expect("a batch gives one result a sample"),
+        };
+        Self { distinct: kept.into_iter().map(result).collect(), samples }
     }
 
     /// The encoded pictures of a sample in their order, or why one of them could not be encoded.
@@ -86,17 +90,6 @@ struct Distinct<'a> {
 }
 
 impl Distinct<'_> {
-    /// What it is encoded, and whether that was done before this batch.
-    fn encoded<M: Backbone>(
-        &self,
-        runner: &Runner<M>,
-    ) -> (Result<Arc<M::Visual>, BackboneError>, bool) {
-        match self.kept(runner) {
-            Some(kept) => (Ok(kept), true),
-            None => (self.encode(runner), false),
-        }
-    }
-
     /// Where one of its owners, or meanwhile the cache, has it.
     fn kept<M: Backbone>(&self, runner: &Runner<M>) -> Option<Arc<M::Visual>> {
         let of_owner = |(_, shown): &(&Prepared, &Shown)| match &shown.state {
@@ -112,24 +105,36 @@ impl Distinct<'_> {
         self.owners.iter().find_map(of_owner).or_else(of_cache)
     }
 
-    /// Encodes it for the first owner that is not called off meanwhile, and keeps it.
-    fn encode<M: Backbone>(&self, runner: &Runner<M>) -> Result<Arc<M::Visual>, BackboneError> {
-        let called_off = |encoded: &_| matches!(encoded, Err(BackboneError::Cancelled(_)));
-        let mut encoded = self.owners.iter().filter_map(|(owner, shown)| {
-            let processed = shown.processed(owner)?;
-            Some(runner.model.encode(std::slice::from_ref(processed), &owner.cancel))
-        });
-        let first = encoded.find(|encoded| !called_off(encoded));
-        let visual = first.unwrap_or(Err(BackboneError::Cancelled(crate::cancel::Cancelled)))?;
+    /// Its tiles, and those who wait for what they are encoded to.
+    fn wanted(&self) -> Option<Encode<'_>> {
+        let processed = self.owners.iter().find_map(|(owner, shown)| shown.processed(owner))?;
+        let owners = self.owners.iter().map(|(owner, _)| &owner.cancel).collect();
+        Some(Encode { pictures: std::slice::from_ref(processed), owners })
+    }
+
+    /// Keeps what it was encoded to for other prompts, where there is a cache.
+    fn keep<M: Backbone>(&self, runner: &Runner<M>, visual: M::Visual) -> Arc<M::Visual> {
         let (Some(cache), Some((_, shown))) = (&runner.cache, self.owners.first()) else {
-            return Ok(Arc::new(visual));
+            return Arc::new(visual);
         };
         let visual = Arc::new(runner.model.keep(visual, cache.room()));
         let &&Shown { key, size, arrangement, n_tiles, .. } = shown;
         let bytes = runner.model.visual_bytes(&visual);
         cache.insert(key, size, Kept { arrangement, n_tiles, encoded: visual.clone(), bytes });
-        Ok(visual)
+        visual
     }
+}
+
+/// Encodes pictures together that nobody has encoded before.
+fn encode<M: Backbone>(
+    runner: &Runner<M>,
+    pictures: &[&Distinct<'_>],
+) -> Vec<Result<Arc<M::Visual>, BackboneError>> {
+    let nobody = || BackboneError::Cancelled(Cancelled);
+    let wanted = pictures.iter().map(|picture| picture.wanted().ok_or_else(nobody));
+    let made = together(wanted.collect(), |wanted| runner.model.encode_batch(&wanted));
+    let made = made.into_iter().zip(pictures);
+    made.map(|(visual, picture)| Ok(picture.keep(runner, visual?))).collect()
 }
 
 impl<M: Backbone> Runner<M> {

@@ -57,7 +57,7 @@ impl Model {
             case.floats("pixel_values").map(|all| close(pixels().copied(), all)),
         );
         compare("input_ids", case.ids("input_ids").map(|recorded| exact(&ids, recorded)));
-        let seams = network.seams(prepared.pictures(), prepared.prompt())?;
+        let seams = network.seams(prepared.pictures(), prepared.prompt()).map_err(run_error)?;
         for Activation { name, values, .. } in &seams {
             let recorded = case.floats(name).or_else(|| case.under_another_name(name, &seams));
             compare(name, recorded.map(|all| close(values.iter().copied(), all)));

@@ -4,13 +4,12 @@ use super::VisorModel;
 use super::pass::host;
 use super::states::EncodedPictures;
 use crate::decoder::Pass;
-use crate::error::ModelError;
 use crate::layer::{Refinement, Streams};
 use crate::vision::Seam;
 use burn::tensor::Tensor;
 use visor_core::Schedule;
 use visor_processor::{EncodedPrompt, ProcessedPicture};
-use visor_runtime::{Cancel, Prefill, Start};
+use visor_runtime::{BackboneError, Cancel, Encode, Prefill, Start};
 
 /// What passes one place of a network: rows of equal length, one after another.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,24 +31,23 @@ impl VisorModel {
     /// them.
     ///
     /// # Errors
-    /// As of a prefill.
+    /// As of encoding and of a prefill.
     pub fn seams(
         &self,
         pictures: &[ProcessedPicture],
         prompt: &EncodedPrompt,
-    ) -> Result<Vec<Activation>, ModelError> {
+    ) -> Result<Vec<Activation>, BackboneError> {
         let mut seams = Collected::default();
-        let encoded = pictures.iter().map(|picture| {
-            self.encode_picture(picture, &mut |seam, x| {
-                seams.extend(&vision_name(seam), x.clone());
-                Ok(())
-            })
-        });
-        let encoded = EncodedPictures::new(encoded.collect::<Result<_, _>>()?);
+        let cancel = Cancel::new();
+        let sample = Encode { pictures, owners: vec![&cancel] };
+        let observe = &mut |seam, x: &Tensor<3>| seams.extend(&vision_name(seam), x.clone());
+        let encoded = self.encode_samples(&[sample], observe).into_iter();
+        let encoded: Result<Vec<_>, BackboneError> = encoded.collect();
+        let encoded = EncodedPictures::new(encoded?.concat());
         encoded.pictures().iter().for_each(|x| seams.extend("image_features", x.clone()));
         let decoder = self.network.decoder();
         let schedule = Schedule::dense(decoder.n_layers());
-        let (start, cancel) = (Start::Dense, Cancel::new());
+        let start = Start::Dense;
         let visual = if pictures.is_empty() { Vec::new() } else { vec![&encoded] };
         let capacity = prompt.n_text();
         let prefill = Prefill { prompt, visual, start, capacity, cancel: &cancel };

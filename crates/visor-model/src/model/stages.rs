@@ -14,9 +14,8 @@ use crate::ragged::unpack;
 use burn::tensor::Tensor;
 use std::sync::Arc;
 use visor_core::cost::Flops;
-use visor_processor::ProcessedPicture;
 use visor_runtime::{
-    Backbone, BackboneError, Cancel, Logits, ModelCard, Prefill, Remaining, RoutingState,
+    Backbone, BackboneError, Cancel, Encode, Logits, ModelCard, Prefill, Remaining, RoutingState,
     Selection, Step, together,
 };
 
@@ -29,20 +28,15 @@ impl Backbone for VisorModel {
         &self.card
     }
 
-    fn encode(
-        &self,
-        pictures: &[ProcessedPicture],
-        cancel: &Cancel,
-    ) -> Result<EncodedPictures, BackboneError> {
-        let interrupt = &mut |_, _: &Tensor<3>| Ok(cancel.check()?);
-        let encode = |picture: &ProcessedPicture| self.encode_picture(picture, interrupt);
-        let encoded = pictures.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
-        if encoded.is_empty() {
-            return Err(ModelError::VisualTokens { expected: 0, got: 0 }.into());
-        }
+    fn encode_batch(&self, samples: &[Encode<'_>]) -> Vec<Result<EncodedPictures, BackboneError>> {
+        let encoded = self.encode_samples(samples, &mut |_, _| {});
         // Whoever measures this stage wants it done and not queued.
-        self.device.sync().map_err(|error| BackboneError::Failed(Arc::new(error)))?;
-        Ok(EncodedPictures::new(encoded))
+        let synced = self.device.sync().map_err(|error| BackboneError::Failed(Arc::new(error)));
+        let pictures = |pictures: Result<Vec<Tensor<3>>, BackboneError>| match pictures? {
+            none if none.is_empty() => Err(ModelError::NoPictures.into()),
+            pictures => synced.clone().map(|()| EncodedPictures::new(pictures)),
+        };
+        encoded.into_iter().map(pictures).collect()
     }
 
     fn keep(&self, visual: EncodedPictures, room: u64) -> EncodedPictures {

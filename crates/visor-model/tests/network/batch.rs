@@ -1,14 +1,15 @@
 //! A batch equals its samples alone: the stages of a model.
 
 use crate::support::*;
+use burn::tensor::Tensor;
 use visor_core::cost::Flops;
 use visor_core::{Ladder, Patches, Schedule};
 use visor_model::counter::count;
 use visor_model::init::Noise;
 use visor_model::{EncodedPictures, VisorModel};
-use visor_processor::EncodedPrompt;
+use visor_processor::{Arrangement, EncodedPrompt, TileGrid};
 use visor_runtime::{
-    Backbone, BackboneError, Cancel, Logits, Prefill, Remaining, RoutingToken, Start, Step,
+    Backbone, BackboneError, Cancel, Encode, Logits, Prefill, Remaining, RoutingToken, Start, Step,
 };
 
 /// Steps after the first token.
@@ -270,4 +271,52 @@ fn a_pass_stops_between_layers_once_everyone_has_called_it_off() {
     let (results, part) = count(|| rest(again));
     assert!(results.iter().all(|result| matches!(result, Err(BackboneError::Cancelled(_)))));
     assert!(part * 3 < whole, "{part} of {whole}");
+}
+
+/// What pictures are encoded to, `[N, E]` of each place, one after another.
+fn values(encoded: &EncodedPictures) -> Vec<f32> {
+    let values = |x: &Tensor<3>| x.clone().into_data().try_to_vec::<f32>().unwrap();
+    encoded.pictures().iter().flat_map(values).collect()
+}
+
+#[test]
+fn pictures_of_many_samples_encoded_together_equal_each_alone() {
+    let (model, cancel) = (model(SCRATCH, 7), Cancel::new());
+    // More tiles than run at once, and samples across two batches.
+    let wide = self::model(SCRATCH, 7);
+    let patches = wide.network().vision().n_patches();
+    let wide = wide.with_encoder_batch(4 * patches);
+    let counts = [1, 2, 3, 5];
+    let mut seeds = 1..;
+    let pictures: Vec<Vec<_>> =
+        counts.map(|n| seeds.by_ref().take(n).map(picture).collect()).into();
+    let sample = |pictures| Encode { pictures, owners: vec![&cancel] };
+    let samples: Vec<_> = pictures.iter().map(|pictures| sample(pictures)).collect();
+    for (together, pictures) in wide.encode_batch(&samples).into_iter().zip(&pictures) {
+        let together = together.unwrap();
+        let alone = pictures.iter().map(|one| model.encode(std::slice::from_ref(one), &cancel));
+        let alone: Vec<f32> = alone.flat_map(|one| values(&one.unwrap())).collect();
+        assert_eq!(together.pictures().len(), pictures.len());
+        assert_close(&values(&together), &alone, 1e-6);
+    }
+}
+
+#[test]
+fn a_sample_that_cannot_be_encoded_or_is_called_off_leaves_the_others_unharmed() {
+    let (model, cancel, off) = (model(SCRATCH, 7), Cancel::new(), Cancel::new());
+    off.cancel();
+    let (whole, mut torn) = ([picture(1)], [picture(2)]);
+    torn[0].arrangement = Arrangement::Marked { grid: Some(TileGrid { rows: 1, cols: 2 }) };
+    let sample = |pictures, owners| Encode { pictures, owners };
+    let results = model.encode_batch(&[
+        sample(&torn, vec![&cancel]),
+        sample(&whole, vec![&off]),
+        sample(&whole, vec![&off, &cancel]),
+        sample(&[], vec![&cancel]),
+    ]);
+    let [torn, called_off, wanted, empty] = results.try_into().unwrap();
+    assert!(torn.unwrap_err().to_string().contains("was not prepared whole"));
+    assert!(matches!(called_off.unwrap_err(), BackboneError::Cancelled(_)));
+    assert_eq!(values(&wanted.unwrap()), values(&model.encode(&whole, &cancel).unwrap()));
+    assert!(empty.is_err());
 }

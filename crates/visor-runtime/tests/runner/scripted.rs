@@ -9,8 +9,8 @@ use visor_processor::{
     Tokenizer, word_level,
 };
 use visor_runtime::{
-    Backbone, BackboneError, Cancel, DenseMode, Dtype, Event, Logits, ModelCard, Outcome, Prefill,
-    Remaining, Request, RoutingState, RunError, Runner, Selection, Start, Step,
+    Backbone, BackboneError, Cancel, Cancelled, DenseMode, Dtype, Encode, Event, Logits, ModelCard,
+    Outcome, Prefill, Remaining, Request, RoutingState, RunError, Runner, Selection, Start, Step,
 };
 
 /// What the model says that an encoded picture takes.
@@ -59,21 +59,25 @@ impl Backbone for Scripted {
         &self.card
     }
 
-    fn encode(
-        &self,
-        pictures: &[ProcessedPicture],
-        cancel: &Cancel,
-    ) -> Result<usize, BackboneError> {
-        self.note(format!("encode {}", pictures.len()));
+    fn encode_batch(&self, samples: &[Encode<'_>]) -> Vec<Result<usize, BackboneError>> {
+        let pictures: usize = samples.iter().map(|sample| sample.pictures.len()).sum();
+        self.note(format!("encode {pictures}"));
         if let Some(called_off) = self.calls_off.take() {
             called_off.cancel();
         }
-        cancel.check()?;
-        // White pictures are beyond it.
-        match pictures.iter().any(|picture| picture.pixels.data().iter().all(|v| *v >= 1.0)) {
-            true => Err(BackboneError::Failed(Arc::new(std::fmt::Error))),
-            false => Ok(pictures.len()),
-        }
+        let encode = |sample: &Encode<'_>| {
+            if sample.is_called_off() {
+                return Err(BackboneError::Cancelled(Cancelled));
+            }
+            // White pictures are beyond it.
+            let white =
+                |picture: &ProcessedPicture| picture.pixels.data().iter().all(|v| *v >= 1.0);
+            match sample.pictures.iter().any(white) {
+                true => Err(BackboneError::Failed(Arc::new(std::fmt::Error))),
+                false => Ok(sample.pictures.len()),
+            }
+        };
+        samples.iter().map(encode).collect()
     }
 
     fn keep(&self, pictures: usize, _: u64) -> usize {

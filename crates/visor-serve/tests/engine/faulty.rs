@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 use visor::{Flops, Model, ModelRef, Picture, VisorModel, fixture};
 use visor_model::{AtDecision, Decoding, EncodedPictures};
-use visor_processor::{ProcessedPicture, PromptTemplate};
+use visor_processor::PromptTemplate;
 use visor_runtime::{
-    Backbone, BackboneError, Cancel, GenerationSettings, Logits, ModelCard, PictureInput, Prefill,
+    Backbone, BackboneError, Encode, GenerationSettings, Logits, ModelCard, PictureInput, Prefill,
     Remaining, Request, RoutingState, Runner, Selection, Step,
 };
 use visor_serve::engine::{Engine, EngineError, EngineOptions, Ticket, Update};
@@ -56,12 +56,8 @@ impl Backbone for Faulty {
         self.network().card()
     }
 
-    fn encode(
-        &self,
-        pictures: &[ProcessedPicture],
-        cancel: &Cancel,
-    ) -> Result<EncodedPictures, BackboneError> {
-        self.network().encode(pictures, cancel)
+    fn encode_batch(&self, samples: &[Encode<'_>]) -> Vec<Result<EncodedPictures, BackboneError>> {
+        self.network().encode_batch(samples)
     }
 
     fn keep(&self, visual: EncodedPictures, room: u64) -> EncodedPictures {
