@@ -90,25 +90,35 @@ impl Selector {
         self.sizes
     }
 
-    /// Scores the patches `visual`, `[Q, V, E]`, for each question, `[Q, L, E]`. `words` is
-    /// `[Q, L]`, 1 for a word of the question and 0 for padding; `None` where there is none.
-    ///
-    /// With pools `q_p` of the words and patches `v_i`:
-    /// `e_ip = <W_q q_p, W_k v_i> / sqrt(S)`, `s_i = tau log sum_p exp(e_ip / tau)`,
-    /// `l_i = gamma (s_i - mean s)`.
+    /// Scores the patches `visual`, `[Q, V, E]`, for each question, `[Q, L, E]`, as
+    /// [`score`](Self::score) does.
     pub fn forward(
         &self,
         question: Tensor<3>,
         words: Option<&Tensor<2>>,
         visual: Tensor<3>,
     ) -> Scored {
-        let ([q, l, _], [_, v, e]) = (question.dims(), visual.dims());
+        self.score(question, words, self.keys(visual))
+    }
+
+    /// Patches `[Q, V, E]` in the space where questions meet them, `[Q, V, S]`: the picture's side,
+    /// which no question changes.
+    pub fn keys(&self, visual: Tensor<3>) -> Tensor<3> {
+        self.k_proj.forward(self.visual_norm.forward(visual))
+    }
+
+    /// Scores patches by their keys, `[Q, V, S]`, for each question, `[Q, L, E]`. `words` is
+    /// `[Q, L]`, 1 for a word of the question and 0 for padding; `None` where there is none.
+    ///
+    /// With pools `q_p` of the words and patches `v_i`:
+    /// `e_ip = <W_q q_p, W_k v_i> / sqrt(S)`, `s_i = tau log sum_p exp(e_ip / tau)`,
+    /// `l_i = gamma (s_i - mean s)`.
+    pub fn score(&self, question: Tensor<3>, words: Option<&Tensor<2>>, keys: Tensor<3>) -> Scored {
+        let ([q, l, e], [_, v, _]) = (question.dims(), keys.dims());
         let words = words.cloned().unwrap_or_else(|| Tensor::ones([q, l], &question.device()));
         let question = self.text_norm.forward(question);
         let pools = self.pool(question.clone(), &words); // [Q, P, E]
         let queries = self.q_proj.forward(pools); // [Q, P, S]
-        let visual = self.visual_norm.forward(visual);
-        let keys = self.k_proj.forward(visual); // [Q, V, S]
         let scale = (self.sizes.shape.d_select as f64).powf(-0.5) / POOL_TEMPERATURE;
         let e_ip = product(keys.clone(), queries.clone().swap_dims(1, 2)) * scale; // [Q, V, P]
         let scores = log_sum_exp(e_ip) * POOL_TEMPERATURE; // [Q, V]

@@ -1,6 +1,7 @@
 //! The choice of patches on the way of a batch (QGSA; method, section 5).
 
 use super::VisorModel;
+use super::kept::Keeping;
 use super::pass::host;
 use super::states::{Asked, Begun, Choice, Number, Placed};
 use crate::error::ModelError;
@@ -61,7 +62,7 @@ impl VisorModel {
                 return;
             }
         };
-        if let Some(selection) = self.select_of(&asked, count) {
+        if let Some(selection) = self.select_of(&asked, count, begun.prompt.kept.as_mut()) {
             begun.select(selection, &self.device);
         }
     }
@@ -71,15 +72,28 @@ impl VisorModel {
         let asked = prompt.asked.take().ok_or(ModelError::NoSelector)?;
         let [_, n_visual, _] = asked.visual.dims();
         let count = self.within(count, n_visual)?;
-        let selection = self.select_of(&asked, Some(count)).ok_or(ModelError::NoSelector)?;
+        let selection = self.select_of(&asked, Some(count), prompt.kept.as_mut());
+        let selection = selection.ok_or(ModelError::NoSelector)?;
         prompt.select(prompt.caches.len(), selection, &self.device);
         Ok(())
     }
 
     /// The best patches, so many or as many as the selector says; `None` without a selector.
-    fn select_of(&self, asked: &Asked, count: Option<usize>) -> Option<Selection> {
+    fn select_of(
+        &self,
+        asked: &Asked,
+        count: Option<usize>,
+        kept: Option<&mut Keeping>,
+    ) -> Option<Selection> {
         let Asked { question, visual } = asked;
-        let scored = self.network.selector()?.forward(question.clone(), None, visual.clone());
+        let selector = self.network.selector()?;
+        let keys = || selector.keys(visual.clone()); // [1, V, S]
+        let keys = match kept {
+            // In front of the first layer that reads nothing has been refined.
+            Some(kept) => kept.selector_keys(selector.sizes().shape, keys),
+            None => keys(),
+        };
+        let scored = selector.score(question.clone(), None, keys);
         let scores = host(scored.logits);
         let kappa = host(scored.kappa).first().copied().unwrap_or(f32::NAN);
         let k = count.unwrap_or(kappa.ceil() as usize);

@@ -5,6 +5,7 @@
 //! self-attention layer that runs, everything depends on which of these layers have run and on all
 //! tokens up to the picture's end with their positions (method, section 1): what is kept of it
 //! belongs to one such text at a time. A question that finds all it needs runs its own rows alone.
+//! The selector's keys of the picture are the picture's alone, too.
 
 use super::states::EncodedPictures;
 use crate::cache::{KvCache, LayerCache, bytes, owned};
@@ -14,7 +15,7 @@ use burn::tensor::{Int, Tensor};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use visor_core::cost::{DecoderShape, Flops};
+use visor_core::cost::{DecoderShape, Flops, SelectorShape};
 use visor_core::{LayerMode, Schedule};
 use visor_processor::{EncodedPrompt, ImageSpan};
 
@@ -32,6 +33,8 @@ struct Known {
     keys: BTreeMap<Place, VisualKeys>,
     /// What self-attention made.
     rows: BTreeMap<Place, Rows>,
+    /// The selector's keys, `[1, V, S]`.
+    selector: Option<Tensor<3>>,
 }
 
 /// A layer, and what has become of the picture in front of it.
@@ -85,12 +88,13 @@ impl Place {
 
 impl Known {
     fn new(room: u64) -> Self {
-        Self { room, before: None, keys: BTreeMap::new(), rows: BTreeMap::new() }
+        Self { room, before: None, keys: BTreeMap::new(), rows: BTreeMap::new(), selector: None }
     }
 
     fn bytes(&self) -> u64 {
         let keys = self.keys.values().map(VisualKeys::bytes);
-        keys.chain(self.rows.values().map(Rows::bytes)).sum()
+        let rows = self.rows.values().map(Rows::bytes);
+        keys.chain(rows).chain(self.selector.as_ref().map(bytes)).sum()
     }
 
     /// Makes room for what belongs to this text.
@@ -138,6 +142,8 @@ pub(super) struct Keeping {
     chosen: Option<(usize, Tensor<1, Int>)>,
     /// Layers that need not compute what was there.
     found: Vec<usize>,
+    /// FLOPs of the selector's keys, where they were there.
+    spared: Flops,
     /// The picture behind each self-attention layer that has run on it.
     refined: BTreeMap<usize, Tensor<3>>,
 }
@@ -157,6 +163,7 @@ impl Keeping {
             n_visual: prompt.n_visual(),
             chosen: None,
             found: Vec::new(),
+            spared: Flops(0),
             refined: BTreeMap::new(),
         })
     }
@@ -201,6 +208,26 @@ impl Keeping {
             self.found.push(place.layer);
         }
         Ok(())
+    }
+
+    /// The selector's keys of the picture before anything refines it, made anew where they are not
+    /// there.
+    pub(super) fn selector_keys(
+        &mut self,
+        shape: SelectorShape,
+        make: impl FnOnce() -> Tensor<3>,
+    ) -> Tensor<3> {
+        let there = self.picture.lock().selector.clone();
+        if let Some(keys) = there {
+            self.spared = shape.keys(self.n_visual);
+            return keys;
+        }
+        let keys = make();
+        let mut known = self.picture.lock();
+        if known.selector.is_none() && known.bytes() + bytes(&keys) <= known.room {
+            known.selector = Some(keys.clone());
+        }
+        keys
     }
 
     /// From this layer on the question reads these patches alone: of what was handed out to the
@@ -270,7 +297,7 @@ impl Keeping {
         let spared = |&layer: &usize| {
             shape.kept_of_layer(schedule.modes()[layer], n_text, n_visual, self.n_read(layer))
         };
-        self.found.iter().map(spared).sum()
+        self.spared + self.found.iter().map(spared).sum()
     }
 
     /// Patches that a layer reads.

@@ -153,6 +153,21 @@ fn chosen_patches_are_gathered_from_keys_that_are_there() {
 }
 
 #[test]
+fn the_selectors_keys_of_a_picture_are_made_once_for_all_questions() {
+    let (model, ladder) = (selecting_model(7), ladder());
+    let kept = model.keep(encoded(&model), ROOM);
+    let schedule = ladder.schedule(ladder.cheapest());
+    let shape = model.card().selector.unwrap().shape;
+    let n_visual = GRID * GRID;
+    // Chosen patches leave no keys of layers behind that others could use.
+    let start = Start::Budgeted { ladder: &ladder, routing: None, patches: Patches::Auto };
+    for (question, made) in texts().iter().zip([Flops(0), shape.keys(n_visual)]) {
+        let (_, _, spared) = ask(&model, &kept, question, start, &schedule);
+        assert_eq!(spared, made);
+    }
+}
+
+#[test]
 fn nothing_is_kept_beyond_the_room_and_answers_stay_the_same() {
     let (model, ladder) = (model(SCRATCH, 7), ladder());
     let alone = encoded(&model);
