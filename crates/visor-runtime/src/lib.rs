@@ -39,6 +39,7 @@ mod settings;
 mod stages;
 mod stop;
 mod timing;
+mod warm_up;
 
 pub use budget::{Decided, Level};
 pub use cancel::{Cancel, Cancelled};

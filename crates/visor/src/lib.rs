@@ -44,7 +44,7 @@ mod verify;
 
 pub use error::Error;
 pub use info::{ModelInfo, PictureSize};
-pub use model::{LoadOptions, Model};
+pub use model::{LoadOptions, Model, WarmUp};
 pub use model_ref::{ModelRef, ModelRefError};
 pub use policy::PolicyInfo;
 pub use policy_ref::{PolicyRef, PolicyRefError};

@@ -25,6 +25,19 @@ pub struct LoadOptions {
     policy: PolicyRef,
     picture_cache: Option<u64>,
     picture_limits: PictureLimits,
+    warm_up: WarmUp,
+}
+
+/// What is run of a model while it is loaded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WarmUp {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Every rung, dense and the policy, on questions of several lengths: a device that compiles
+    /// and tunes its kernels then does so before anybody waits for an answer. The processor has
+    /// nothing to compile.
+    EveryWay,
 }
 
 impl LoadOptions {
@@ -52,6 +65,12 @@ impl LoadOptions {
     #[must_use]
     pub fn picture_cache(self, bytes: u64) -> Self {
         Self { picture_cache: Some(bytes), ..self }
+    }
+
+    /// Runs what is asked for before the model is handed out.
+    #[must_use]
+    pub fn warm_up(self, warm_up: WarmUp) -> Self {
+        Self { warm_up, ..self }
     }
 
     /// Bounds the pictures that are decoded.
@@ -100,13 +119,16 @@ impl Model {
         let network = network.with_pairs(pairs)?;
         let runner = Runner::new(network, tokenizer, image_processor, template)
             .with_picture_limits(options.picture_limits);
-        let runner = match options.picture_cache {
-            Some(bytes) => runner.with_picture_cache(bytes),
-            None => runner,
-        };
         let (runner, policy) = match policy {
             None => (runner, None),
             Some((router, info)) => (runner.with_policy(Box::new(router)), Some(info)),
+        };
+        if options.warm_up == WarmUp::EveryWay {
+            runner.warm_up(&Cancel::new())?;
+        }
+        let runner = match options.picture_cache {
+            Some(bytes) => runner.with_picture_cache(bytes),
+            None => runner,
         };
         let (options, unknown_fields) = (options.clone(), blueprint.unknown_fields);
         Ok(Self { runner, report, options, policy, unknown_fields })

@@ -184,3 +184,16 @@ fn a_prepared_request_can_be_had_at_another_budget() {
     let least = runner.with_budget(&prepared, BudgetRequest::AtMost(Flops(1))).unwrap_err();
     assert!(matches!(least, RunError::Budget(_)), "{least}");
 }
+
+#[test]
+fn a_warm_up_runs_every_way_in_as_many_lengths_as_the_context_has_room_for() {
+    let runner = runner(&["red"]);
+    let levels = runner.card().ladder.as_ref().unwrap().rungs().len() + 1;
+    let lengths = runner.warm_up(&Cancel::new()).unwrap() / levels;
+    assert!((1..=4).contains(&lengths));
+    assert_eq!(count(&runner, "rest"), levels * lengths);
+    assert_eq!(count(&runner, "dense"), lengths);
+    let cancel = Cancel::new();
+    cancel.cancel();
+    assert!(matches!(runner.warm_up(&cancel), Err(RunError::Cancelled(_))));
+}
