@@ -5,7 +5,9 @@ pub mod compare;
 pub mod environment;
 pub mod format;
 pub mod measure;
+mod quantile;
 pub mod serve;
 pub mod speed;
 
 pub use environment::Environment;
+pub use quantile::quantile;

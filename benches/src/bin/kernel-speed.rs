@@ -12,7 +12,7 @@ use std::rc::Rc;
 use visor_benches::Environment;
 use visor_benches::environment::load;
 use visor_benches::speed::clock::Clock;
-use visor_benches::speed::record::Spread;
+use visor_benches::speed::record::Times;
 use visor_kernels::{Attention, Matrix, Quantised, Rows};
 use visor_runtime::device::{DeviceRequest, open};
 
@@ -30,8 +30,8 @@ struct Record {
 struct Kernel {
     name: String,
     size: String,
-    burn_ms: Spread,
-    kernel_ms: Spread,
+    burn_ms: Times,
+    kernel_ms: Times,
     /// Median of the kernel over that of burn.
     ratio: f64,
 }
@@ -74,8 +74,8 @@ fn main() -> Result<()> {
         }
     }
     let kernel = |(case, (burn, kernel)): (&Case, (Vec<f64>, Vec<f64>))| {
-        let spread = |times| Spread::of(times).context("--rounds must be at least 1");
-        let (burn_ms, kernel_ms) = (spread(burn)?, spread(kernel)?);
+        let of = |times| Times::of(times).context("--rounds must be at least 1");
+        let (burn_ms, kernel_ms) = (of(burn)?, of(kernel)?);
         let ratio = kernel_ms.median / burn_ms.median;
         Ok(Kernel {
             name: case.name.to_owned(),

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use visor_benches::Environment;
 use visor_benches::environment::load;
 use visor_benches::speed::clock::Clock;
-use visor_benches::speed::record::Spread;
+use visor_benches::speed::record::Times;
 use visor_checkpoint::files::STAMP;
 use visor_model::VisorModel;
 use visor_runtime::Backbone;
@@ -44,14 +44,14 @@ struct Record {
     rounds: usize,
     /// The load that hashes the file, which is done once.
     first_load_ms: f64,
-    load_ms: Spread,
+    load_ms: Times,
     /// What processors have worked for it: what is left to go by on a machine that others work on.
-    load_cpu_ms: Spread,
+    load_cpu_ms: Times,
     /// The most memory that was the process's own and no file's, less what it had before.
     peak_anonymous_bytes: u64,
     /// That over the weights.
     ratio: f64,
-    inspect_ms: Option<Spread>,
+    inspect_ms: Option<Times>,
 }
 
 /// What a round tells.
@@ -101,7 +101,7 @@ fn main() -> Result<()> {
         None => None,
         Some(visor) => {
             let times = (0..rounds.max(1)).map(|_| inspected(&visor, &model));
-            Some(Spread::of(times.collect::<Result<Vec<f64>>>()?).context("no round")?)
+            Some(Times::of(times.collect::<Result<Vec<f64>>>()?).context("no round")?)
         }
     };
     let weight_bytes = first.parameters * COMPUTE_BYTES;
@@ -116,8 +116,8 @@ fn main() -> Result<()> {
         weight_bytes,
         rounds,
         first_load_ms: first.ms,
-        load_ms: Spread::of(times).context("no round")?,
-        load_cpu_ms: Spread::of(all.iter().map(|round| round.cpu_ms).collect())
+        load_ms: Times::of(times).context("no round")?,
+        load_cpu_ms: Times::of(all.iter().map(|round| round.cpu_ms).collect())
             .context("no round")?,
         peak_anonymous_bytes: peak,
         ratio: peak as f64 / weight_bytes as f64,

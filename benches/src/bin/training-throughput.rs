@@ -5,7 +5,7 @@
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use std::time::Instant;
-use visor_benches::Environment;
+use visor_benches::{Environment, quantile};
 use visor_runtime::device::{DeviceRequest, open, training};
 use visor_tasks::{Mixture, Split, Suite, SuiteName};
 use visor_train::recipe::Steps;
@@ -90,13 +90,14 @@ fn measure(name: &'static str, steps: u64, curriculum: Steps) -> Result<Stage> {
             questions += report.questions;
         }
     }
-    times.sort_by(f64::total_cmp);
-    let at = |share: f64| 1e3 * times[((times.len() - 1) as f64 * share).round() as usize];
+    let at = |share| -> Result<f64> {
+        Ok(1e3 * quantile(&times, share).context("--steps must be at least 1")?)
+    };
     Ok(Stage {
         name,
         steps,
-        median_step_ms: at(0.5),
-        p95_step_ms: at(0.95),
+        median_step_ms: at(0.5)?,
+        p95_step_ms: at(0.95)?,
         questions_per_second: questions as f64 / times.iter().sum::<f64>(),
     })
 }

@@ -7,7 +7,7 @@ mod clusters;
 mod times;
 
 pub use clusters::Clusters;
-pub use times::{Spread, percentile};
+pub use times::Spread;
 
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{Binomial, ContinuousCDF, DiscreteCDF, StudentsT};

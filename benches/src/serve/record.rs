@@ -1,7 +1,7 @@
 //! What was measured, as a record and as a table.
 
 use super::load::Asked;
-use crate::Environment;
+use crate::{Environment, quantile};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -159,25 +159,22 @@ impl Cell {
         let good = |asked: &&Asked| asked.status == Some(200);
         let all: Vec<&Asked> = rounds.iter().flatten().collect();
         let answered: Vec<&Asked> = rounds.iter().flatten().filter(good).collect();
-        let mut times: Vec<f64> =
-            answered.iter().map(|asked| asked.time.as_secs_f64() * 1e3).collect();
-        times.sort_by(f64::total_cmp);
+        let times: Vec<f64> = answered.iter().map(|asked| asked.time.as_secs_f64() * 1e3).collect();
+        let of_times = |share| quantile(&times, share).unwrap_or(0.0);
         let per_second =
             |round: &Vec<Asked>| round.iter().filter(good).count() as f64 / time.as_secs_f64();
         let rounds: Vec<f64> = rounds.iter().map(per_second).collect();
-        let mut sorted = rounds.clone();
-        sorted.sort_by(f64::total_cmp);
         Self {
             clients,
             budget: budget.to_owned(),
             answered: answered.len(),
             failed: all.len() - answered.len(),
             wrong: answered.iter().filter(|asked| asked.wrong).count(),
-            throughput: at(&sorted, 0.5),
+            throughput: quantile(&rounds, 0.5).unwrap_or(0.0),
             rounds,
-            p50_ms: at(&times, 0.5),
-            p95_ms: at(&times, 0.95),
-            p99_ms: at(&times, 0.99),
+            p50_ms: of_times(0.5),
+            p95_ms: of_times(0.95),
+            p99_ms: of_times(0.99),
             gflops: mean(&answered),
         }
     }
@@ -208,12 +205,6 @@ fn mean(answered: &[&Asked]) -> f64 {
     if gflops.is_empty() { 0.0 } else { gflops.iter().sum::<f64>() / gflops.len() as f64 }
 }
 
-/// The value below which this part of the sorted values lies; 0 of none.
-fn at(sorted: &[f64], part: f64) -> f64 {
-    let last = sorted.len().saturating_sub(1);
-    sorted.get((part * last as f64).round() as usize).copied().unwrap_or(0.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,8 +221,9 @@ mod tests {
         ];
         let cell = Cell::new(4, "sa1", &rounds, Duration::from_secs(2));
         assert_eq!((cell.answered, cell.failed, cell.wrong), (100, 2, 1));
-        assert_eq!(cell.rounds, [49.5, 0.5]);
-        assert_eq!((cell.p50_ms, cell.p99_ms, cell.gflops), (51.0, 99.0, 2.0));
+        assert_eq!((cell.rounds, cell.throughput), (vec![49.5, 0.5], 25.0));
+        assert_eq!((cell.p50_ms, cell.gflops), (50.5, 2.0));
+        assert!((cell.p99_ms - 99.01).abs() < 1e-9, "{}", cell.p99_ms);
     }
 
     #[test]

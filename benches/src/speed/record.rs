@@ -4,7 +4,7 @@ use super::ceilings::Ceiling;
 use super::plan::{Key, Observed, Plan, Seen};
 use super::stage::Stage;
 use super::subject::{Example, Level};
-use crate::environment::Environment;
+use crate::{Environment, quantile};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use thiserror::Error;
@@ -77,14 +77,14 @@ pub struct Row {
     /// Bytes that must at least move.
     pub bytes: Option<u64>,
     /// Times in milliseconds; of decode, those of a step.
-    pub ms: Spread,
+    pub ms: Times,
     /// Most memory that was resident while the stage ran.
     pub peak_rss_bytes: Option<u64>,
     /// Bytes that are kept of a picture for further questions, where the stage is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_bytes: Option<u64>,
     /// The peer's times of the same turns.
-    pub peer_ms: Option<Spread>,
+    pub peer_ms: Option<Times>,
     /// Median over the peer's median.
     pub ratio: Option<f64>,
 }
@@ -96,7 +96,7 @@ fn single() -> String {
 /// Some times.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Spread {
+pub struct Times {
     /// Half of the times are below.
     pub median: f64,
     /// 95 of 100 are.
@@ -124,29 +124,14 @@ pub enum RecordError {
     },
 }
 
-impl Spread {
+impl Times {
     /// Of some times in milliseconds; `None` without any.
     pub fn of(samples: Vec<f64>) -> Option<Self> {
-        let mut sorted = samples.clone();
-        sorted.sort_by(f64::total_cmp);
-        let at = |share: f64| quantile(&sorted, share);
-        let median = at(0.5)?;
-        Some(Self {
-            median,
-            p95: at(0.95)?,
-            min: at(0.0)?,
-            spread: (at(0.75)? - at(0.25)?) / median,
-            samples,
-        })
+        let at = |share| quantile(&samples, share);
+        let (median, p95, min) = (at(0.5)?, at(0.95)?, at(0.0)?);
+        let spread = (at(0.75)? - at(0.25)?) / median;
+        Some(Self { median, p95, min, spread, samples })
     }
-}
-
-/// Between the two nearest of sorted values.
-fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
-    let place = share * (sorted.len().checked_sub(1)?) as f64;
-    let (low, part) = (place.floor(), place.fract());
-    let (low, high) = (sorted[low as usize], sorted[place.ceil() as usize]);
-    Some(low + (high - low) * part)
 }
 
 /// What a record says beside its rows.
@@ -254,7 +239,7 @@ impl Row {
 }
 
 fn row(plan: &Plan<'_>, examples: &[Example], key: &Key, seen: &Seen) -> Option<Row> {
-    let milliseconds = |seconds: &[f64]| Spread::of(seconds.iter().map(|s| 1e3 * s).collect());
+    let milliseconds = |seconds: &[f64]| Times::of(seconds.iter().map(|s| 1e3 * s).collect());
     let example = &examples[plan.tiles.iter().position(|&tiles| tiles == key.tiles)?];
     let (_, subject) = plan.subjects.iter().find(|(device, subject)| {
         *device == key.device && subject.card().dtype.to_string() == key.dtype
@@ -304,8 +289,8 @@ pub(super) mod tests {
     /// A record with an encode row beside a peer and a decode row without one.
     pub(in crate::speed) fn sample() -> SpeedRecord {
         let row = |stage, budget: Option<&str>, ms: [f64; 5], peer: Option<[f64; 5]>| {
-            let ms = Spread::of(ms.to_vec()).expect("times");
-            let peer_ms = peer.and_then(|peer| Spread::of(peer.to_vec()));
+            let ms = Times::of(ms.to_vec()).expect("times");
+            let peer_ms = peer.and_then(|peer| Times::of(peer.to_vec()));
             let ratio = peer_ms.as_ref().map(|peer| ms.median / peer.median);
             Row {
                 stage,
@@ -360,12 +345,12 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn quantiles_lie_between_the_nearest_values() {
-        let spread = Spread::of(vec![4.0, 1.0, 3.0, 2.0, 5.0]).expect("times");
-        assert_eq!((spread.median, spread.min), (3.0, 1.0));
-        assert!((spread.p95 - 4.8).abs() < 1e-12 && (spread.spread - 2.0 / 3.0).abs() < 1e-12);
-        assert_eq!(spread.samples, [4.0, 1.0, 3.0, 2.0, 5.0]);
-        assert_eq!(Spread::of(Vec::new()), None);
+    fn times_keep_their_order_and_say_how_far_they_spread() {
+        let times = Times::of(vec![4.0, 1.0, 3.0, 2.0, 5.0]).expect("times");
+        assert_eq!((times.median, times.min), (3.0, 1.0));
+        assert!((times.p95 - 4.8).abs() < 1e-12 && (times.spread - 2.0 / 3.0).abs() < 1e-12);
+        assert_eq!(times.samples, [4.0, 1.0, 3.0, 2.0, 5.0]);
+        assert_eq!(Times::of(Vec::new()), None);
     }
 
     #[test]

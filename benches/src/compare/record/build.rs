@@ -8,7 +8,8 @@ use super::{
 };
 use crate::compare::observation::{Group, Item, Kind, Observations, Row, Scope, Stage};
 use crate::compare::references::Choices;
-use crate::compare::statistics::{Estimate, Spread, percentile, saving};
+use crate::compare::statistics::{Estimate, Spread, saving};
+use crate::quantile;
 use std::collections::BTreeMap;
 
 /// A scalar of difficulty with more values than this is no axis of a table.
@@ -171,8 +172,8 @@ impl Maker<'_> {
             families: self.by_family(line),
             difficulty: self.by_difficulty(line),
             gflops: of_scopes(&|costs| average(costs)),
-            gflops_median: of_scopes(&|costs| percentile(costs, 0.5).unwrap_or(0.0)),
-            gflops_p95: of_scopes(&|costs| percentile(costs, 0.95).unwrap_or(0.0)),
+            gflops_median: of_scopes(&|costs| quantile(costs, 0.5).unwrap_or(0.0)),
+            gflops_p95: of_scopes(&|costs| quantile(costs, 0.95).unwrap_or(0.0)),
             savings: self.dense.map(|dense| savings(dense, line)),
             self_attention_layers: average(&line.layers),
             times_ms: row.map(times).unwrap_or_default(),

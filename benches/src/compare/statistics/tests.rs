@@ -1,6 +1,7 @@
 //! Intervals against published values and against slow references.
 
 use super::*;
+use crate::quantile;
 use proptest::prelude::*;
 
 fn near(a: f64, b: f64, tolerance: f64) {
@@ -35,7 +36,7 @@ fn bootstrap(clusters: &[Vec<f64>], draws: &mut Draws) -> (f64, f64) {
         sum / n as f64
     };
     let means: Vec<f64> = (0..4000).map(|_| once(draws)).collect();
-    (percentile(&means, 0.025).expect("some"), percentile(&means, 0.975).expect("some"))
+    (quantile(&means, 0.025).expect("some"), quantile(&means, 0.975).expect("some"))
 }
 
 #[test]
@@ -159,7 +160,7 @@ fn a_mean_over_families_weighs_families_alike_and_covers_like_a_bootstrap() {
             (0..3).map(mean).sum::<f64>() / 3.0
         })
         .collect();
-    let (low, high) = (percentile(&again, 0.025), percentile(&again, 0.975));
+    let (low, high) = (quantile(&again, 0.025), quantile(&again, 0.975));
     near(found.low, low.expect("some"), 0.008);
     near(found.high, high.expect("some"), 0.008);
 }
@@ -176,13 +177,7 @@ fn nothing_has_no_mean_and_one_item_has_no_certainty() {
 }
 
 #[test]
-fn percentiles_are_linear_between_neighbours() {
-    let values = [4.0, 1.0, 3.0, 2.0];
-    assert_eq!(percentile(&values, 0.5), Some(2.5));
-    assert_eq!(percentile(&values, 0.0), Some(1.0));
-    assert_eq!(percentile(&values, 1.0), Some(4.0));
-    near(percentile(&values, 0.95).expect("some"), 3.85, 1e-12);
-    assert_eq!(percentile(&[], 0.5), None);
+fn a_spread_is_the_median_and_the_distances_to_it() {
     let spread = Spread::of(&[1.0, 2.0, 3.0, 4.0, 100.0]).expect("some");
     assert_eq!((spread.median, spread.mad, spread.n), (3.0, 1.0, 5));
 }

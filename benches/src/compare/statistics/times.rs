@@ -1,5 +1,6 @@
 //! Measured values that are not scores: the middle, the slow end, the spread.
 
+use crate::quantile;
 use serde::{Deserialize, Serialize};
 
 /// Of measured values, in their unit.
@@ -19,23 +20,13 @@ pub struct Spread {
 impl Spread {
     /// Of some values; `None` of none.
     pub fn of(values: &[f64]) -> Option<Self> {
-        let median = percentile(values, 0.5)?;
+        let median = quantile(values, 0.5)?;
         let distances: Vec<f64> = values.iter().map(|value| (value - median).abs()).collect();
         Some(Self {
             median,
-            p95: percentile(values, 0.95)?,
-            mad: percentile(&distances, 0.5)?,
+            p95: quantile(values, 0.95)?,
+            mad: quantile(&distances, 0.5)?,
             n: values.len(),
         })
     }
-}
-
-/// The value below which `share` of the values are, linear between neighbours; `None` of none.
-pub fn percentile(values: &[f64], share: f64) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let last = sorted.len().checked_sub(1)?;
-    let at = last as f64 * share.clamp(0.0, 1.0);
-    let (below, above) = (at.floor() as usize, at.ceil() as usize);
-    Some(sorted[below] + (sorted[above] - sorted[below]) * (at - below as f64))
 }

@@ -165,8 +165,8 @@ impl Serve {
         Ok(items)
     }
 
-    /// More than can be answered, with budgets that stay and with budgets that fall. The budget is
-    /// left open below a ceiling that allows everything, so that the largest rung is the start.
+    /// More than can be answered, with budgets that stay and with budgets that fall. No budget is
+    /// named, so that the policy chooses, or where there is none the largest rung is the start.
     fn overloads(
         &self,
         model: &Model,
