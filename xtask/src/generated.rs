@@ -11,6 +11,7 @@ mod networks;
 mod parity;
 mod policy;
 mod selector;
+mod serving;
 mod speed;
 mod unseen;
 
@@ -53,6 +54,7 @@ fn content(repo: &Repo, name: &str) -> Result<String> {
         "crossover" => speed::crossover(repo),
         "kernels" => speed::kernels(repo),
         "loading" => loading::block(repo),
+        "serving" => serving::block(repo),
         "speed" => speed::stages(repo),
         "selectors" => selector::block(repo, "selector"),
         _ => bail!("nothing generates a block of this name"),
