@@ -194,14 +194,6 @@ pub enum CheckpointError {
         /// What is possible.
         expected: &'static str,
     },
-    /// `visor.json` belongs to a decoder of another depth.
-    #[error("`visor.json` is for {manifest} decoder layers, `config.json` has {config}")]
-    Depth {
-        /// By `visor.json`.
-        manifest: usize,
-        /// By `config.json`.
-        config: usize,
-    },
 
     /// A file of weights has no recorded hash.
     #[error(

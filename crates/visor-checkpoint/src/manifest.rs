@@ -141,13 +141,4 @@ impl Manifest {
     pub fn n_layers(&self) -> usize {
         self.layout().n_layers()
     }
-
-    /// Compares the depth with the one in `config.json`, which only the model's family can read.
-    ///
-    /// # Errors
-    /// [`CheckpointError::Depth`] if they differ.
-    pub fn expect_layers(&self, config: usize) -> Result<(), CheckpointError> {
-        let manifest = self.n_layers();
-        if manifest == config { Ok(()) } else { Err(CheckpointError::Depth { manifest, config }) }
-    }
 }

@@ -14,8 +14,9 @@ pub enum LayerMode {
     SelfAttention,
 }
 
-/// One mode for every layer, made by a [`Ladder`](crate::Ladder) or for the dense reference only,
-/// so that no layer is asked for what its weights do not have.
+/// One mode for every layer: made by a [`Ladder`](crate::Ladder), for the dense reference, or with
+/// text alone where these look at the picture, so that no layer is asked for what its weights do
+/// not have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule(Box<[LayerMode]>);
 
@@ -68,10 +69,5 @@ impl Schedule {
     /// How many layers run in `mode`.
     pub fn count(&self, mode: LayerMode) -> usize {
         self.0.iter().filter(|&&m| m == mode).count()
-    }
-
-    /// The last layer that reads the picture in any way, if one does.
-    pub fn last_look(&self) -> Option<LayerIdx> {
-        self.0.iter().rposition(|&mode| mode != LayerMode::TextOnly).map(LayerIdx)
     }
 }
