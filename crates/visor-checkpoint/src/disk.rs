@@ -11,6 +11,9 @@ pub(crate) type Disk<'d> = &'d dyn for<'f> Fn(&'f File) -> Box<dyn Write + 'f>;
 pub(crate) const REAL: Disk<'static> = &|file| Box::new(file);
 
 /// Makes the entries of a folder durable. Windows has no such call and needs none.
-pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// What the system says.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }

@@ -47,7 +47,7 @@ mod save;
 mod source;
 mod stamp;
 mod swap;
-mod unique;
+pub mod unique;
 mod verify;
 mod weights;
 mod wire;
@@ -55,6 +55,7 @@ mod write;
 
 pub use checkpoint::Checkpoint;
 pub use digest::{Digests, NotASha256, Sha256Sum, backbone_digest, selector_digest};
+pub use disk::sync_folder;
 pub use dtype::{Dtype, scale_of};
 pub use error::CheckpointError;
 pub use header::HeaderError;

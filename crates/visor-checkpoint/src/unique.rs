@@ -6,8 +6,11 @@ use std::fmt;
 use std::marker::PhantomData;
 
 /// Reads a map and refuses a key that is repeated: which of the two values counts would depend on
-/// who reads the file.
-pub(crate) fn map<'de, D, V>(deserializer: D) -> Result<BTreeMap<String, V>, D::Error>
+/// who reads the file. For `#[serde(deserialize_with)]`.
+///
+/// # Errors
+/// If it is no object, a value cannot be read, or a key is there twice.
+pub fn map<'de, D, V>(deserializer: D) -> Result<BTreeMap<String, V>, D::Error>
 where
     D: Deserializer<'de>,
     V: Deserialize<'de>,

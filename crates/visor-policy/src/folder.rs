@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
-use visor_checkpoint::{CheckpointError, Sha256Sum, Source, TensorToSave, write_safetensors};
+use visor_checkpoint::{
+    CheckpointError, Sha256Sum, Source, TensorToSave, sync_folder, write_safetensors,
+};
 use visor_model::{ModelError, weights};
 
 /// Larger files are refused; a router for the widest decoders there are takes a tenth of it.
@@ -170,11 +172,6 @@ fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = File::create_new(path)?;
     file.write_all(bytes)?;
     file.sync_all()
-}
-
-/// Makes the entries of a folder durable. Windows has no such call and needs none.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 fn cannot(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PolicyFileError {

@@ -3,12 +3,11 @@
 use crate::{
     Objective, PolicyFileError, PolicyManifest, PolicyProvenance, PolicyRung, SCHEMA_VERSION,
 };
-use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroUsize;
-use visor_checkpoint::Sha256Sum;
+use visor_checkpoint::{Sha256Sum, unique};
 use visor_core::Thrift;
 
 /// Wider tokens and heads are refused, before anything is allocated for them.
@@ -66,7 +65,7 @@ struct RawProvenance {
     questions: u64,
     seed: u64,
     steps: u64,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "unique")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "unique::map")]
     notes: BTreeMap<String, String>,
 }
 
@@ -240,31 +239,4 @@ impl From<&PolicyManifest> for RawBehaviour {
 pub(crate) fn behaviour_json(manifest: &PolicyManifest) -> String {
     serde_json::to_string(&RawBehaviour::from(manifest))
         .expect("a manifest consists of strings, numbers and lists")
-}
-
-/// Reads a map and refuses a key that is repeated: which of the two values counts would depend on
-/// who reads the file.
-fn unique<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
-    struct Unique;
-
-    impl<'de> Visitor<'de> for Unique {
-        type Value = BTreeMap<String, String>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object of texts")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-            let mut map = BTreeMap::new();
-            while let Some((key, value)) = entries.next_entry::<String, String>()? {
-                if map.contains_key(&key) {
-                    return Err(A::Error::custom(format_args!("the key `{key}` is there twice")));
-                }
-                map.insert(key, value);
-            }
-            Ok(map)
-        }
-    }
-
-    from.deserialize_map(Unique)
 }
