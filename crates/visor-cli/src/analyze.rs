@@ -1,22 +1,23 @@
 //! `visor analyze`: what a model does with its pictures.
 
 use crate::bench::bar::Bar;
+use crate::bench::format::Format;
+use crate::compute::Compute;
 use crate::data::OwnData;
 use crate::ending::Usage;
 use crate::files::NewFolder;
 use crate::interrupt::{self, Interrupt};
 use crate::model::{ModelChoice, failed};
 use crate::output;
-use crate::threads::Threads;
 use anyhow::{Context as _, Result, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use visor::{DenseMode, DeviceRequest, Level, LoadOptions, Model, PolicyRef, Thrift};
+use visor::{DenseMode, Level, LoadOptions, Model, PolicyRef, Thrift};
 use visor_benches::Environment;
 use visor_benches::analyze::record::{Context, Seen};
-use visor_benches::analyze::render::{Format, render};
+use visor_benches::analyze::render::render;
 use visor_benches::analyze::{AnalyzeRecord, Figure};
 use visor_benches::compare::observation::Suite;
 use visor_benches::compare::record::Identity;
@@ -77,34 +78,22 @@ pub(crate) struct Analyze {
 
     /// What is printed
     #[arg(long, value_enum, default_value = "md")]
-    format: FormatName,
-
-    /// The device: cpu, wgpu, cuda or cuda:N
-    #[arg(long, default_value = "cpu")]
-    device: DeviceRequest,
+    format: Format,
 
     #[command(flatten)]
-    threads: Threads,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum FormatName {
-    /// Tables
-    Md,
-    /// The record
-    Json,
+    compute: Compute,
 }
 
 const RECORD: &str = "record.json";
 
 impl Analyze {
     pub(crate) fn run(&self) -> Result<()> {
-        self.threads.start()?;
+        self.compute.threads.start()?;
         // Before the work, so that what cannot be written is said at once.
         let folder = self.out.as_deref().map(|path| NewFolder::begin(path, replaceable));
         let folder = folder.transpose()?;
         let policy = self.policy.clone().unwrap_or_default();
-        let options = LoadOptions::default().device(self.device).policy(policy);
+        let options = LoadOptions::default().device(self.compute.device).policy(policy);
         let model = Model::load(&self.model.find()?, &options).map_err(failed)?;
         let (level, name) = self.level(&model)?;
         let figures = self.figures(&model)?;
@@ -254,15 +243,6 @@ impl Analyze {
             choices,
         };
         Ok(AnalyzeRecord::new(seen, context)?)
-    }
-}
-
-impl From<FormatName> for Format {
-    fn from(name: FormatName) -> Self {
-        match name {
-            FormatName::Md => Self::Markdown,
-            FormatName::Json => Self::Json,
-        }
     }
 }
 

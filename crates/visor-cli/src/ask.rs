@@ -75,7 +75,7 @@ pub(crate) struct Ask {
     #[arg(long, default_value = "cpu")]
     device: DeviceRequest,
 
-    /// Number format that weights are held in: f32, bf16, f16 or int8 (the last three on cpu)
+    /// Number format that weights are held in: f32, f16, bf16 (cpu and cuda) or int8 (cpu alone)
     #[arg(long, default_value = "f32")]
     dtype: Dtype,
 

@@ -2,7 +2,7 @@
 
 pub(crate) mod bar;
 mod compare;
-mod format;
+pub(crate) mod format;
 mod point;
 mod selection;
 mod serve;

@@ -6,6 +6,7 @@
 mod analyze;
 mod ask;
 mod bench;
+mod compute;
 mod convert;
 mod data;
 mod devices;

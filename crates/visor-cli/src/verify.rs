@@ -1,15 +1,13 @@
 //! `visor verify`: what a model computes, held against recordings of another program.
 
+use crate::compute::{Compute, Weights};
 use crate::model::ModelChoice;
 use crate::output;
 use crate::table::aligned;
-use crate::threads::Threads;
 use anyhow::{Result, bail};
 use clap::Args;
 use std::path::PathBuf;
-use visor::{
-    DeviceRequest, Dtype, LoadOptions, Model, Parity, PolicyRef, SeamDifference, SeamParity,
-};
+use visor::{Dtype, LoadOptions, Model, Parity, PolicyRef, SeamDifference, SeamParity};
 
 /// Compare a model with recorded tiles, ids and activations, seam by seam
 #[derive(Args)]
@@ -31,16 +29,11 @@ pub(crate) struct Verify {
     #[arg(long, value_name = "X")]
     tolerance: Option<f64>,
 
-    /// The device: cpu, wgpu, cuda or cuda:N
-    #[arg(long, default_value = "cpu")]
-    device: DeviceRequest,
-
-    /// Number format that weights are held in: f32, bf16, f16 or int8 (the last three on cpu)
-    #[arg(long, default_value = "f32")]
-    dtype: Dtype,
+    #[command(flatten)]
+    compute: Compute,
 
     #[command(flatten)]
-    threads: Threads,
+    weights: Weights,
 
     /// Print one JSON object
     #[arg(long)]
@@ -50,14 +43,15 @@ pub(crate) struct Verify {
 impl Verify {
     pub(crate) fn run(&self) -> Result<()> {
         let model = self.model.find()?;
-        self.threads.start()?;
-        let options = LoadOptions::default().device(self.device).dtype(self.dtype);
+        self.compute.threads.start()?;
+        let dtype = self.weights.dtype;
+        let options = LoadOptions::default().device(self.compute.device).dtype(dtype);
         let model = Model::load(&model, &options.policy(PolicyRef::None))?;
         let parity = model.verify(&self.reference, self.images.as_deref())?;
-        let tolerance = self.tolerance.unwrap_or_else(|| tolerance(self.dtype));
+        let tolerance = self.tolerance.unwrap_or_else(|| tolerance(dtype));
         let mut failures = parity.failures(tolerance);
         // Where weights are rounded an answer may part from the recorded one at a near tie.
-        failures.retain(|seam| self.dtype == Dtype::F32 || !seam.seam.starts_with(ANSWER));
+        failures.retain(|seam| dtype == Dtype::F32 || !seam.seam.starts_with(ANSWER));
         output::answer(&match self.json {
             true => serde_json::to_string_pretty(&parity)?,
             false => text(&parity, tolerance, &failures),

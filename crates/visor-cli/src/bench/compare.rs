@@ -1,20 +1,20 @@
 //! `visor bench compare`: accuracy and cost, one row a budget.
 
 use crate::bench::bar::Bar;
-use crate::bench::format::FormatName;
+use crate::bench::format::RowFormat;
 use crate::bench::selection;
+use crate::compute::{Compute, Weights};
 use crate::data::OwnData;
 use crate::ending::Usage;
 use crate::files;
 use crate::interrupt::{self, Interrupt};
 use crate::model::{ModelChoice, failed};
 use crate::output;
-use crate::threads::Threads;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use visor::{DeviceRequest, Dtype, LoadOptions, Model, Patches, PolicyRef, Thrift};
+use visor::{LoadOptions, Model, Patches, PolicyRef, Thrift};
 use visor_benches::Environment;
 use visor_benches::compare::gate::{Thresholds, gate};
 use visor_benches::compare::html::report;
@@ -99,22 +99,17 @@ pub(crate) struct Compare {
 
     /// What is printed
     #[arg(long, value_enum, default_value = "md")]
-    format: FormatName,
+    format: RowFormat,
 
     /// An older record to hold this one against; ends with 1 where something is worse
     #[arg(long, value_name = "OLD.json")]
     compare: Option<PathBuf>,
 
-    /// The device: cpu, wgpu, cuda or cuda:N
-    #[arg(long, default_value = "cpu")]
-    device: DeviceRequest,
-
-    /// Number format that weights are held in: f32, bf16, f16 or int8 (the last three on cpu)
-    #[arg(long, default_value = "f32")]
-    dtype: Dtype,
+    #[command(flatten)]
+    compute: Compute,
 
     #[command(flatten)]
-    threads: Threads,
+    weights: Weights,
 }
 
 const RECORD: &str = "record.json";
@@ -122,10 +117,13 @@ const REPORT: &str = "report.html";
 
 impl Compare {
     pub(crate) fn run(&self) -> Result<()> {
-        self.threads.start()?;
+        self.compute.threads.start()?;
         let old = self.compare.as_deref().map(old_record).transpose()?;
         let policy = self.policy.clone().unwrap_or_default();
-        let options = LoadOptions::default().device(self.device).dtype(self.dtype).policy(policy);
+        let options = LoadOptions::default()
+            .device(self.compute.device)
+            .dtype(self.weights.dtype)
+            .policy(policy);
         let model = Model::load(&self.model.find()?, &options).map_err(failed)?;
         let data = self.dataset()?;
         let (rungs, thrifts) = self.budgets(&model)?;

@@ -1,10 +1,20 @@
-//! The formats of a benchmark's record on the command line.
+//! What is printed of a record, on the command line.
 
 use clap::ValueEnum;
-use visor_benches::format::Format;
+use visor_benches::{analyze, format};
 
+/// Of a record whose tables are of several kinds.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum FormatName {
+pub(crate) enum Format {
+    /// Tables
+    Md,
+    /// The record
+    Json,
+}
+
+/// Of a record whose rows are of one kind, so that each can be a line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum RowFormat {
     /// Tables
     Md,
     /// The record
@@ -13,12 +23,21 @@ pub(super) enum FormatName {
     Csv,
 }
 
-impl From<FormatName> for Format {
-    fn from(name: FormatName) -> Self {
+impl From<Format> for analyze::render::Format {
+    fn from(name: Format) -> Self {
         match name {
-            FormatName::Md => Self::Markdown,
-            FormatName::Json => Self::Json,
-            FormatName::Csv => Self::Csv,
+            Format::Md => Self::Markdown,
+            Format::Json => Self::Json,
+        }
+    }
+}
+
+impl From<RowFormat> for format::Format {
+    fn from(name: RowFormat) -> Self {
+        match name {
+            RowFormat::Md => Self::Markdown,
+            RowFormat::Json => Self::Json,
+            RowFormat::Csv => Self::Csv,
         }
     }
 }

@@ -1,18 +1,19 @@
 //! `visor bench point`: whether the patches that an expression chooses lie where it refers to.
 
 use crate::bench::bar::Bar;
+use crate::bench::format::Format;
+use crate::compute::Compute;
 use crate::data::{bad_lines, tell_skipped};
 use crate::ending::Usage;
 use crate::interrupt::{self, Interrupt};
 use crate::model::{ModelChoice, failed};
 use crate::output;
 use crate::table::aligned;
-use crate::threads::Threads;
 use anyhow::Result;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
-use visor::{DeviceRequest, LoadOptions, Model, Patches, PolicyRef};
+use visor::{LoadOptions, Model, Patches, PolicyRef};
 use visor_train::analysis::pointing::{Pointed, pointing};
 use visor_train::data::benchmarks::read_refcoco;
 
@@ -40,22 +41,10 @@ pub(crate) struct Point {
 
     /// What is printed
     #[arg(long, value_enum, default_value = "md")]
-    format: FormatName,
-
-    /// The device: cpu, wgpu, cuda or cuda:N
-    #[arg(long, default_value = "cpu")]
-    device: DeviceRequest,
+    format: Format,
 
     #[command(flatten)]
-    threads: Threads,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum FormatName {
-    /// A table
-    Md,
-    /// A JSON list, an object a row
-    Json,
+    compute: Compute,
 }
 
 /// Means over the expressions of a split.
@@ -73,11 +62,11 @@ struct Line {
 
 impl Point {
     pub(crate) fn run(&self) -> Result<()> {
-        self.threads.start()?;
+        self.compute.threads.start()?;
         if self.patches.contains(&Patches::All) {
             return Err(Usage::because("--patches all chooses nothing; name a number or `auto`"));
         }
-        let options = LoadOptions::default().device(self.device).policy(PolicyRef::None);
+        let options = LoadOptions::default().device(self.compute.device).policy(PolicyRef::None);
         let model = Model::load(&self.model.find()?, &options).map_err(failed)?;
         if model.card().selector.is_none() {
             return Err(Usage::because(format!(
@@ -104,8 +93,8 @@ impl Point {
         }
         bar.end();
         match self.format {
-            FormatName::Json => output::answer(&serde_json::to_string_pretty(&lines)?),
-            FormatName::Md => output::answer(&table(&lines)),
+            Format::Json => output::answer(&serde_json::to_string_pretty(&lines)?),
+            Format::Md => output::answer(&table(&lines)),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `visor bench speed`: how long the stages take, one row a combination.
 
 use crate::bench::bar::Bar;
-use crate::bench::format::FormatName;
+use crate::bench::format::RowFormat;
 use crate::ending::Usage;
 use crate::files;
 use crate::interrupt::{self, Interrupt};
@@ -80,7 +80,7 @@ pub(crate) struct Speed {
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "cpu")]
     device: Vec<DeviceRequest>,
 
-    /// Number formats that weights are held in: f32, bf16, f16 or int8 (the last three on cpu)
+    /// Number formats that weights are held in: f32, f16, bf16 (cpu and cuda) or int8 (cpu alone)
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "f32")]
     dtype: Vec<Dtype>,
 
@@ -127,7 +127,7 @@ pub(crate) struct Speed {
 
     /// What is printed
     #[arg(long, value_enum, default_value = "md")]
-    format: FormatName,
+    format: RowFormat,
 
     /// An older record to hold this one against; ends with 1 where something is slower
     #[arg(long, value_name = "OLD.json")]

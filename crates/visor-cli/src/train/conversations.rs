@@ -139,7 +139,7 @@ impl Conversations {
         let model = self.network.find(asked.model)?;
         let checkpoint = model.checkpoint()?;
         let settings = self.settings(&common.options, &checkpoint)?;
-        common.threads.start()?;
+        common.compute.threads.start()?;
         let preparation = Preparation::read(&model)?;
         let read = |path: &Path| -> Result<Material> {
             let images = self.images.as_deref();
@@ -149,7 +149,7 @@ impl Conversations {
         let held_out = self.held_out.as_deref().map(read).transpose()?;
         let folder = RunFolder::take(&common.out)?;
         let interrupt = Interrupt::watch(interrupt::stopping)?;
-        let device = device::open_for(common.device, settings.precision.dtype())?;
+        let device = device::open_for(common.compute.device, settings.precision.dtype())?;
         let device = match self.gradient_checkpointing {
             true => device::training_sparing(&device),
             false => device::training(&device),

@@ -3,17 +3,17 @@
 use super::run_folder::RunFolder;
 use super::selector_data::{Rhythm, SelectorData, Subject};
 use super::selector_watch::Watch;
+use crate::compute::Compute;
 use crate::ending::Usage;
 use crate::files;
 use crate::interrupt::{self, Interrupt};
 use crate::model::{ModelChoice, failed};
 use crate::output;
 use crate::table::aligned;
-use crate::threads::Threads;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
-use visor::{DeviceRequest, LoadOptions, Model, ModelRef, PolicyRef, VisorModel};
+use visor::{LoadOptions, Model, ModelRef, PolicyRef, VisorModel};
 use visor_runtime::{Backbone, device};
 use visor_tasks::{Mixture, Sample, Split, StandardMix, Suite, SuiteName};
 use visor_train::export::SUPERVISION;
@@ -113,12 +113,8 @@ pub(crate) struct TrainSelector {
     #[command(flatten)]
     own: SelectorData,
 
-    /// The device: cpu, wgpu, cuda or cuda:N
-    #[arg(long, default_value = "cpu")]
-    device: DeviceRequest,
-
     #[command(flatten)]
-    threads: Threads,
+    compute: Compute,
 }
 
 fn positive(text: &str) -> Result<f64, String> {
@@ -133,10 +129,10 @@ fn share(text: &str) -> Result<f64, String> {
 
 impl TrainSelector {
     pub(crate) fn run(&self) -> Result<()> {
-        self.threads.start()?;
+        self.compute.threads.start()?;
         let model_ref = self.model.find()?;
         let checkpoint = model_ref.checkpoint().map_err(failed)?;
-        let device = device::open(self.device)?;
+        let device = device::open(self.compute.device)?;
         let (model, _) = VisorModel::load_unfolded(&checkpoint, &device)
             .map_err(|error| failed(error.into()))?;
         let (settings, interrupt) =
@@ -175,7 +171,7 @@ impl TrainSelector {
         let samples = self.samples(world.suite)?;
         output::note(&format!("testing on {} pictures", samples.len()));
         // What is tested is what was saved.
-        let options = LoadOptions::default().device(self.device).policy(PolicyRef::None);
+        let options = LoadOptions::default().device(self.compute.device).policy(PolicyRef::None);
         let saved = Model::load(&ModelRef::Folder(folder), &options).map_err(failed)?;
         let world = World { model: saved.runner().model(), ..world };
         let stop = interrupt.flag();

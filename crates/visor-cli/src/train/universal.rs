@@ -6,13 +6,13 @@ use super::options::Options;
 use super::progress::Progress;
 use super::report;
 use super::run_folder::RunFolder;
+use crate::compute::Compute;
 use crate::interrupt::{self, Interrupt};
-use crate::threads::Threads;
 use crate::{files, output};
 use anyhow::{Context, Result};
 use clap::Args;
 use std::path::PathBuf;
-use visor::{DeviceRequest, Ladder, LayerMode};
+use visor::{Ladder, LayerMode};
 use visor_runtime::device;
 use visor_tasks::Split;
 use visor_train::evaluate::{Scores, pictures};
@@ -64,12 +64,8 @@ pub(crate) struct Universal {
           value_parser = clap::value_parser!(u32).range(..=1_000_000))]
     test_pictures: u32,
 
-    /// The device: cpu, wgpu, cuda or cuda:N
-    #[arg(long, default_value = "cpu")]
-    pub(super) device: DeviceRequest,
-
     #[command(flatten)]
-    pub(super) threads: Threads,
+    pub(super) compute: Compute,
 }
 
 impl Universal {
@@ -78,7 +74,7 @@ impl Universal {
             return self.conversations.run(&asked, self);
         }
         let recipe = self.options.recipe()?;
-        self.threads.start()?;
+        self.compute.threads.start()?;
         let folder = RunFolder::take(&self.out)?;
         let interrupt = Interrupt::watch(interrupt::stopping)?;
 
@@ -117,7 +113,8 @@ impl Universal {
         interrupt.check(left)?;
         output::note(&format!("testing on {} pictures", self.test_pictures));
         let n = self.test_pictures as usize;
-        let device = device::training(&device::open_for(self.device, recipe.precision.dtype())?);
+        let device =
+            device::training(&device::open_for(self.compute.device, recipe.precision.dtype())?);
         let record = record::make(&trainer, &ladder, n, minutes, &device)?;
         let json = format!("{}\n", serde_json::to_string_pretty(&record)?);
         files::write(&folder.record(), json.as_bytes())?;
@@ -139,7 +136,8 @@ impl Universal {
         folder: &RunFolder,
         interrupt: &Interrupt,
     ) -> Result<(Trainer, Option<f64>)> {
-        let device = device::training(&device::open_for(self.device, recipe.precision.dtype())?);
+        let device =
+            device::training(&device::open_for(self.compute.device, recipe.precision.dtype())?);
         let pictures = (self.validation_pictures as usize).min(Rhythm::default().pictures);
         let (save, validate) = (self.save_every, self.validate_every);
         let rhythm = Rhythm { log: self.log_every, save, validate, pictures };
