@@ -4,6 +4,7 @@
 //! backend of plotters. Text is measured, and in bitmaps drawn, with the fonts in `benches/assets`.
 
 pub(crate) mod axis;
+pub(crate) mod bars;
 mod difficulty;
 pub(crate) mod draw;
 mod families;
