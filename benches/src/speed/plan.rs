@@ -14,6 +14,7 @@ use crate::measure::memory;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::slice;
 use std::sync::atomic::{AtomicBool, Ordering};
 use visor_core::Schedule;
 use visor_model::{AtDecision, Decoding, EncodedPictures, VisorModel};
@@ -248,8 +249,26 @@ impl<'a> Plan<'a> {
         round: usize,
         stop: &AtomicBool,
     ) -> Result<Vec<(Turn, Peaks)>, SpeedError> {
-        let mut peaks = Peaks::default();
-        let mut shared = Turn::default();
+        let (visual, shared) = self.look(subject, at)?;
+        let n = self.levels.len();
+        let mut turns = vec![shared; n];
+        for offset in 0..n {
+            if stop.load(Ordering::Relaxed) {
+                return Err(SpeedError::Interrupted);
+            }
+            let level = (round + offset) % n;
+            self.answer(subject, at, self.levels[level].1, &visual, &mut turns[level])?;
+        }
+        Ok(turns)
+    }
+
+    /// The stages of pictures, which all budgets share.
+    fn look(
+        &self,
+        subject: &Subject<'_>,
+        at: &Place<'_>,
+    ) -> Result<(Vec<EncodedPictures>, (Turn, Peaks)), SpeedError> {
+        let (mut turn, mut peaks) = (Turn::default(), Peaks::default());
         let mut pictures = vec![at.example.processed.clone(); at.batch];
         if self.wants(Stage::Preprocess) {
             let (processed, time) = at.timed(Stage::Preprocess, &mut peaks, || {
@@ -260,74 +279,85 @@ impl<'a> Plan<'a> {
                 (0..at.batch).map(prepare).collect::<Result<Vec<ProcessedPicture>, _>>()
             });
             pictures = processed?;
-            shared.preprocess = Some(time);
+            turn.preprocess = Some(time);
         }
-        let model = subject.model;
-        // Without this stage pictures are encoded once, so that there is something to read.
-        let cancel = Cancel::new();
-        let mut visual = Vec::new();
-        let all = if self.wants(Stage::Encode) { at.batch } else { 1 };
-        let (encoded, time) = at.timed(Stage::Encode, &mut peaks, || {
-            let encode = |picture| model.encode(std::slice::from_ref(picture), &cancel);
-            pictures[..all].iter().map(encode).collect::<Result<Vec<_>, _>>()
-        });
-        visual.extend(encoded?);
-        if self.wants(Stage::Encode) {
-            shared.encode = Some(time);
-        }
-        let n = self.levels.len();
-        let mut turns = vec![(shared, peaks); n];
-        for offset in 0..n {
-            if stop.load(Ordering::Relaxed) {
-                return Err(SpeedError::Interrupted);
-            }
-            let level = (round + offset) % n;
-            let (turn, peaks) = &mut turns[level];
-            let schedule = subject.schedule(self.levels[level].1);
-            let start = match (self.levels[level].1, &subject.card().ladder) {
-                (Level::Rung(_, patches), Some(ladder)) => {
-                    Start::Budgeted { ladder, routing: None, patches }
-                }
-                (Level::Dense, _) | (_, None) => Start::Dense,
-            };
-            let prompt = &at.example.prompt;
-            let capacity = prompt.n_text() + self.new_tokens;
-            let question =
-                Question { model, start, schedule: &schedule, prompt, capacity, cancel: &cancel };
-            if self.wants(Stage::WarmPrefill) {
-                let keep = |visual: &EncodedPictures| model.keep(visual.clone(), u64::MAX);
-                let kept: Vec<EncodedPictures> = visual.iter().map(keep).collect();
-                question.ask(&kept, kept.len())?;
-                turn.kept_bytes = kept.first().map(|kept| model.visual_bytes(kept));
-                let again = || question.ask(&kept, at.batch);
-                let (again, time) = at.timed(Stage::WarmPrefill, peaks, again);
-                again?;
-                turn.warm_prefill = Some(time);
-            }
-            if !self.wants(Stage::Prefill) {
-                continue;
-            }
-            let (reached, time) =
-                at.timed(Stage::Prefill, peaks, || question.ask(&visual, at.batch));
-            turn.prefill = Some(time);
-            let mut states = reached?;
-            if !self.wants(Stage::Decode) || self.new_tokens == 0 {
-                continue;
-            }
-            let (done, time) = at.timed(Stage::Decode, peaks, || {
-                for token in 0..self.new_tokens {
-                    let id = 3 + token as u32 % 5;
-                    let mut steps: Vec<_> =
-                        states.iter_mut().map(|state| DecodeStep { state, token: id }).collect();
-                    black_box(all_of(model.decode_step_batch(&mut steps))?);
-                }
-                Ok::<_, BackboneError>(())
-            });
-            done?;
-            turn.decode = Some((time, self.new_tokens));
-        }
-        Ok(turns)
+        // Without the stage one picture is encoded, so that there is something to read.
+        let is_timed = self.wants(Stage::Encode);
+        pictures.truncate(if is_timed { at.batch } else { 1 });
+        let (visual, time) =
+            at.timed(Stage::Encode, &mut peaks, || encode(subject.model, &pictures));
+        turn.encode = is_timed.then_some(time);
+        Ok((visual?, (turn, peaks)))
     }
+
+    /// The stages of a budget, on pictures that have been encoded.
+    fn answer(
+        &self,
+        subject: &Subject<'_>,
+        at: &Place<'_>,
+        level: Level,
+        visual: &[EncodedPictures],
+        (turn, peaks): &mut (Turn, Peaks),
+    ) -> Result<(), SpeedError> {
+        let (model, cancel) = (subject.model, &Cancel::new());
+        let start = match (level, &subject.card().ladder) {
+            (Level::Rung(_, patches), Some(ladder)) => {
+                Start::Budgeted { ladder, routing: None, patches }
+            }
+            (Level::Dense, _) | (_, None) => Start::Dense,
+        };
+        let (schedule, prompt) = (&subject.schedule(level), &at.example.prompt);
+        let capacity = prompt.n_text() + self.new_tokens;
+        let question = Question { model, start, schedule, prompt, capacity, cancel };
+        if self.wants(Stage::WarmPrefill) {
+            let keep = |visual: &EncodedPictures| model.keep(visual.clone(), u64::MAX);
+            let kept: Vec<EncodedPictures> = visual.iter().map(keep).collect();
+            question.ask(&kept, kept.len())?;
+            turn.kept_bytes = kept.first().map(|kept| model.visual_bytes(kept));
+            let again = || question.ask(&kept, at.batch);
+            let (again, time) = at.timed(Stage::WarmPrefill, peaks, again);
+            again?;
+            turn.warm_prefill = Some(time);
+        }
+        if !self.wants(Stage::Prefill) {
+            return Ok(());
+        }
+        let (reached, time) = at.timed(Stage::Prefill, peaks, || question.ask(visual, at.batch));
+        turn.prefill = Some(time);
+        let mut states = reached?;
+        if !self.wants(Stage::Decode) || self.new_tokens == 0 {
+            return Ok(());
+        }
+        let (done, time) =
+            at.timed(Stage::Decode, peaks, || decode(model, &mut states, self.new_tokens));
+        done?;
+        turn.decode = Some((time, self.new_tokens));
+        Ok(())
+    }
+}
+
+/// Pictures as the layers read them, one after another.
+fn encode(
+    model: &VisorModel,
+    pictures: &[ProcessedPicture],
+) -> Result<Vec<EncodedPictures>, BackboneError> {
+    let cancel = Cancel::new();
+    pictures.iter().map(|picture| model.encode(slice::from_ref(picture), &cancel)).collect()
+}
+
+/// So many steps of all answers together.
+fn decode(
+    model: &VisorModel,
+    states: &mut [Decoding],
+    new_tokens: usize,
+) -> Result<(), BackboneError> {
+    for token in 0..new_tokens {
+        let token = 3 + token as u32 % 5;
+        let mut steps: Vec<_> =
+            states.iter_mut().map(|state| DecodeStep { state, token }).collect();
+        black_box(all_of(model.decode_step_batch(&mut steps))?);
+    }
+    Ok(())
 }
 
 /// What is asked about each picture of a batch.

@@ -4,8 +4,8 @@ use super::SpeedError;
 use super::shapes::uniform;
 use super::stage::Stage;
 use std::num::NonZeroUsize;
-use visor_core::cost::{Decode, Flops, Keys, Prompt};
-use visor_core::{Patches, RungId, Schedule};
+use visor_core::cost::{Decode, DecoderShape, Flops, Keys, Prompt};
+use visor_core::{LayerMode, Patches, RungId, Schedule};
 use visor_model::VisorModel;
 use visor_processor::{
     EncodedPrompt, ImageProcessor, Picture, PixelSize, ProcessedPicture, Setting,
@@ -102,8 +102,8 @@ impl Subject<'_> {
         }
     }
 
-    /// A picture that gives `tiles` tiles in a prompt of `n_text` text tokens, with room for `steps`
-    /// more.
+    /// A picture that gives `tiles` tiles in a prompt of `n_text` text tokens, with room for
+    /// `steps` more.
     ///
     /// # Errors
     /// If no picture does, or the context is too short.
@@ -165,8 +165,9 @@ impl Subject<'_> {
         })
     }
 
-    /// What a stage computes for a batch, by the formulas, and the bytes that it must at least move:
-    /// weights once, in their format, keys and values once, in single precision. `None` where nothing is counted.
+    /// What a stage computes for a batch, by the formulas, and the bytes that it must at least
+    /// move: weights once, in their format, keys and values once, in single precision. `None` where
+    /// nothing is counted.
     pub fn work(
         &self,
         stage: Stage,
@@ -191,9 +192,7 @@ impl Subject<'_> {
         let sizes = Prompt { n_text, n_question, n_visual, n_tiles, keys };
         let (schedule, weight) = (self.schedule(level), self.card().dtype.bytes() as u64);
         let kv = shape.decoder.kv_bytes(&schedule, n_text, n_visual, sizes.looks(), 4);
-        let decoder = weights_of(shape.decoder.projections(1) + shape.decoder.ffn(1))
-            * shape.decoder.n_layers as u64
-            + weights_of(shape.decoder.head());
+        let decoder = weights_that_run(&shape.decoder, &schedule);
         let (flops, bytes) = match stage {
             Stage::Encode => {
                 let (encoder, connector) = (&shape.encoder, &shape.connector);
@@ -208,6 +207,7 @@ impl Subject<'_> {
             }
             Stage::Prefill => {
                 let flops = shape.scopes(&schedule, sizes, None).lm_prefill + sizes.selection();
+                let decoder = decoder + weights_that_make_keys(&shape.decoder, &schedule);
                 (flops, weight * decoder + kv * batch as u64)
             }
             // What is kept is the whole picture's: of chosen patches nothing is counted.
@@ -229,7 +229,55 @@ impl Subject<'_> {
     }
 }
 
+/// The decoder's weights that a row of text meets, head and cross-attention's queries included.
+fn weights_that_run(decoder: &DecoderShape, schedule: &Schedule) -> u64 {
+    let layer = weights_of(decoder.projections(1) + decoder.ffn(1));
+    let crossing = schedule.count(LayerMode::CrossAttention) as u64;
+    layer * decoder.n_layers as u64
+        + weights_of(decoder.cross_queries(1)) * crossing
+        + weights_of(decoder.head())
+}
+
+/// Those that make keys and values for cross-attention, which a picture meets once.
+fn weights_that_make_keys(decoder: &DecoderShape, schedule: &Schedule) -> u64 {
+    weights_of(decoder.cross_keys(1)) * schedule.count(LayerMode::CrossAttention) as u64
+}
+
 /// The weights of products over one row.
 fn weights_of(row: Flops) -> u64 {
     row.0 / 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+    use visor_checkpoint::{Checkpoint, Source};
+    use visor_model::weights::outlines;
+    use visor_model::{Blueprint, Head, Network};
+    use visor_runtime::device::{DeviceRequest, open};
+
+    #[test]
+    fn the_weights_that_a_prefill_reads_are_the_matrices_of_the_network() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/nano");
+        let checkpoint = Checkpoint::open(Source::Folder(folder)).expect("a shipped model");
+        let Blueprint { config, extension, card, .. } = Blueprint::read(&checkpoint).expect("read");
+        let device = open(DeviceRequest::Cpu).expect("a processor");
+        let network = Network::new(&config, extension.as_ref(), Head::Tied, &device);
+        let outlines = outlines(network.decoder());
+        let matrices = |which: &dyn Fn(&str) -> bool| -> usize {
+            // Norms, gates and null pairs are vectors; the table of tokens is the head as well.
+            let matrices = outlines.iter().filter(|outline| outline.shape.len() == 2);
+            let chosen = matrices.filter(|outline| which(&outline.name));
+            chosen.map(|outline| outline.shape.iter().product::<usize>()).sum()
+        };
+        let (decoder, ladder) = (card.shape.decoder, card.ladder.expect("a ladder"));
+        let dense = Schedule::dense(decoder.n_layers);
+        let lowest = ladder.schedule(ladder.cheapest());
+        let read = |schedule| {
+            weights_that_run(&decoder, schedule) + weights_that_make_keys(&decoder, schedule)
+        };
+        assert_eq!(read(&dense), matrices(&|name| !name.contains("cross")) as u64);
+        assert_eq!(read(&lowest), matrices(&|_| true) as u64);
+    }
 }
