@@ -58,6 +58,14 @@ pub enum TrainError {
         /// What is wrong.
         because: String,
     },
+    /// A file that is not what is expected there.
+    #[error("{path} cannot be used: {because}")]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        because: String,
+    },
     /// A file that cannot be read or written.
     #[error("{path}: {source}")]
     File {
@@ -198,6 +206,9 @@ pub enum TrainError {
     /// Of a picture.
     #[error(transparent)]
     Picture(#[from] visor_processor::PictureError),
+    /// Of the device.
+    #[error(transparent)]
+    Device(#[from] visor_runtime::device::DeviceError),
     /// Of the network.
     #[error(transparent)]
     Model(#[from] visor_model::ModelError),

@@ -66,7 +66,7 @@ pub fn export(trainer: &Trainer, ladder: Ladder, folder: &Path) -> Result<(), Tr
     let vocabulary = trainer.vocabulary();
     let words: Vec<&str> = vocabulary.words().iter().map(String::as_str).collect();
     let (special, own) = words.split_at(Vocabulary::special().len());
-    let tokenizer = word_level(own, special).map_err(|source| TrainError::State {
+    let tokenizer = word_level(own, special).map_err(|source| TrainError::Unusable {
         path: folder.join("tokenizer.json"),
         because: source.to_string(),
     })?;

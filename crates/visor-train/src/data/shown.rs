@@ -66,7 +66,7 @@ impl ItemPicture {
                 Ok(Picture::from_rgb(*width, *height, vec![GREY; bytes])?)
             }
             Self::File(file) => {
-                let changed = |because| TrainError::State { path: file.path.clone(), because };
+                let changed = |because| TrainError::Unusable { path: file.path.clone(), because };
                 let bytes = picture_bytes(&file.path).map_err(changed)?;
                 let picture = decode_picture(&file.path, &bytes).map_err(changed)?;
                 let mut hash = Sha256::new();
@@ -134,6 +134,6 @@ mod tests {
         assert_eq!(file.blank().pixels().expect("made").rgb(), [GREY; 12]);
         write(8);
         let error = file.pixels().expect_err("another picture").to_string();
-        assert!(error.contains("a.png") && error.contains("changed"), "{error}");
+        assert!(error.contains("a.png cannot be used: it has changed"), "{error}");
     }
 }

@@ -142,7 +142,7 @@ pub(super) fn ai2d(rows: &mut Rows<'_>) -> Result<(), TrainError> {
     let ids = rows.path("ai2d_test_ids.csv");
     for id in read_text(&ids)?.lines().map(str::trim).filter(|id| !id.is_empty()) {
         let named = inside(id).map(|id| format!("questions/{id}.png.json"));
-        let named = named.map_err(|because| TrainError::State { path: ids.clone(), because })?;
+        let named = named.map_err(|because| TrainError::Unusable { path: ids.clone(), because })?;
         let path = rows.path(&named);
         let diagram: Diagram = json(&path, &read_text(&path)?)?;
         for (words, question) in diagram.questions {

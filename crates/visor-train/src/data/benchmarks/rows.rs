@@ -77,7 +77,7 @@ impl<'a> Rows<'a> {
                 let mut file: Map<String, Value> = json(path, &text)?;
                 let Some(Value::Array(all)) = file.remove(field) else {
                     let because = format!("expected a list `{field}`");
-                    return Err(TrainError::State { path: path.to_owned(), because });
+                    return Err(TrainError::Unusable { path: path.to_owned(), because });
                 };
                 let entry =
                     |(index, row): (usize, Value)| (Place::Entry(index + 1), row.to_string());
@@ -201,7 +201,7 @@ pub(super) fn read_text(path: &Path) -> Result<String, TrainError> {
     let size = fs::metadata(path).map_err(failed)?.len();
     if size > MAX_FILE {
         let because = format!("{size} bytes are more than the limit of {MAX_FILE}");
-        return Err(TrainError::State { path: path.to_owned(), because });
+        return Err(TrainError::Unusable { path: path.to_owned(), because });
     }
     fs::read_to_string(path).map_err(failed)
 }
