@@ -62,7 +62,7 @@ pub use header::HeaderError;
 pub use manifest::{
     CrossAttentionManifest, DenseMode, Manifest, Provenance, SCHEMA_VERSION, SelectorManifest,
 };
-pub use save::{DEFAULT_MAX_SHARD_BYTES, Streamed, save_checkpoint, save_mixed, save_streamed};
+pub use save::{DEFAULT_MAX_SHARD_BYTES, Parts, Streamed, save_checkpoint, save_streamed};
 pub use source::Source;
 pub use verify::{Trust, Verified, verify};
 pub use weights::{IgnoredTensor, LoadReport, NamedTensor, Weights, read_safetensors};
@@ -84,6 +84,21 @@ pub mod files {
     pub const GENERATION_CONFIG: &str = "generation_config.json";
     /// What was verified, when the files had which size and time. Not part of the checkpoint.
     pub const STAMP: &str = ".visor-verified.json";
+    /// What may stand beside configuration and weights: how text and pictures are prepared.
+    pub const SMALL: [&str; 12] = [
+        TOKENIZER,
+        GENERATION_CONFIG,
+        "added_tokens.json",
+        "chat_template.jinja",
+        "chat_template.json",
+        "merges.txt",
+        "preprocessor_config.json",
+        "processor_config.json",
+        "prompt_template.txt",
+        "special_tokens_map.json",
+        "tokenizer_config.json",
+        "vocab.json",
+    ];
 }
 
 /// Prefix of the tensors that belong to the patch selector and not to the backbone.

@@ -17,25 +17,9 @@ use std::path::{Path, PathBuf};
 /// The size above which weights are cut into shards, unless told otherwise.
 pub const DEFAULT_MAX_SHARD_BYTES: u64 = 5_000_000_000;
 
-/// Files that a checkpoint folder of the Hugging Face layout may hold beside weights, and that
-/// saving therefore may replace.
-const KNOWN: [&str; 15] = [
-    files::CONFIG,
-    files::MANIFEST,
-    files::TOKENIZER,
-    files::GENERATION_CONFIG,
-    files::INDEX,
-    files::STAMP,
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "chat_template.json",
-    "chat_template.jinja",
-    "preprocessor_config.json",
-    "processor_config.json",
-];
+/// Files of a checkpoint folder beside weights and [`files::SMALL`], which saving therefore may
+/// replace.
+const KNOWN: [&str; 4] = [files::CONFIG, files::MANIFEST, files::INDEX, files::STAMP];
 
 /// Saves a checkpoint: `config.json`, other small files, weights and, if there is a manifest,
 /// `visor.json` with the SHA-256 of all of them but prose (`*.md`).
@@ -63,7 +47,7 @@ pub fn save_checkpoint(
         Streamed { outlines: &held.outlines, values: &mut |outline| held.values(outline) };
     let formats = &|_: &str| dtype;
     let parts = Parts { config_json, extra_files, manifest, formats, max_shard_bytes };
-    save_on(disk::REAL, folder, &parts, streamed)
+    save_streamed(folder, &parts, streamed)
 }
 
 /// Tensors whose values are made one after another.
@@ -80,49 +64,40 @@ impl std::fmt::Debug for Streamed<'_, '_> {
     }
 }
 
-/// As [`save_checkpoint`], with one tensor in memory at a time.
+/// What a checkpoint folder gets beside the values of its tensors.
+#[derive(Clone, Copy)]
+pub struct Parts<'a> {
+    /// `config.json`.
+    pub config_json: &'a [u8],
+    /// Other small files, by name.
+    pub extra_files: &'a [(&'a str, &'a [u8])],
+    /// `visor.json`, without the hashes of the files, which are made when they are written.
+    pub manifest: Option<&'a Manifest>,
+    /// The number format of each tensor. The values of one that is stored as [`Dtype::I8`] are
+    /// whole numbers, and its factors a tensor of their own, called [`scale_of`](crate::scale_of)
+    /// it.
+    pub formats: Formats<'a>,
+    /// Larger weights are cut into shards with an index.
+    pub max_shard_bytes: u64,
+}
+
+impl std::fmt::Debug for Parts<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&str> = self.extra_files.iter().map(|(name, _)| *name).collect();
+        f.debug_struct("Parts").field("extra_files", &names).finish_non_exhaustive()
+    }
+}
+
+/// As [`save_checkpoint`], with one tensor in memory at a time, each in a number format of its own.
 ///
 /// # Errors
 /// As [`save_checkpoint`], and what the values' own source returns.
 pub fn save_streamed(
     folder: &Path,
-    config_json: &[u8],
-    extra_files: &[(&str, &[u8])],
-    manifest: Option<&Manifest>,
+    parts: &Parts<'_>,
     tensors: Streamed<'_, '_>,
-    dtype: Dtype,
-    max_shard_bytes: u64,
 ) -> Result<(), CheckpointError> {
-    let formats = &|_: &str| dtype;
-    let parts = Parts { config_json, extra_files, manifest, formats, max_shard_bytes };
-    save_on(disk::REAL, folder, &parts, tensors)
-}
-
-/// As [`save_streamed`], with a number format a tensor, by its name. The values of a tensor that is
-/// stored as [`Dtype::I8`] are whole numbers, and its factors a tensor of their own, called
-/// [`scale_of`](crate::scale_of) it.
-///
-/// # Errors
-/// As [`save_streamed`].
-pub fn save_mixed(
-    folder: &Path,
-    config_json: &[u8],
-    extra_files: &[(&str, &[u8])],
-    manifest: Option<&Manifest>,
-    tensors: Streamed<'_, '_>,
-    formats: Formats<'_>,
-    max_shard_bytes: u64,
-) -> Result<(), CheckpointError> {
-    let parts = Parts { config_json, extra_files, manifest, formats, max_shard_bytes };
-    save_on(disk::REAL, folder, &parts, tensors)
-}
-
-pub(crate) struct Parts<'a> {
-    pub(crate) config_json: &'a [u8],
-    pub(crate) extra_files: &'a [(&'a str, &'a [u8])],
-    pub(crate) manifest: Option<&'a Manifest>,
-    pub(crate) formats: Formats<'a>,
-    pub(crate) max_shard_bytes: u64,
+    save_on(disk::REAL, folder, parts, tensors)
 }
 
 pub(crate) fn save_on(
@@ -316,6 +291,7 @@ fn refuse_to_delete(path: &Path, parts: &Parts<'_>) -> Result<(), CheckpointErro
         let entry = entry.map_err(io())?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let ours = KNOWN.contains(&name.as_str())
+            || files::SMALL.contains(&name.as_str())
             || is_weights(&name)
             || listed.contains_key(&name)
             || parts.extra_files.iter().any(|(extra, _)| *extra == name);

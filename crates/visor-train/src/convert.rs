@@ -5,36 +5,20 @@
 //! begins as what its layers were: the lowest runs the text alone.
 
 use crate::error::TrainError;
+use crate::rewrite::{self, Stored};
 use crate::selector::{Settings, Supervision, first_values};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use visor_checkpoint::{
-    Checkpoint, CrossAttentionManifest, DEFAULT_MAX_SHARD_BYTES, DenseMode, Dtype, Manifest,
-    Provenance, Streamed, TensorOutline, Weights, files, save_streamed,
+    Checkpoint, CrossAttentionManifest, DenseMode, Dtype, Manifest, Provenance, Streamed,
+    TensorOutline, Weights,
 };
 use visor_core::{Ladder, LayerIdx, Layout, PositionScheme};
 use visor_model::config::ModelConfig;
 use visor_model::cross::CrossSizes;
 use visor_model::init::Noise;
-use visor_model::{Blueprint, Extension, Head, Network, weights};
-use visor_runtime::{DeviceRequest, device};
-
-/// Small files that go along, where they are there.
-pub(crate) const FILES: [&str; 12] = [
-    files::TOKENIZER,
-    files::GENERATION_CONFIG,
-    "added_tokens.json",
-    "chat_template.jinja",
-    "chat_template.json",
-    "merges.txt",
-    "preprocessor_config.json",
-    "processor_config.json",
-    "prompt_template.txt",
-    "special_tokens_map.json",
-    "tokenizer_config.json",
-    "vocab.json",
-];
+use visor_model::{Blueprint, Extension, weights};
 
 /// How the names of a selector's parameters begin.
 pub(crate) const SELECTOR: &str = "selector.";
@@ -180,66 +164,37 @@ pub fn convert(
         cross: CrossSizes::like_the_decoders(&config.text),
         selector: selector.map(|settings| settings.card_for(&config)),
     };
-    let keys = config.family.key_map();
-    let (verified, mut stock) = checkpoint.verified_weights()?;
-    for (pattern, because) in config.family.ignored() {
-        stock.ignore(pattern, because);
-    }
-    let own = stock.contains(&keys.in_files("head.weight", &stock));
-    let head = if own || !config.tied { Head::Own } else { Head::Tied };
-    let dtype = stored(&stock);
-    let device = device::open(DeviceRequest::Cpu).map_err(|error| TrainError::State {
-        path: folder.to_owned(),
-        because: error.to_string(),
-    })?;
-    let parameters = weights::outlines(&Network::new(&config, Some(&extension), head, &device));
-    let wanted: Vec<TensorOutline> = parameters
-        .iter()
-        .filter(|outline| !is_added(&outline.name))
-        .map(|TensorOutline { name, shape }| TensorOutline {
-            name: keys.in_files(name, &stock),
-            shape: shape.clone(),
-        })
-        .collect();
-    stock.expect(&wanted)?;
+    let mut stock = Stored::open(checkpoint, &config)?;
+    let dtype = stored(&stock.weights);
+    let parameters = weights::outlines(&stock.network(&config, Some(&extension)));
+    stock.expect(parameters.iter().filter(|outline| !is_added(&outline.name)))?;
+    let keys = stock.keys;
     let names: BTreeMap<String, &str> =
         parameters.iter().map(|o| (keys.on_disk(&o.name), o.name.as_str())).collect();
     let outlines: Vec<TensorOutline> = parameters
         .iter()
         .map(|o| TensorOutline { name: keys.on_disk(&o.name), shape: o.shape.clone() })
         .collect();
-    let values = &mut |outline: &TensorOutline| {
-        let name = names.get(&outline.name).copied().unwrap_or(&outline.name);
-        match is_added(name) {
-            true => Ok(Cow::Owned(first(name, &outline.shape, seed))),
-            false => stock.take(&keys.in_files(name, &stock), &outline.shape).map(Cow::Owned),
-        }
-    };
     let provenance = Provenance {
         visor_version: env!("CARGO_PKG_VERSION").to_owned(),
         recipe: "converted, not trained".to_owned(),
         seed,
-        data: format!("{} {}", card.name, verified.digests.backbone),
+        data: format!("{} {}", card.name, stock.digests.backbone),
         ..Provenance::default()
     };
     let positions = PositionScheme::STOCK;
     let mut manifest =
         Manifest::new(ladder.clone(), positions, cross, DenseMode::Stock, provenance);
     manifest.selector = selector.map(|settings| settings.manifest());
-    let mut extra: Vec<(&str, Cow<'static, [u8]>)> = Vec::new();
-    for name in FILES {
-        extra.extend(checkpoint.file(name)?.map(|bytes| (name, bytes)));
-    }
-    let extra: Vec<(&str, &[u8])> = extra.iter().map(|(name, b)| (*name, b.as_ref())).collect();
-    save_streamed(
-        folder,
-        checkpoint.config_json(),
-        &extra,
-        Some(&manifest),
-        Streamed { outlines: &outlines, values },
-        dtype,
-        DEFAULT_MAX_SHARD_BYTES,
-    )?;
+    let values = &mut |outline: &TensorOutline| {
+        let name = names.get(&outline.name).copied().unwrap_or(&outline.name);
+        match is_added(name) {
+            true => Ok(Cow::Owned(first(name, &outline.shape, seed))),
+            false => stock.take(name, &outline.shape).map(Cow::Owned),
+        }
+    };
+    let tensors = Streamed { outlines: &outlines, values };
+    rewrite::save(folder, checkpoint, Some(&manifest), &|_| dtype, tensors)?;
     Ok(ladder)
 }
 

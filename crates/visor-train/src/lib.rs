@@ -23,6 +23,7 @@ pub mod policy;
 pub mod recipe;
 pub mod record;
 pub mod reduction;
+mod rewrite;
 pub mod run;
 mod saved;
 pub mod schedule;

@@ -9,7 +9,7 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tempfile::TempDir;
 use visor_checkpoint::{
-    CheckpointError, Dtype, TensorToSave, Trust, read_safetensors, save_checkpoint,
+    CheckpointError, Dtype, TensorToSave, Trust, files, read_safetensors, save_checkpoint,
     write_safetensors,
 };
 
@@ -154,6 +154,16 @@ fn files_that_are_no_part_of_a_checkpoint_are_not_deleted() {
         let error = save_tensors(&folder, &tensors(), None, Dtype::F32, ONE_FILE).expect_err(name);
         assert!(matches!(&error, CheckpointError::WouldDelete { entry, .. } if entry == name));
         assert!(folder.join(name).exists());
+    }
+}
+
+#[test]
+fn files_that_a_checkpoint_may_have_are_replaced() {
+    for name in files::SMALL {
+        let (_root, folder) = saved(Dtype::F32, ONE_FILE);
+        fs::write(folder.join(name), "of the checkpoint that was there").expect("written");
+        save_tensors(&folder, &tensors(), None, Dtype::F32, ONE_FILE).expect(name);
+        assert_eq!(folder.join(name).exists(), name == files::TOKENIZER);
     }
 }
 

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
 use visor_checkpoint::{
-    CheckpointError, Dtype, Source, Streamed, TensorOutline, TensorToSave, Weights, save_mixed,
-    scale_of, write_safetensors,
+    CheckpointError, Dtype, Parts, Source, Streamed, TensorOutline, TensorToSave, Weights,
+    save_streamed, scale_of, write_safetensors,
 };
 
 const INDEX: &str = "model.safetensors.index.json";
@@ -201,7 +201,14 @@ fn whole_numbers_come_with_the_factors_of_their_rows_or_not_at_all() {
             Ok(tensor.expect("one of them").data.clone())
         };
         let tensors = Streamed { outlines: &outlines, values };
-        save_mixed(&root.path().join("m"), b"{}", &[], None, tensors, &formats, ONE_FILE)
+        let parts = Parts {
+            config_json: b"{}",
+            extra_files: &[],
+            manifest: None,
+            formats: &formats,
+            max_shard_bytes: ONE_FILE,
+        };
+        save_streamed(&root.path().join("m"), &parts, tensors)
     };
     let factors =
         TensorToSave { name: scale_of("m"), shape: vec![2], data: vec![0.5, -3.0].into() };
