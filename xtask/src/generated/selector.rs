@@ -5,6 +5,12 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
+/// The records of the selectors that stand in shipped models.
+const SHIPPED: [(&str, &str); 2] = [
+    ("benches/results/selector-labelled-backbone.json", "nano"),
+    ("benches/results/mini-selector-grounded.json", "mini"),
+];
+
 #[derive(Deserialize)]
 struct Record {
     settings: Settings,
@@ -75,9 +81,14 @@ fn of_record(name: &str, record: &Record, file: &str) -> String {
         _ => "a grounded arm",
     };
     let time = minutes.map(|minutes| format!(" {minutes:.0} minutes,")).unwrap_or_default();
+    let shipped = SHIPPED
+        .iter()
+        .find(|(of_shipped, _)| *of_shipped == file)
+        .map(|(_, model)| format!("The selector of the shipped `{model}`. "))
+        .unwrap_or_default();
     let intro = format!(
         "### `{name}`: {arm}\n\n\
-         Backbone: {backbone}. Selector: {}, seed {}, {} steps,{time} {parameters} \
+         {shipped}Backbone: {backbone}. Selector: {}, seed {}, {} steps,{time} {parameters} \
          parameters. {n} test questions of the standard mix, {n_visual} visual tokens a picture. \
          Record: `{file}`.",
         settings.supervision, settings.seed, settings.steps
@@ -192,5 +203,17 @@ mod tests {
         };
         let line = "| sa0 | auto | selected | 98.1 | -0.6 [-0.9, -0.3] | 99.0 | 0 | 50.0 |";
         assert!(accuracies(&[level]).ends_with(line));
+    }
+
+    #[test]
+    fn a_record_says_whether_its_selector_is_shipped() {
+        let json = r#"{"settings": {"supervision": "grounded", "seed": 1, "steps": 2},
+            "backbone": "answers alone", "minutes": null, "parameters": 3, "n": 4, "n_visual": 36,
+            "families": {}, "costs": {}, "levels": []}"#;
+        let record: Record = serde_json::from_str(json).expect("a record");
+        let (shipped, model) = SHIPPED[0];
+        let said = format!("The selector of the shipped `{model}`. Backbone: answers alone.");
+        assert!(of_record("a", &record, shipped).contains(&said));
+        assert!(!of_record("a", &record, "benches/results/selector-a.json").contains("shipped"));
     }
 }
