@@ -1,12 +1,14 @@
-//! The parts of a network that a processor spends its time in beside burn's matrix products, on plain
-//! slices: what is exponentiated, normalised or turned, attention, and products with weights that
-//! are held in fewer bytes than single precision takes.
+//! The parts of a network that a processor spends its time in, on plain slices: what is
+//! exponentiated, normalised or turned, attention, and products with weights that are held in
+//! order, in single precision or in fewer bytes.
 //!
-//! Instructions are chosen when the program runs (AVX-512, AVX2, NEON, or none in particular) by the
-//! crates underneath; nothing here is unsafe. Every kernel has a slow obvious twin among the tests.
+//! Instructions are chosen when the program runs (AVX-512, AVX2, NEON, or none in particular) by
+//! the crates underneath; nothing here is unsafe. Every kernel has a slow obvious twin among the
+//! tests.
 //!
-//! All values but such weights are single precision, rows lie one after another, and work is shared among the
-//! threads of the pool that a kernel is called in. A result does not depend on how many there are.
+//! All values but such weights are single precision, rows lie one after another, and work is shared
+//! among the threads of the pool that a kernel is called in. A result does not depend on how many
+//! there are.
 
 mod activation;
 mod attention;
