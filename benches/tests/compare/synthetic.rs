@@ -1,7 +1,7 @@
 //! Observations that were never made: a ladder, policies and baselines with known strengths.
 //!
-//! Everything follows from a seed. The strengths are like those of the feasibility study: one-look
-//! families are solved by every rung, refinement families need the dear ones.
+//! Everything follows from a seed. The strengths are like those of a small trained network:
+//! one-look families are solved by every rung, refinement families need the dear ones.
 
 use std::collections::BTreeMap;
 use visor_benches::Environment;

@@ -89,7 +89,8 @@ impl Question {
     }
 
     /// Sets a ceiling on the FLOPs of everything before the first token. Without a budget of its
-    /// own the question gets the dearest one below it.
+    /// own the model's policy chooses among the rungs that cost no more; where there is no policy
+    /// the question gets the largest of them.
     #[must_use]
     pub fn ceiling(mut self, ceiling: Flops) -> Self {
         self.request.ceiling = Some(ceiling);
