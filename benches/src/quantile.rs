@@ -1,7 +1,7 @@
 //! Quantiles of measured values: one definition for every record.
 
-/// The value below which `share` (0 to 1) of the values lie, linear between the two nearest of them;
-/// `None` of none. Half of an even number of values lie below the mean of the middle two.
+/// The value below which `share` (0 to 1) of the values lie, linear between the two nearest of
+/// them; `None` of none. Half of an even number of values lie below the mean of the middle two.
 pub fn quantile(values: &[f64], share: f64) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

@@ -1,7 +1,7 @@
 //! How much faster each kernel is than burn's own operations at the sizes of published models: both
-//! take turns in one run. Writes a record; `--out FILE`, `--rounds N`. The number of threads is that
-//! of `RAYON_NUM_THREADS`; one thread is timed by what the processor has worked, several by the wall
-//! clock.
+//! take turns in one run. Writes a record; `--out FILE`, `--rounds N`. The number of threads is
+//! that of `RAYON_NUM_THREADS`; one thread is timed by what the processor has worked, several by
+//! the wall clock.
 #![expect(clippy::print_stdout, reason = "the record also goes to the terminal")]
 
 use anyhow::{Context, Result, bail};

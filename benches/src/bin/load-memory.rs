@@ -1,8 +1,8 @@
-//! How long a checkpoint takes to load and how much memory of its own that needs: `load-memory --name
-//! NAME --model DIR --out FILE [--rounds N] [--visor BINARY]`. Every round is a process of its own,
-//! so that nothing is left of the one before; the file has been read before the first that counts,
-//! and its hash is trusted by its stamp, as in every load but the first. With `--visor` the time of
-//! `visor inspect` is taken too. Linux alone tells what is needed.
+//! How long a checkpoint takes to load and how much memory of its own that needs: `load-memory
+//! --name NAME --model DIR --out FILE [--rounds N] [--visor BINARY]`. Every round is a process of
+//! its own, so that nothing is left of the one before; the file has been read before the first that
+//! counts, and its hash is trusted by its stamp, as in every load but the first. With `--visor` the
+//! time of `visor inspect` is taken too. Linux alone tells what is needed.
 #![expect(clippy::print_stdout, reason = "the record also goes to the terminal")]
 
 use anyhow::{Context, Result, bail};

@@ -24,8 +24,8 @@ pub struct Settings {
     pub rounds: usize,
     /// Seconds of a cell in a round.
     pub seconds: f64,
-    /// Load of the machine by other programs before the first round, over a minute, where the system
-    /// tells it.
+    /// Load of the machine by other programs before the first round, over a minute, where the
+    /// system tells it.
     pub load_before: Option<f64>,
 }
 

@@ -45,7 +45,8 @@ pub(crate) struct Ask {
     model: ModelChoice,
 
     /// How much to compute: a rung of the model's ladder, a rung and the most patches that are read
-    /// from its decision on (sa1-k8), auto to let its policy choose, or dense [default: auto where the model has a policy, else the largest rung]
+    /// from its decision on (sa1-k8), auto to let its policy choose, or dense [default: auto where
+    /// the model has a policy, else the largest rung]
     #[arg(long, value_name = "RUNG|auto|dense")]
     budget: Option<BudgetRequest>,
 

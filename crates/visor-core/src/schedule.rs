@@ -50,8 +50,8 @@ impl Schedule {
         Self(vec![LayerMode::TextOnly; n_layers].into())
     }
 
-    /// The same with some layers on text alone, whatever they did: an experiment's way to ask what a
-    /// layer's sight of the picture is worth. No layer is asked for more than it has.
+    /// The same with some layers on text alone, whatever they did: an experiment's way to ask what
+    /// a layer's sight of the picture is worth. No layer is asked for more than it has.
     #[must_use]
     pub fn with_text_only(&self, layers: &BTreeSet<LayerIdx>) -> Self {
         let mode = |(layer, &mode): (usize, &LayerMode)| match layers.contains(&LayerIdx(layer)) {

@@ -75,8 +75,8 @@ pub(crate) struct Compare {
           value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     fit_questions: u64,
 
-    /// Folder with the answers of networks that were trained for comparison, as `visor train` leaves
-    /// them; those about other questions are passed over
+    /// Folder with the answers of networks that were trained for comparison, as `visor train`
+    /// leaves them; those about other questions are passed over
     #[arg(long, value_name = "DIR")]
     baselines: Option<PathBuf>,
 

@@ -84,7 +84,8 @@ pub(crate) struct Speed {
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "f32")]
     dtype: Vec<Dtype>,
 
-    /// What time is measured by: `wall`, or `cpu` with one thread, for a machine that others work on
+    /// What time is measured by: `wall`, or `cpu` with one thread, for a machine that others work
+    /// on
     #[arg(long, value_name = "CLOCK", default_value = "wall")]
     clock: Clock,
 

@@ -50,8 +50,8 @@ pub(crate) struct TrainSelector {
     #[command(flatten)]
     model: ModelChoice,
 
-    /// Folder of the run: its log, its state, and in the end `checkpoint` and `record.json`. With the
-    /// state of a run in it, the run goes on from there
+    /// Folder of the run: its log, its state, and in the end `checkpoint` and `record.json`. With
+    /// the state of a run in it, the run goes on from there
     #[arg(long, value_name = "RUN_DIR")]
     out: PathBuf,
 
