@@ -20,7 +20,7 @@ use visor_core::Schedule;
 use visor_model::{AtDecision, Decoding, EncodedPictures, VisorModel};
 use visor_processor::{EncodedPrompt, ProcessedPicture};
 use visor_runtime::{
-    Backbone, BackboneError, Cancel, Prefill, Remaining, Start, Step as DecodeStep,
+    Backbone, BackboneError, Cancel, Encode, Prefill, Remaining, Start, Step as DecodeStep,
 };
 
 /// In which order turns are taken, for people.
@@ -336,13 +336,15 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Pictures as the layers read them, one after another.
+/// Pictures as the layers read them.
 fn encode(
     model: &VisorModel,
     pictures: &[ProcessedPicture],
 ) -> Result<Vec<EncodedPictures>, BackboneError> {
     let cancel = Cancel::new();
-    pictures.iter().map(|picture| model.encode(slice::from_ref(picture), &cancel)).collect()
+    let sample = |picture| Encode { pictures: slice::from_ref(picture), owners: vec![&cancel] };
+    let samples: Vec<_> = pictures.iter().map(sample).collect();
+    all_of(model.encode_batch(&samples))
 }
 
 /// So many steps of all answers together.

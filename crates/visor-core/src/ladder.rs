@@ -135,14 +135,6 @@ pub enum LadderError {
         /// The decision layer.
         decision_layer: usize,
     },
-    /// A mask that was not trained.
-    #[error("self-attention layers {asked:?} are no trained budget; the ladder has {legal}")]
-    UnknownMask {
-        /// What was asked for.
-        asked: Vec<usize>,
-        /// The legal masks with their names.
-        legal: String,
-    },
 }
 
 /// The rungs of one checkpoint, cheapest first.
@@ -239,20 +231,6 @@ impl Ladder {
         self.rungs.iter().position(|rung| rung.name == name).map(RungId)
     }
 
-    /// The rung with exactly these active layers.
-    ///
-    /// # Errors
-    /// [`LadderError::UnknownMask`], which lists the legal ones.
-    pub fn by_mask(&self, active: &[usize]) -> Result<RungId, LadderError> {
-        let wanted: BTreeSet<LayerIdx> = active.iter().copied().map(LayerIdx).collect();
-        let found =
-            self.rungs.iter().position(|rung| rung.active == wanted && rung.patches.is_none());
-        found.map(RungId).ok_or_else(|| LadderError::UnknownMask {
-            asked: active.to_vec(),
-            legal: self.to_string(),
-        })
-    }
-
     /// The layout that the rungs switch.
     pub fn layout(&self) -> &Layout {
         &self.layout
@@ -325,14 +303,6 @@ mod tests {
         use LayerMode::{CrossAttention as C, SelfAttention as S, TextOnly as T};
         assert_eq!(ladder.schedule(ladder.cheapest()).modes(), [T, C, T, T, C, T, C]);
         assert_eq!(ladder.schedule(ladder.largest()).modes(), [T, C, T, S, C, S, C]);
-    }
-
-    #[test]
-    fn an_unknown_mask_lists_the_legal_ones() {
-        let ladder = Ladder::try_new(nano(), 2, &named(&[&[], &[3]])).expect("a ladder");
-        let message = ladder.by_mask(&[2]).expect_err("not trained").to_string();
-        assert!(message.contains("`sa0` []") && message.contains("`sa1` [3]"), "{message}");
-        assert_eq!(ladder.by_mask(&[3]), Ok(ladder.largest()));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! First values for a network that is trained from scratch.
 //!
-//! Mimetic initialisation, from the feasibility study: queries and keys of a block start from the
+//! Mimetic initialisation: queries and keys of a block start from the
 //! same random matrix, values and outputs near the identity, so that attention first compares like
 //! with like and passes on what it finds. The connector starts as the identity, through
 //! `gelu(x) - gelu(-x) = x`, and the position of a patch as the sum of two vectors, of its row and

@@ -44,7 +44,8 @@ fn a_pair_reads_every_patch_before_its_decision_and_the_chosen_ones_behind_it() 
                 model.prefill_rest(state, &schedule, &cancel).unwrap();
 
             let reference = |ids: &[u32]| {
-                let plain = self::ladder().by_mask(&ladder.rung(rung).active_layers()).unwrap();
+                let (all, active) = (self::ladder(), ladder.rung(rung).active());
+                let plain = all.ids().find(|id| all.rung(*id).active() == active).unwrap();
                 let streams = streams(network, ids, &pictures, Way::Rung(plain));
                 let whole = placement(&[map(ids)], SCRATCH);
                 let narrow = whole.clone().with_patches(&chosen, &cpu());
