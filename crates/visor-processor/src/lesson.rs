@@ -99,8 +99,7 @@ impl Scribe<'_> {
                 let asked = chat.render(before)?;
                 let all: Vec<Message> = before.iter().chain([answer]).cloned().collect();
                 let whole = chat.render_answered(&all)?;
-                let written = whole.strip_prefix(&asked).ok_or(PromptError::AnswerElsewhere)?;
-                written.to_owned()
+                behind(&whole, &asked).ok_or(PromptError::AnswerElsewhere)?.to_owned()
             }
         };
         let mut ids = self.tokenizer.encode(&written)?;
@@ -110,6 +109,14 @@ impl Scribe<'_> {
         }
         if ids.is_empty() { Err(PromptError::EmptyAnswer) } else { Ok(ids) }
     }
+}
+
+/// What stands in a conversation behind the prompt for it. Some templates, that of LLaVA-OneVision
+/// among them, write other white space in front of an answer that is there than in front of one that
+/// is asked for: the answer then begins behind it, and is learned behind the prompt as it is served.
+fn behind<'t>(whole: &'t str, asked: &str) -> Option<&'t str> {
+    let but_for_space = || whole.strip_prefix(asked.trim_end()).map(str::trim_start);
+    whole.strip_prefix(asked).or_else(but_for_space)
 }
 
 #[cfg(test)]
@@ -204,6 +211,34 @@ mod tests {
         let got = lessons(&forgets, &conversation).expect("lessons");
         assert_eq!(got.len(), 2);
         assert_eq!((got[0].targets.len(), got[1].targets.len()), (2, 2));
+    }
+
+    #[test]
+    fn an_answer_behind_other_white_space_is_learned_behind_the_prompt_as_it_is_served() {
+        // As newer files of LLaVA-OneVision: `as ` and a new line before an answer, no space before
+        // one that is asked for.
+        let spaced = chat(
+            "{% for m in messages %}{{ ('u' if m.role == 'user' else 'as') + ' ' }}\
+             {% for c in m.content if c.type == 'image' %}{{ '<image>' }}{% endfor %}\
+             {% for c in m.content if c.type == 'text' %}{{ '\\n' + c.text }}{% endfor %}\
+             {{ '<eos>' }}{% endfor %}{% if add_generation_prompt %}{{ 'as\\n' }}{% endif %}",
+        );
+        let Template::Chat(written) = &spaced else { panic!("a chat template") };
+        let (question, answer) = (Message::question("a", 1), said(Role::Assistant, "b c"));
+        let asked = written.render(std::slice::from_ref(&question)).expect("asked");
+        let whole = written.render_answered(&[question.clone(), answer.clone()]).expect("whole");
+        assert_eq!(asked, "u <image>\na<eos>as\n");
+        assert_eq!(whole, "u <image>\na<eos>as \nb c<eos>");
+        assert_eq!(behind(&whole, &asked), Some("b c<eos>"));
+        assert_eq!(behind("as\n b", "as\n"), Some(" b"), "what fits is taken as it is");
+        assert_eq!(behind("u b", "as\n"), None);
+
+        let got = lessons(&spaced, &[question, answer]).expect("a lesson").remove(0);
+        let tokenizer = tokenizer();
+        let id = |word: &str| tokenizer.token_to_id(word).expect("a word");
+        let all = ["u", "a", "<eos>", "as", "b", "c"];
+        assert_eq!(got.prompt.text_ids(), all.map(id));
+        assert_eq!(got.targets, [(3, id("b")), (4, id("c")), (5, END)]);
     }
 
     #[test]
