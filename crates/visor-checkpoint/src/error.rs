@@ -119,6 +119,14 @@ pub enum CheckpointError {
         /// The shape in the file.
         got: Vec<usize>,
     },
+    /// A tensor that the model needs is stored in a format that is not read.
+    #[error("tensor `{name}` is stored as {dtype}: expected F32, F16, BF16 or I8")]
+    NotRead {
+        /// The tensor.
+        name: String,
+        /// Its format.
+        dtype: &'static str,
+    },
     /// A value is infinite or not a number.
     #[error("tensor `{name}` holds {value} at place {index}: expected finite numbers")]
     NonFinite {

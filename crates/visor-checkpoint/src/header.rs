@@ -46,8 +46,11 @@ pub enum HeaderError {
     /// The header is not the expected JSON.
     #[error("its header is not readable: {0}")]
     Json(serde_json::Error),
-    /// A tensor is stored in a format that is not read.
-    #[error("tensor `{name}` is stored as {dtype:?}, only F32, F16, BF16 and I8 are read")]
+    /// A tensor is stored in a format whose numbers nobody can count.
+    #[error(
+        "tensor `{name}` is stored as {dtype:?}, which is not known: only F32, F16, BF16 and I8 are \
+         read"
+    )]
     Dtype {
         /// The tensor.
         name: String,
@@ -62,7 +65,7 @@ pub enum HeaderError {
         /// Its shape.
         shape: Vec<usize>,
         /// Its format.
-        dtype: Dtype,
+        dtype: &'static str,
         /// Where its data begins, after the header.
         begin: u64,
         /// Where its data ends.
@@ -93,10 +96,65 @@ pub enum HeaderError {
     },
 }
 
+/// Formats that are never read, by name and bytes of a number. Files may hold them, as older ones
+/// hold positions, as long as nobody takes them.
+const UNREAD: [(&str, usize); 9] = [
+    ("BOOL", 1),
+    ("U8", 1),
+    ("I16", 2),
+    ("U16", 2),
+    ("I32", 4),
+    ("U32", 4),
+    ("I64", 8),
+    ("U64", 8),
+    ("F64", 8),
+];
+
+/// How the numbers of a stored tensor lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Read(Dtype),
+    Unread { name: &'static str, bytes: usize },
+}
+
+impl Format {
+    fn from_name(name: &str) -> Option<Self> {
+        let left = || {
+            let &(name, bytes) = UNREAD.iter().find(|(known, _)| *known == name)?;
+            Some(Self::Unread { name, bytes })
+        };
+        Dtype::from_name(name).map(Self::Read).or_else(left)
+    }
+
+    /// The name in a header.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Read(dtype) => dtype.name(),
+            Self::Unread { name, .. } => name,
+        }
+    }
+
+    /// Bytes of one number.
+    pub(crate) fn bytes(self) -> usize {
+        match self {
+            Self::Read(dtype) => dtype.bytes(),
+            Self::Unread { bytes, .. } => bytes,
+        }
+    }
+
+    /// The format, if it is read.
+    pub(crate) fn read(self) -> Option<Dtype> {
+        match self {
+            Self::Read(dtype) => Some(dtype),
+            Self::Unread { .. } => None,
+        }
+    }
+}
+
 /// One tensor, as far as the header tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
-    pub(crate) dtype: Dtype,
+    pub(crate) format: Format,
     pub(crate) shape: Vec<usize>,
     /// Counted from the beginning of the file.
     pub(crate) start: u64,
@@ -134,15 +192,17 @@ impl Header {
 
         let mut tensors = BTreeMap::new();
         for (name, raw) in raw.tensors {
-            let Some(dtype) = Dtype::from_name(&raw.dtype) else {
+            let Some(format) = Format::from_name(&raw.dtype) else {
                 return Err(HeaderError::Dtype { name, dtype: raw.dtype });
             };
             let RawEntry { shape, data_offsets: (begin, end), .. } = raw;
             let fits = |bytes| end.checked_sub(begin) == Some(bytes) && end <= data;
-            let Some(bytes) = bytes_of(dtype, &shape).filter(|&bytes| fits(bytes)) else {
+            let bytes = bytes_of(format.bytes(), &shape).filter(|&bytes| fits(bytes));
+            let Some(bytes) = bytes else {
+                let dtype = format.name();
                 return Err(HeaderError::Size { name, shape, dtype, begin, end });
             };
-            tensors.insert(name, Entry { dtype, shape, start: data_start + begin, bytes });
+            tensors.insert(name, Entry { format, shape, start: data_start + begin, bytes });
         }
 
         let mut in_order: Vec<(&String, &Entry)> = tensors.iter().collect();
@@ -166,9 +226,9 @@ impl Header {
     }
 }
 
-/// Bytes of a tensor, if they can be counted.
-pub(crate) fn bytes_of(dtype: Dtype, shape: &[usize]) -> Option<u64> {
-    shape.iter().try_fold(dtype.bytes() as u64, |bytes, &n| bytes.checked_mul(n as u64))
+/// Bytes of a tensor of numbers of `each` bytes, if they can be counted.
+pub(crate) fn bytes_of(each: usize, shape: &[usize]) -> Option<u64> {
+    shape.iter().try_fold(each as u64, |bytes, &n| bytes.checked_mul(n as u64))
 }
 
 #[derive(Deserialize)]

@@ -1,7 +1,7 @@
 //! Tensors by name: every one asked for must be there, every one there must be asked for.
 
 use crate::blob::Blob;
-use crate::header::{Entry, Header, HeaderError, LENGTH_BYTES, header_bytes};
+use crate::header::{Entry, Format, Header, HeaderError, LENGTH_BYTES, header_bytes};
 use crate::{CheckpointError, Dtype, Source, TensorOutline, files, index, scale_of};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,8 +55,8 @@ impl Weights {
     /// Opens `model.safetensors`, or the shards that `model.safetensors.index.json` names.
     ///
     /// # Errors
-    /// If a file is missing or is not a safetensors file of F32, F16, BF16 or I8 tensors, or if index
-    /// and shards disagree.
+    /// If a file is missing or is not a safetensors file, or if index and shards disagree. Tensors
+    /// that are not F32, F16, BF16 or I8 may be there: they cannot be taken.
     pub fn open(source: &Source) -> Result<Self, CheckpointError> {
         let Some(index) = index::read(source)? else {
             return Self::from_blob(files::WEIGHTS, source.blob(files::WEIGHTS)?)?.with_factors();
@@ -85,7 +85,7 @@ impl Weights {
     /// Opens one safetensors file, whatever its name.
     ///
     /// # Errors
-    /// If it cannot be read or is not a safetensors file of F32, F16, BF16 or I8 tensors.
+    /// If it cannot be read or is not a safetensors file.
     pub fn open_file(path: &Path) -> Result<Self, CheckpointError> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         Self::from_blob(&name, Blob::open(path)?)?.with_factors()
@@ -93,7 +93,8 @@ impl Weights {
 
     /// Holds every matrix of whole numbers against the factors of its rows.
     fn with_factors(mut self) -> Result<Self, CheckpointError> {
-        let whole = |(_, stored): &(&String, &Stored)| stored.entry.dtype == Dtype::I8;
+        let whole =
+            |(_, stored): &(&String, &Stored)| stored.entry.format == Format::Read(Dtype::I8);
         let matrices = self.tensors.iter().filter(whole);
         let matrices: Vec<(String, Vec<usize>)> =
             matrices.map(|(name, stored)| (name.clone(), stored.entry.shape.clone())).collect();
@@ -101,7 +102,8 @@ impl Weights {
             let factors = self.tensors.get_mut(&scale_of(&name));
             match (factors, shape.as_slice()) {
                 (Some(factors), &[rows, _])
-                    if factors.entry.dtype == Dtype::F32 && factors.entry.shape == [rows] =>
+                    if factors.entry.format == Format::Read(Dtype::F32)
+                        && factors.entry.shape == [rows] =>
                 {
                     factors.factors = true;
                 }
@@ -142,9 +144,9 @@ impl Weights {
         self.tensors.get(name).map(|stored| stored.entry.shape.as_slice())
     }
 
-    /// The number format of a tensor on disk.
+    /// The number format of a tensor on disk; `None` as well for one that is not read.
     pub fn dtype(&self, name: &str) -> Option<Dtype> {
-        self.tensors.get(name).map(|stored| stored.entry.dtype)
+        self.tensors.get(name).and_then(|stored| stored.entry.format.read())
     }
 
     /// How many numbers all tensors hold.
@@ -167,9 +169,9 @@ impl Weights {
     /// tied head does, is allowed.
     ///
     /// # Errors
-    /// [`CheckpointError::Missing`] and [`CheckpointError::Shape`] before anything is allocated;
-    /// [`CheckpointError::NonFinite`] if a value is infinite or not a number; or the file cannot be
-    /// read.
+    /// [`CheckpointError::Missing`], [`CheckpointError::Shape`] and [`CheckpointError::NotRead`]
+    /// before anything is allocated; [`CheckpointError::NonFinite`] if a value is infinite or not a
+    /// number; or the file cannot be read.
     pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, CheckpointError> {
         let mut values = self.take_as_stored(name, shape)?;
         if let (Some(Dtype::I8), &[rows, width]) = (self.dtype(name), shape) {
@@ -184,7 +186,7 @@ impl Weights {
     fn take_as_stored(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, CheckpointError> {
         let missing = || Self::missing(&self.blobs, name, shape);
         let stored = self.tensors.get_mut(name).ok_or_else(missing)?;
-        let Entry { dtype, start, bytes, .. } = stored.entry;
+        let Entry { format, start, bytes, .. } = stored.entry;
         if stored.entry.shape != shape {
             return Err(CheckpointError::Shape {
                 name: name.to_owned(),
@@ -192,6 +194,7 @@ impl Weights {
                 got: stored.entry.shape.clone(),
             });
         }
+        let dtype = format.read().ok_or_else(|| not_read(name, format))?;
         let (_, blob) = &self.blobs[stored.blob];
         let no_memory = || {
             CheckpointError::io("hold a tensor of", blob.shown())(io::ErrorKind::OutOfMemory.into())
@@ -230,8 +233,8 @@ impl Weights {
     /// Holds the headers against what will be taken, before anything is read.
     ///
     /// # Errors
-    /// [`CheckpointError::Missing`], [`CheckpointError::Shape`], or [`CheckpointError::Unused`] if a
-    /// tensor is neither wanted nor ignored.
+    /// [`CheckpointError::Missing`], [`CheckpointError::Shape`], [`CheckpointError::NotRead`], or
+    /// [`CheckpointError::Unused`] if a tensor is neither wanted nor ignored.
     pub fn expect(&self, wanted: &[TensorOutline]) -> Result<(), CheckpointError> {
         let mut left: BTreeSet<&str> = self
             .tensors
@@ -241,13 +244,15 @@ impl Weights {
             .collect();
         for TensorOutline { name, shape } in wanted {
             left.remove(name.as_str());
-            match self.shape(name) {
-                Some(got) if got == shape => {}
-                Some(got) => {
-                    let (name, expected, got) = (name.clone(), shape.clone(), got.to_vec());
-                    return Err(CheckpointError::Shape { name, expected, got });
-                }
-                None => return Err(Self::missing(&self.blobs, name, shape)),
+            let Some(Stored { entry, .. }) = self.tensors.get(name) else {
+                return Err(Self::missing(&self.blobs, name, shape));
+            };
+            if entry.shape != *shape {
+                let (name, expected, got) = (name.clone(), shape.clone(), entry.shape.clone());
+                return Err(CheckpointError::Shape { name, expected, got });
+            }
+            if entry.format.read().is_none() {
+                return Err(not_read(name, entry.format));
             }
         }
         match left.is_empty() {
@@ -293,12 +298,13 @@ impl Weights {
         Ok(LoadReport { tensors: taken.count(), parameters, ignored })
     }
 
-    /// Feeds everything about one tensor to `hasher`. Lengths go before contents, so that no two
-    /// sets of tensors feed the same bytes.
+    /// Feeds everything about one tensor to `hasher`, its bytes as they are, whether or not they are
+    /// read as numbers. Lengths go before contents, so that no two sets of tensors feed the same
+    /// bytes.
     pub(crate) fn hash(&self, name: &str, hasher: &mut Sha256) -> Result<(), CheckpointError> {
         let Some(stored) = self.tensors.get(name) else { return Ok(()) };
-        let Entry { dtype, ref shape, start, bytes } = stored.entry;
-        for text in [name, dtype.name()] {
+        let Entry { format, ref shape, start, bytes } = stored.entry;
+        for text in [name, format.name()] {
             hasher.update((text.len() as u64).to_le_bytes());
             hasher.update(text);
         }
@@ -310,17 +316,21 @@ impl Weights {
             hasher.update(piece);
             Ok(())
         })?;
-        match dtype {
-            Dtype::I8 => self.hash(&scale_of(name), hasher),
-            Dtype::F32 | Dtype::F16 | Dtype::BF16 => Ok(()),
+        match format {
+            Format::Read(Dtype::I8) => self.hash(&scale_of(name), hasher),
+            Format::Read(_) | Format::Unread { .. } => Ok(()),
         }
     }
 }
 
 impl Stored {
     fn parameters(&self) -> u64 {
-        self.entry.bytes / self.entry.dtype.bytes() as u64
+        self.entry.bytes / self.entry.format.bytes() as u64
     }
+}
+
+fn not_read(name: &str, format: Format) -> CheckpointError {
+    CheckpointError::NotRead { name: name.to_owned(), dtype: format.name() }
 }
 
 /// Reads all tensors of one file, in order of the alphabet.

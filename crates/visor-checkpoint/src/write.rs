@@ -179,7 +179,7 @@ impl<'t, 'a> Held<'t, 'a> {
 
 impl TensorOutline {
     fn expect_values(&self, values: usize) -> Result<(), CheckpointError> {
-        if bytes_of(Dtype::F32, &self.shape) == Some(4 * values as u64) {
+        if bytes_of(Dtype::F32.bytes(), &self.shape) == Some(4 * values as u64) {
             return Ok(());
         }
         let Self { name, shape } = self.clone();
@@ -188,7 +188,7 @@ impl TensorOutline {
 
     /// How many values it has; none where they cannot be counted, which no values agree with.
     fn n_values(&self) -> usize {
-        bytes_of(Dtype::F32, &self.shape).map_or(0, |bytes| (bytes / 4) as usize)
+        bytes_of(Dtype::F32.bytes(), &self.shape).map_or(0, |bytes| (bytes / 4) as usize)
     }
 
     /// Its length in a file.

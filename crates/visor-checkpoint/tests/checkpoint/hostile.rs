@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
 use visor_checkpoint::{
-    CheckpointError, Dtype, HeaderError, Manifest, Source, Weights, read_safetensors,
+    CheckpointError, Dtype, HeaderError, Manifest, Source, TensorOutline, Weights, read_safetensors,
 };
 
 /// A file of weights from its header, in any claimed length, and its data.
@@ -156,8 +156,38 @@ fn data_that_overlaps_has_holes_or_leaves_the_file_is_refused() {
 }
 
 #[test]
-fn formats_that_are_not_read_are_refused_by_name() {
-    for dtype in ["I64", "I16", "U8", "F64", "BOOL", "F8_E4M3", "f32", ""] {
+fn formats_that_are_not_read_are_refused_by_name_where_they_are_taken() {
+    for (dtype, bytes) in [("I64", 8), ("I16", 2), ("U8", 1), ("F64", 8), ("BOOL", 1)] {
+        let entry = |end| format!(r#"{{"dtype":"{dtype}","shape":[1],"data_offsets":[0,{end}]}}"#);
+        let header = format!(r#"{{"a":{}}}"#, entry(bytes));
+        let open = || weights_of(&header, header.len() as u64, &vec![0; bytes]).expect("opened");
+        assert_eq!((open().dtype("a"), open().parameters()), (None, 1));
+        let mut weights = open();
+        let outline = TensorOutline { name: "a".to_owned(), shape: vec![1] };
+        let taken = weights.take("a", &[1]).expect_err(dtype);
+        let expected = open().expect(&[outline]).expect_err(dtype);
+        for error in [taken, expected] {
+            assert!(matches!(error, CheckpointError::NotRead { .. }), "{error}");
+            let message = error.to_string();
+            assert!(message.contains("`a`") && message.contains(dtype), "{message}");
+        }
+        // Not by accident: nobody said that it may be left.
+        assert!(
+            matches!(weights.finish(), Err(CheckpointError::Unused { names }) if names == ["a"])
+        );
+        let mut weights = open();
+        weights.ignore("a", "positions are counted");
+        assert_eq!(weights.finish().expect("left with a reason").ignored.len(), 1);
+        // Its place in the file is checked as that of any other.
+        let header = format!(r#"{{"a":{}}}"#, entry(bytes + 1));
+        let problem = problem(&header, &vec![0; bytes + 1]);
+        assert!(matches!(problem, HeaderError::Size { .. }), "{problem}");
+    }
+}
+
+#[test]
+fn formats_that_nobody_knows_are_refused_by_name() {
+    for dtype in ["I128", "F8_E4M3", "f32", ""] {
         let header = format!(r#"{{"a":{{"dtype":"{dtype}","shape":[0],"data_offsets":[0,0]}}}}"#);
         let message = problem(&header, &[]).to_string();
         assert!(message.contains("`a`") && message.contains(&format!("{dtype:?}")), "{message}");

@@ -31,6 +31,40 @@ fn a_checkpoint_of_clip_teaches_where_one_is_given() {
     assert!(!other.exists());
 }
 
+/// A copy of the small checkpoint of CLIP with one tensor of whole numbers more, `[1, 16]`.
+fn clip_with_numbers(folder: &Path, name: &str) {
+    let clip = concat!(env!("CARGO_MANIFEST_DIR"), "/../visor-model/tests/goldens/clip");
+    fs::create_dir(folder).unwrap();
+    for file in ["config.json", "tokenizer.json"] {
+        fs::copy(Path::new(clip).join(file), folder.join(file)).unwrap();
+    }
+    let file = fs::read(Path::new(clip).join("model.safetensors")).unwrap();
+    let (length, rest) = file.split_first_chunk::<8>().unwrap();
+    let (json, data) = rest.split_at(u64::from_le_bytes(*length) as usize);
+    let mut header: serde_json::Value = serde_json::from_slice(json).unwrap();
+    let numbers: Vec<u8> = (0..16_u64).flat_map(u64::to_le_bytes).collect();
+    let place = [data.len(), data.len() + numbers.len()];
+    header[name] = serde_json::json!({"dtype": "I64", "shape": [1, 16], "data_offsets": place});
+    let json = header.to_string();
+    let length = (json.len() as u64).to_le_bytes();
+    let file = [&length, json.as_bytes(), data, &numbers].concat();
+    fs::write(folder.join("model.safetensors"), file).unwrap();
+}
+
+#[test]
+fn positions_in_a_published_checkpoint_of_clip_are_left_and_other_whole_numbers_are_not() {
+    let tiny = Tiny::new();
+    let teach = |name: &str| {
+        let (clip, run) =
+            (tiny.root.path().join(name), tiny.root.path().join(format!("{name}-run")));
+        clip_with_numbers(&clip, &format!("text_model.embeddings.{name}"));
+        train(&tiny.checkpoint(), &run, &["--teacher", clip.to_str().unwrap()])
+    };
+    teach("position_ids").answer();
+    let error = teach("other_ids").error(1);
+    assert!(error.contains("no use for: `text_model.embeddings.other_ids`"), "{error}");
+}
+
 #[test]
 fn a_trained_selector_chooses_draws_and_says_what_it_chose() {
     let tiny = Tiny::new();
