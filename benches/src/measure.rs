@@ -28,6 +28,8 @@ use visor_train::data::{Dataset, Item, ItemPicture, Need};
 pub struct Plan<'a> {
     /// The model, with its policy where it has one.
     pub runner: &'a Runner<VisorModel>,
+    /// SHA-256 of the policy, hexadecimal, where it is asked.
+    pub policy_sha256: Option<String>,
     /// The questions.
     pub data: &'a Dataset,
     /// The rungs that are asked, cheapest first.
@@ -94,6 +96,8 @@ impl Plan<'_> {
         let list = |all: Vec<String>| all.join(",");
         // Records of single precision, which older ones are, say nothing of it.
         let weights = (card.dtype != Dtype::F32).then(|| ("weights", card.dtype.to_string()));
+        let policy = self.policy_sha256.clone().map(|sha256| ("policy sha256", sha256));
+        let selector = card.selector_sha256.clone().map(|sha256| ("selector sha256", sha256));
         [
             ("model", card.name.clone()),
             ("model sha256", card.sha256.clone().unwrap_or_default()),
@@ -107,6 +111,8 @@ impl Plan<'_> {
         ]
         .into_iter()
         .chain(weights)
+        .chain(policy)
+        .chain(selector)
         .map(|(name, value)| (name.to_owned(), value))
         .collect()
     }

@@ -23,8 +23,8 @@ pub const SCHEMA_VERSION: u32 = 1;
 /// Name of the file in the folder.
 pub const FILE: &str = "observations.jsonl";
 
-/// Everything that answers, costs and times depend on, by name: model, policy, seed, device,
-/// threads. What it does not name may change while a run is interrupted.
+/// Everything that answers depend on, by name: model, policy, selector, number format. What it does
+/// not name may change while a run is interrupted.
 pub type Settings = BTreeMap<String, String>;
 
 /// A thing observed: a line of the file.

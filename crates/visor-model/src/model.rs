@@ -117,6 +117,7 @@ impl VisorModel {
         card.dtype = run_in.unwrap_or_default();
         card.parameters = report.weights.parameters;
         card.sha256 = Some(verified.digests.backbone.to_string());
+        card.selector_sha256 = verified.digests.selector.map(|digest| digest.to_string());
         Ok((Self::new(network, &config, card, device), report))
     }
 

@@ -69,6 +69,9 @@ pub struct ModelCard {
     pub dtype: Dtype,
     /// SHA-256 of the backbone, hexadecimal; `None` before the weights have been read.
     pub sha256: Option<String>,
+    /// SHA-256 of the patch selector, hexadecimal; `None` without one, or before the weights have
+    /// been read.
+    pub selector_sha256: Option<String>,
     /// The policy that the model names as its own.
     pub default_policy: Option<String>,
 }

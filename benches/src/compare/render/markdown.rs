@@ -57,7 +57,8 @@ pub(crate) fn facts(record: &CompareRecord) -> Vec<(String, String)> {
 /// Settings for people: without those that stand among the facts, and with a word where a list is
 /// empty.
 pub(crate) fn settings(all: &BTreeMap<String, String>) -> Vec<(String, String)> {
-    let shown = all.iter().filter(|(name, _)| !name.starts_with("model"));
+    let is_fact = |name: &str| name.starts_with("model") || name.starts_with("policy");
+    let shown = all.iter().filter(|(name, _)| !is_fact(name));
     let text = |value: &String| match value.is_empty() {
         true => format::NONE.to_owned(),
         false => value.replace(',', ", "),

@@ -130,8 +130,10 @@ impl Compare {
         let patches = self.patches(&model)?;
         let interrupt = Interrupt::watch(interrupt::stopping)?;
         let baselines = self.baselines(&data)?;
+        let asked = model.policy().filter(|_| !thrifts.is_empty());
         let plan = Plan {
             runner: model.runner(),
+            policy_sha256: asked.map(|policy| policy.sha256.clone()),
             data: &data,
             rungs,
             thrifts,
@@ -160,7 +162,7 @@ impl Compare {
             false => {
                 tell("patches held against others", 0, 1);
                 let (suite, n) = (self.suite, self.questions.min(self.patch_controls));
-                selection::asked(&model, suite, n, &plan.patches, folder, interrupt.flag())?
+                selection::asked(&model, suite, n, &plan, folder, interrupt.flag())?
             }
         };
         bar.end();

@@ -74,6 +74,35 @@ fn a_policy_of_pairs_is_trained_asked_and_compared() {
         assert!(rows.lines().any(|row| row.starts_with(&format!("{name},"))), "{name}: {rows}");
     }
 
+    // Its answers are not another's, nor are the labels of its pairs another selector's.
+    let compared = root.path().join("compared");
+    let compare = |policy: &str| {
+        let out = compared.to_str().unwrap();
+        let args = ["bench", "compare", "--policy", policy, "--out", out, "--budgets", "auto"];
+        let more = ["--questions", "14", "--fit-questions", "14", "--timed", "0"];
+        visor(args.into_iter().chain(more).chain(["--patch-controls", "4"]))
+    };
+    compare(policy).answer();
+    let error = compare("nano-router").error(1);
+    assert!(error.contains("other settings") && error.contains("policy sha256"), "{error}");
+    let selection = compared.join("selection.json");
+    let kept = fs::read_to_string(&selection).unwrap();
+    let kept: serde_json::Value = serde_json::from_str(&kept).unwrap();
+    let other = serde_json::json!({ "settings_sha256": "0", "questions": 4,
+        "selection": kept["selection"] });
+    fs::write(&selection, other.to_string()).unwrap();
+    let error = compare(policy).error(1);
+    assert!(error.contains("selection.json") && error.contains("other settings"), "{error}");
+    let labels = fs::read_to_string(out.join("labels.jsonl")).unwrap();
+    let mut first: serde_json::Value =
+        serde_json::from_str(labels.lines().next().unwrap()).unwrap();
+    assert!(first["selector_sha256"].is_string(), "{first}");
+    first["selector_sha256"] = "0".into();
+    let rest: String = labels.split_inclusive('\n').skip(1).collect();
+    fs::write(out.join("labels.jsonl"), format!("{first}\n{rest}")).unwrap();
+    let error = train("4,12").error(1);
+    assert!(error.contains("labels of another selector"), "{error}");
+
     // Another selector, or none, is another model.
     let manifest = fs::read_to_string(out.join("policy/policy.json")).unwrap();
     let value: serde_json::Value = serde_json::from_str(&manifest).unwrap();

@@ -51,6 +51,7 @@ impl Blueprint {
             parameters: parameters(&config, extension.as_ref(), head(&config)),
             dtype: Dtype::F32,
             sha256: None,
+            selector_sha256: None,
             default_policy: manifest.and_then(|manifest| manifest.default_policy.clone()),
         };
         Ok(Self { config, extension, card, unknown_fields })

@@ -148,6 +148,7 @@ fn model_of(extension: &Extension, network: Network, positions: PositionScheme) 
         parameters: parameters(&config, Some(extension), Head::Tied),
         dtype: Dtype::F32,
         sha256: None,
+        selector_sha256: None,
         default_policy: None,
     };
     VisorModel::new(network, &config, card, &cpu())

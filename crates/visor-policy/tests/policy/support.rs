@@ -63,6 +63,7 @@ pub(crate) fn card() -> ModelCard {
         parameters: 1000,
         dtype: Dtype::F32,
         sha256: None,
+        selector_sha256: None,
         default_policy: None,
     }
 }

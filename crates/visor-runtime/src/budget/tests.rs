@@ -45,6 +45,7 @@ fn card(ladder: Option<Ladder>, dense: DenseMode) -> ModelCard {
         parameters: 0,
         dtype: Dtype::F32,
         sha256: None,
+        selector_sha256: None,
         default_policy: None,
     }
 }

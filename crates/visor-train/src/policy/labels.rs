@@ -28,6 +28,9 @@ pub struct Label {
 struct Header {
     schema_version: u32,
     backbone_sha256: Option<String>,
+    /// What chooses the patches of pairs, where there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    selector_sha256: Option<String>,
     rungs: Vec<String>,
     data_sha256: String,
     max_new_tokens: usize,
@@ -57,6 +60,7 @@ pub fn labels(
     let header = Header {
         schema_version: 1,
         backbone_sha256: card.sha256.clone(),
+        selector_sha256: card.selector_sha256.clone().filter(|_| !ladder.pairs().is_empty()),
         rungs: ladder.rungs().iter().map(|rung| rung.name().to_owned()).collect(),
         data_sha256: data.digest(),
         max_new_tokens: max_new_tokens.get(),
@@ -105,6 +109,7 @@ fn resume(cache: &Path, header: &Header) -> Result<Labels, TrainError> {
     for (differs, what) in [
         (found.backbone_sha256 != header.backbone_sha256, "it holds labels of another model"),
         (found.rungs != header.rungs, "it holds labels of another ladder"),
+        (found.selector_sha256 != header.selector_sha256, "it holds labels of another selector"),
         (found.data_sha256 != header.data_sha256, "it holds labels of other questions"),
         (found != *header, "it was made by other settings"),
     ] {
@@ -140,6 +145,7 @@ mod tests {
         Header {
             schema_version: 1,
             backbone_sha256: Some("b".to_owned()),
+            selector_sha256: None,
             rungs: vec!["sa0".to_owned(), "sa1".to_owned()],
             data_sha256: data.to_owned(),
             max_new_tokens: 8,
@@ -159,6 +165,15 @@ mod tests {
         assert_eq!(fs::read_to_string(&cache).expect("read"), whole);
         let error = resume(&cache, &header("e")).expect_err("other data").to_string();
         assert!(error.contains("other questions"), "{error}");
+        let with =
+            |selector: &str| Header { selector_sha256: Some(selector.to_owned()), ..header("d") };
+        let error = resume(&cache, &with("s")).expect_err("pairs").to_string();
+        assert!(error.contains("another selector"), "{error}");
         assert_eq!(fs::read_to_string(&cache).expect("read"), whole, "nothing is overwritten");
+        let pairs = folder.path().join("pairs.jsonl");
+        resume(&pairs, &with("s")).expect("a new file");
+        resume(&pairs, &with("s")).expect("the same selector");
+        let error = resume(&pairs, &with("t")).expect_err("another").to_string();
+        assert!(error.contains("another selector"), "{error}");
     }
 }
