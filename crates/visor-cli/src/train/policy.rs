@@ -1,6 +1,6 @@
 //! `visor train policy`: labels from every rung, then a router that predicts them.
 
-use super::run_folder;
+use super::run_folder::RunFolder;
 use crate::data::OwnData;
 use crate::ending::Usage;
 use crate::files;
@@ -9,7 +9,7 @@ use crate::model::{ModelChoice, failed};
 use crate::output;
 use crate::table::aligned;
 use crate::threads::Threads;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
@@ -95,10 +95,6 @@ pub(crate) struct TrainPolicy {
     threads: Threads,
 }
 
-/// The trained policy, in the folder of its run.
-const POLICY: &str = "policy";
-const LABELS: &str = "labels.jsonl";
-
 impl TrainPolicy {
     pub(crate) fn run(&self) -> Result<()> {
         if self.thrift.is_some() && self.objective.default_thrift().is_none() {
@@ -111,13 +107,12 @@ impl TrainPolicy {
         let options = LoadOptions::default().device(self.device).policy(PolicyRef::None);
         let model = self.widened(Model::load(&self.model.find()?, &options).map_err(failed)?)?;
         let data = self.dataset()?;
-        std::fs::create_dir_all(&self.out)
-            .with_context(|| format!("cannot make the folder `{}`", self.out.display()))?;
+        let run = RunFolder::take_for_policy(&self.out)?;
         let interrupt = Interrupt::watch(interrupt::stopping)?;
         let start = Instant::now();
 
         let runner = model.runner();
-        let (n, cache) = (data.items.len(), self.out.join(LABELS));
+        let (n, cache) = (data.items.len(), run.labels());
         let bar = bar("asking every rung", n as u64);
         let mut tell = |done: usize| bar.set_position(done as u64);
         let done = labels(runner, &data, self.max_new_tokens, &cache, interrupt.flag(), &mut tell);
@@ -183,10 +178,10 @@ impl TrainPolicy {
         let mut manifest = PolicyManifest::new(backbone, self.objective, shape, ladder, provenance);
         manifest.selector_digest = digests.selector.filter(|_| !ladder.pairs().is_empty());
         manifest.default_thrift = self.thrift.or(manifest.default_thrift);
-        let folder = self.out.join(POLICY);
+        let folder = run.policy();
         Policy::new(manifest, fitted.network)?.save(&folder)?;
         let json = format!("{}\n", serde_json::to_string_pretty(&record)?);
-        files::write(&self.out.join(run_folder::RECORD), json.as_bytes())?;
+        files::write(&run.record(), json.as_bytes())?;
         output::note(&format!("policy: `{}`", folder.display()));
         output::answer(&table(&record, &model))
     }

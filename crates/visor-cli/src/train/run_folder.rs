@@ -10,12 +10,17 @@ use visor_train::{run, state};
 /// The trained network, in the folder of its run.
 const CHECKPOINT: &str = "checkpoint";
 /// What it was found to be able to do.
-pub(crate) const RECORD: &str = "record.json";
+const RECORD: &str = "record.json";
 /// Its answers on the standard mix, question by question.
 const OUTCOMES: &str = "outcomes.json";
 
 /// What a frozen encoder made of pictures.
 const FEATURES: &str = "features";
+
+/// A trained policy.
+const POLICY: &str = "policy";
+/// What every rung answers to its questions.
+const LABELS: &str = "labels.jsonl";
 
 /// A folder that no other run writes to, for as long as this lives.
 #[derive(Debug)]
@@ -31,20 +36,32 @@ impl RunFolder {
     /// # Errors
     /// If it holds other things or another run uses it.
     pub(crate) fn take(path: &Path) -> Result<Self> {
+        // What a run leaves that was killed before it saved its state for the first time.
+        Self::marked(path, state::FILE, &[run::LOG, minutes::FILE, FEATURES])
+    }
+
+    /// The same for the training of a policy, whose state is its labels.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub(crate) fn take_for_policy(path: &Path) -> Result<Self> {
+        Self::marked(path, LABELS, &[])
+    }
+
+    /// Takes a folder that holds the file `mark`, or nothing but `early` ones.
+    fn marked(path: &Path, mark: &str, early: &[&str]) -> Result<Self> {
         let cannot = || format!("cannot use `{}` as the folder of a run", path.display());
         fs::create_dir_all(path).with_context(cannot)?;
         let lock = File::open(path).ok();
         if let Some(Err(TryLockError::WouldBlock)) = lock.as_ref().map(File::try_lock) {
             bail!("`{}` is in use by another run", path.display());
         }
-        if !path.join(state::FILE).exists() {
+        if !path.join(mark).exists() {
             for entry in fs::read_dir(path).with_context(cannot)? {
                 let name = entry.with_context(cannot)?.file_name().to_string_lossy().into_owned();
-                // What a run leaves that was killed before it saved its state for the first time.
-                let early = [run::LOG, minutes::FILE, FEATURES].contains(&name.as_str());
-                if !early && !name.starts_with(UNFINISHED) {
+                if !early.contains(&name.as_str()) && !name.starts_with(UNFINISHED) {
                     bail!(
-                        "`{}` holds `{name}` and no saved state of a run: choose a new folder",
+                        "`{}` holds `{name}` and no `{mark}` of a run: choose a new folder",
                         path.display()
                     );
                 }
@@ -72,6 +89,14 @@ impl RunFolder {
     pub(crate) fn record(&self) -> PathBuf {
         self.path.join(RECORD)
     }
+
+    pub(crate) fn labels(&self) -> PathBuf {
+        self.path.join(LABELS)
+    }
+
+    pub(crate) fn policy(&self) -> PathBuf {
+        self.path.join(POLICY)
+    }
 }
 
 #[cfg(test)]
@@ -88,6 +113,10 @@ mod tests {
         assert!(error.contains("`thesis.tex`"), "{error}");
         fs::write(root.path().join(state::FILE), b"").expect("written");
         RunFolder::take(root.path()).expect("a run's own");
+        let error = RunFolder::take_for_policy(root.path()).expect_err("another's").to_string();
+        assert!(error.contains("no `labels.jsonl` of a run"), "{error}");
+        fs::write(root.path().join(LABELS), b"").expect("written");
+        RunFolder::take_for_policy(root.path()).expect("a policy's own");
     }
 
     #[cfg(unix)]

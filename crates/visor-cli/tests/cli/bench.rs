@@ -1,6 +1,6 @@
 //! `visor bench compare` and `visor train policy` on the shipped model.
 
-use crate::common::{contents, visor};
+use crate::common::{contents, names, visor};
 use serde_json::Value;
 use std::path::Path;
 use tempfile::TempDir;
@@ -90,4 +90,14 @@ fn a_policy_is_trained_from_labels_and_chooses_for_its_model() {
     assert!(error.contains("other questions"), "{error}");
     let error = train(&["--objective", "cheapest-right", "--thrift", "0.1"]).error(2);
     assert!(error.contains("--thrift"), "{error}");
+
+    // The folder of another run is left alone.
+    let other = root.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    std::fs::write(other.join("record.json"), "of hours").unwrap();
+    let args = ["train", "policy", "--questions", "48", "--out", other.to_str().unwrap()];
+    let error = visor(args).error(1);
+    assert!(error.contains("`record.json`") && error.contains("choose a new folder"), "{error}");
+    assert_eq!(names(&other), ["record.json"]);
+    assert_eq!(std::fs::read_to_string(other.join("record.json")).unwrap(), "of hours");
 }
