@@ -136,6 +136,19 @@ pub enum TrainError {
         /// The data.
         data: String,
     },
+    /// More questions than a policy can be trained on.
+    #[error(
+        "the visual tokens of {questions} questions are more than the {gib} GiB that are held in \
+         memory: take fewer questions, the first {fitting} fit"
+    )]
+    TooManyQuestions {
+        /// How many there are.
+        questions: usize,
+        /// How many of the first would do.
+        fitting: usize,
+        /// The limit.
+        gib: usize,
+    },
     /// A model without budgets to choose from.
     #[error("a policy needs a ladder to choose from; this is a stock model, which has none")]
     NoLadder,

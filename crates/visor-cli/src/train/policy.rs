@@ -107,6 +107,7 @@ impl TrainPolicy {
         let options = LoadOptions::default().device(self.device).policy(PolicyRef::None);
         let model = self.widened(Model::load(&self.model.find()?, &options).map_err(failed)?)?;
         let data = self.dataset()?;
+        Examples::expect_room(model.runner(), &data)?;
         let run = RunFolder::take_for_policy(&self.out)?;
         let interrupt = Interrupt::watch(interrupt::stopping)?;
         let start = Instant::now();

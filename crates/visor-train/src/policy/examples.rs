@@ -1,7 +1,7 @@
 //! What a policy's head sees of labelled questions, in batches of one shape.
 
 use super::labels::Label;
-use crate::data::Dataset;
+use crate::data::{Dataset, Item, ItemPicture};
 use crate::error::TrainError;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -11,10 +11,11 @@ use visor_core::{Ladder, Schedule};
 use visor_model::decoder::Pass;
 use visor_model::layer::{Refinement, Streams};
 use visor_model::{Network, Placement, TextToken, TokenMap, VisorModel, VisualToken};
+use visor_processor::{PixelSize, Setting};
 use visor_runtime::{Backbone, Cancel, Runner};
 
 /// Larger sets of visual tokens are refused: they are held in memory.
-const MAX_BYTES: usize = 8 << 30;
+const MAX_GIB: usize = 8;
 
 /// One question on the host.
 struct Example {
@@ -88,19 +89,44 @@ impl Prefix {
 }
 
 impl Examples {
+    /// Counts the visual tokens of all questions, by the sizes of their pictures: before the labels
+    /// are made, which takes much longer.
+    ///
+    /// # Errors
+    /// [`TrainError::TooManyQuestions`] if memory should not hold them.
+    pub fn expect_room(runner: &Runner<VisorModel>, data: &Dataset) -> Result<(), TrainError> {
+        let (card, processor) = (runner.card(), runner.image_processor());
+        let bytes = |item: &Item| {
+            let setting = Setting { pictures: item.pictures.len(), max_tiles: None };
+            let arrange = |picture: &ItemPicture| {
+                let (width, height) = picture.size();
+                processor.arrange(PixelSize { width, height }, setting)
+            };
+            let places = item.pictures.iter().flat_map(|one| arrange(one).places(card.tile_tokens));
+            let tokens: usize = places.map(|place| place.rows * place.cols).sum();
+            tokens * card.shape.decoder.d_model * size_of::<f32>()
+        };
+        let (questions, gib) = (data.items.len(), MAX_GIB);
+        let fitting = fitting(data.items.iter().map(bytes), gib << 30);
+        match fitting == questions {
+            true => Ok(()),
+            false => Err(TrainError::TooManyQuestions { questions, fitting, gib }),
+        }
+    }
+
     /// Encodes the pictures of labelled questions; `tell` hears of each.
     ///
     /// # Errors
-    /// If a question cannot be prepared, or there are more visual tokens than memory should hold.
+    /// If a question cannot be prepared, or as [`expect_room`](Self::expect_room).
     pub fn new(
         runner: &Runner<VisorModel>,
         data: &Dataset,
         labels: &[Label],
         tell: &mut dyn FnMut(usize),
     ) -> Result<Self, TrainError> {
+        Self::expect_room(runner, data)?;
         let d_model = runner.card().shape.decoder.d_model;
         let mut all = Vec::with_capacity(labels.len());
-        let mut bytes = 0;
         for (item, label) in data.items.iter().zip(labels) {
             let asked = |because| TrainError::Question { id: item.id.clone(), because };
             let prepared = runner.prepare(item.request()?).map_err(asked)?;
@@ -119,14 +145,6 @@ impl Examples {
                     encoded.sequences().flat_map(condition).collect()
                 }
             };
-            bytes += visual.len() * size_of::<f32>();
-            if bytes > MAX_BYTES {
-                return Err(TrainError::Recipe {
-                    field: "the number of questions",
-                    got: labels.len().to_string(),
-                    expected: "so few that their visual tokens fit in 8 GiB",
-                });
-            }
             let text = prompt.text_positions().iter().copied().chain([prompt.len()]);
             let text = text.map(|position| TextToken { position, segment: 0 }).collect();
             let visual_tokens = prompt.images().iter().enumerate().flat_map(|(image, span)| {
@@ -219,5 +237,27 @@ impl Examples {
 impl std::fmt::Debug for Examples {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Examples").field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+/// How many of the first fit within `limit` together.
+fn fitting(bytes: impl Iterator<Item = usize>, limit: usize) -> usize {
+    let sums = bytes.scan(0_usize, |sum, bytes| {
+        *sum = sum.saturating_add(bytes);
+        Some(*sum)
+    });
+    sums.take_while(|sum| *sum <= limit).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions_fit_until_their_visual_tokens_do_not() {
+        assert_eq!(fitting([4, 4, 4, 1].into_iter(), 8), 2);
+        assert_eq!(fitting([4, 4].into_iter(), 8), 2);
+        assert_eq!(fitting([0, 9].into_iter(), 8), 1);
+        assert_eq!(fitting([1, usize::MAX].into_iter(), 8), 1);
     }
 }
