@@ -4,6 +4,7 @@ mod conversations;
 mod material;
 mod minutes;
 mod options;
+mod own_policy;
 mod policy;
 mod progress;
 mod report;

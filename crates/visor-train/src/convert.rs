@@ -207,7 +207,7 @@ fn fresh_selector(config: &ModelConfig, seed: u64) -> Settings {
 }
 
 /// The widest number format of a checkpoint: in it nothing is lost.
-pub(crate) fn stored(weights: &Weights) -> Dtype {
+fn stored(weights: &Weights) -> Dtype {
     let mut formats = weights.names().filter_map(|name| weights.dtype(name));
     let first = formats.next().unwrap_or(Dtype::F32);
     if formats.all(|format| format == first) { first } else { Dtype::F32 }

@@ -29,6 +29,7 @@ mod saved;
 pub mod schedule;
 pub mod selector;
 pub mod state;
+mod trained;
 pub mod trainer;
 pub mod tuning;
 pub mod vocabulary;

@@ -26,6 +26,9 @@ pub struct PolicyInfo {
     pub shape: PolicyShape,
     /// The pairs of a rung and a number of patches that it chooses from beside rungs.
     pub pairs: Vec<Pair>,
+    /// The digest of the patch selector that it was trained with, hexadecimal; `None` where it
+    /// chooses no patches.
+    pub selector_sha256: Option<String>,
     /// Where its weights come from.
     pub provenance: PolicyProvenance,
 }
@@ -40,6 +43,7 @@ impl PolicyInfo {
             default_thrift: manifest.default_thrift,
             shape: manifest.shape().cost(),
             pairs: manifest.pairs(),
+            selector_sha256: manifest.selector_digest.map(|digest| digest.to_string()),
             provenance: manifest.provenance.clone(),
         }
     }

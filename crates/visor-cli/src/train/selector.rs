@@ -1,5 +1,6 @@
 //! `visor train selector`: what chooses patches, on a frozen backbone.
 
+use super::own_policy;
 use super::run_folder::RunFolder;
 use super::selector_data::{Rhythm, SelectorData, Subject};
 use super::selector_watch::Watch;
@@ -166,7 +167,8 @@ impl TrainSelector {
         let fitted = fit(&lessons, &training, interrupt.flag(), &mut |news| watch.hear(news));
         let (fitted, minutes) = watch.end(fitted)?;
         let folder = run.checkpoint();
-        with_selector(&checkpoint, &fitted, &settings, &folder)?;
+        let policy = own_policy::beside_another_selector(&model_ref, &settings)?;
+        with_selector(&checkpoint, &fitted, &settings, policy, &folder)?;
         output::note(&format!("checkpoint: `{}`", folder.display()));
         let samples = self.samples(world.suite)?;
         output::note(&format!("testing on {} pictures", samples.len()));

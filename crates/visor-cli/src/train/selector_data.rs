@@ -1,8 +1,8 @@
 //! `visor train selector --data FILE`: the selector of a converted model, on a user's conversations.
 
-use super::material;
 use super::run_folder::RunFolder;
 use super::selector_watch::Watch;
+use super::{material, own_policy};
 use crate::interrupt::Interrupt;
 use crate::table::aligned;
 use crate::{files, output};
@@ -124,7 +124,8 @@ impl SelectorData {
         let scores = tune(&mut tuner, &course, interrupt.flag(), &mut |news| watch.hear(news));
         let (scores, _) = watch.end(scores)?;
         let to = folder.checkpoint();
-        with_selector(checkpoint, &tuner.fitted(), &settings, &to)
+        let policy = own_policy::beside_another_selector(subject.model_ref, &settings)?;
+        with_selector(checkpoint, &tuner.fitted(), &settings, policy, &to)
             .with_context(|| format!("cannot export to `{}`", to.display()))?;
         let record = TunedSelectorRecord::new(&tuner, &course, &scores);
         let json = format!("{}\n", serde_json::to_string_pretty(&record)?);

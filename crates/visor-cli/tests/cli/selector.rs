@@ -1,10 +1,12 @@
 //! Training a selector, and asking with the patches that it chooses.
 
-use crate::common::{Ended, QUESTION, Tiny, command, ended, visor};
+use crate::common::{Ended, QUESTION, Tiny, command, contents, ended, visor};
+use ::visor::fixture;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::Duration;
+use tempfile::TempDir;
 
 fn train(model: &Path, out: &Path, more: &[&str]) -> Ended {
     let mut args = vec!["train", "selector", "--steps", "2", "--batch", "2"];
@@ -146,6 +148,37 @@ fn a_backbone_that_learned_along_names_no_policy_and_a_frozen_one_keeps_its_bits
     assert_eq!(again.code, Some(0), "a selector is trained anew: {}", again.stderr);
     let both = train(&joint, &tiny.root.path().join("both"), &["--joint", "1e-3"]);
     assert_eq!(both.code, Some(0), "and with the backbone: {}", both.stderr);
+}
+
+#[test]
+fn a_policy_that_chooses_patches_is_not_named_beside_another_selector() {
+    let root = TempDir::new().unwrap();
+    for folder in ["models/nano", "policies/nano-pairs", "policies/nano-router"] {
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder);
+        let copy = root.path().join(folder);
+        fs::create_dir_all(&copy).unwrap();
+        for (name, content) in contents(&shipped) {
+            fs::write(copy.join(name), content).unwrap();
+        }
+    }
+    let model = root.path().join("models/nano");
+    for (policy, kept) in [("nano-pairs", None), ("nano-router", Some("nano-router"))] {
+        fixture::name_policy(&model, Some(policy)).unwrap();
+        let run = root.path().join(policy);
+        let ended = train(&model, &run, &[]);
+        let says = ended.stderr.contains("names no policy: `nano-pairs` was trained");
+        assert_eq!(says, kept.is_none(), "{}", ended.stderr);
+        ended.answer();
+        let saved = run.join("checkpoint");
+        let manifest = fs::read(saved.join("visor.json")).unwrap();
+        let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+        assert_eq!(manifest["default_policy"].as_str(), kept);
+        // With or without one, whoever leaves the budget open gets an answer.
+        let picture = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/nano/samples/00000.png");
+        let asked = ["ask", "--model", saved.to_str().unwrap(), "--image", picture, "--json"];
+        let answer = visor(asked.into_iter().chain([QUESTION])).json();
+        assert_eq!(answer["policy"]["name"].as_str(), kept);
+    }
 }
 
 #[test]

@@ -27,7 +27,7 @@ mod world;
 pub use clip::ClipTeacher;
 pub use course::{SelectorCourse, TUNED_SCHEMA_VERSION, TunedSelectorRecord, tune};
 pub use evaluate::{Level, Pointing, Sighted, evaluate};
-pub use export::with_selector;
+pub use export::{DefaultPolicy, with_selector};
 pub(crate) use fit::first_values;
 pub use fit::{Fitted, Lessons, fit};
 pub use progress::{Progress, StepOutcome};
