@@ -1,7 +1,7 @@
 //! One step of a selector's training on the generated suite: its questions, what they read, and the
 //! loss of that.
 
-use super::loss;
+use super::loss::{self, Choices};
 use super::questions::Questions;
 use super::relax::{logistic, relax};
 use super::settings::{BackboneTraining, Settings, Supervision};
@@ -108,10 +108,11 @@ impl Course<'_> {
         let (relevance, knows) = teacher.relevance(&samples, &asked)?;
         // From half of the patches to the target, over the first half of the steps.
         let target = settings.target + (0.5 - settings.target) * (1.0 - 2.0 * progress).max(0.0);
+        let choices = Choices::new(&scored, &chosen);
         let mut loss = answered
-            + loss::contrast(&scored, &chosen) * 0.1
+            + choices.contrast() * 0.1
             + loss::align(&scored.logits, relevance, knows) * 0.1
-            + loss::number(&scored.kappa, v, target);
+            + choices.number(target);
         if settings.supervision == Supervision::Grounded {
             loss = loss + loss::evidence(&scored, &batch, self.device);
         }

@@ -8,7 +8,7 @@
 //! what was chosen.
 
 use super::fit::{Fitted, fill};
-use super::loss;
+use super::loss::Choices;
 use super::progress::StepOutcome;
 use super::questions::Questions;
 use super::relax::{logistic, relax};
@@ -157,10 +157,19 @@ impl SelectorTuner {
         let asked: usize = batch.iter().map(|rows| rows.n).sum();
         let mut outcome =
             StepOutcome { step: self.step + 1, answers: 0.0, patches: 0.0, gradient_norm: 0.0 };
+        let parts =
+            (0..).zip(batch).map(|(part, rows)| self.chosen(rows, part, material, features));
+        let parts = parts.collect::<Result<Vec<_>, _>>()?;
+        // Questions are held against all others of the step, whatever places their pictures take.
+        let (parts, choices): (Vec<Part>, Vec<Choices>) = parts.into_iter().unzip();
+        let target = self.target();
         let mut gradient = Gradient::default();
-        for (part, rows) in (0..).zip(batch) {
+        for (place, (part, rows)) in parts.into_iter().zip(batch).enumerate() {
             let share = rows.n as f64 / asked.max(1) as f64;
-            let loss = self.loss(rows, part, material, features, share, &mut outcome)?;
+            let choices = Choices::of_step(&choices, place);
+            let loss = self.answered(part, share, &mut outcome)?
+                + choices.contrast() * 0.1
+                + choices.number(target);
             let value = loss.clone().detach().into_scalar::<f32>();
             if !value.is_finite() {
                 let pass = "selector".to_owned();
@@ -181,33 +190,49 @@ impl SelectorTuner {
         Ok(outcome)
     }
 
-    /// The part of a step's loss that these rows have.
-    fn loss(
+    /// Share of the patches that is to be read on the mean: from a half to the one that is wanted,
+    /// over the first half of the steps.
+    fn target(&self) -> f64 {
+        let Settings { target, steps, .. } = self.settings;
+        let progress = self.step as f64 / steps as f64;
+        target + (0.5 - target) * (1.0 - 2.0 * progress).max(0.0)
+    }
+
+    /// Lets the questions of rows choose, for the rest of the way and to be held against others.
+    fn chosen(
         &self,
         rows: &Rows,
         part: u64,
         material: &Material,
         features: Option<&Features>,
-        share: f64,
-        outcome: &mut StepOutcome,
-    ) -> Result<Tensor<1>, TrainError> {
+    ) -> Result<(Part, Choices), TrainError> {
         let settings = self.settings;
         let start = self.start(&self.network, rows, material, features, &self.device)?;
-        let Start { lifted, streams, visual } = &start;
-        let [b, v, _] = visual.dims();
-        let [_, t, _] = streams.text.dims();
+        let [b, v, _] = start.visual.dims();
+        let [_, t, _] = start.streams.text.dims();
         let questions = Questions::of_rows(rows, &self.device);
-        let states = questions.states(&streams.text);
-        let scored = self.selector.forward(states, Some(&questions.words), visual.clone());
-
-        let progress = self.step as f64 / settings.steps as f64;
+        let states = questions.states(&start.streams.text);
+        let visual = start.visual.clone();
+        let scored = self.selector.forward(states, Some(&questions.words), visual);
         // Rounds of small batches draw apart.
         let draw = settings.seed ^ (self.step << 20) ^ (part << 44);
         let noise = logistic(&mut Noise::new(draw, "selector"), b * v);
-        let tau = 10_f64.powf(-progress);
+        let tau = 10_f64.powf(-(self.step as f64 / settings.steps as f64));
         let chosen = relax(scored.logits.clone(), scored.kappa.clone(), noise, tau);
-        let mask = questions.spread(chosen.mask.clone(), [b, t]);
+        let choices = Choices::new(&scored, &chosen);
+        let mask = questions.spread(chosen.mask, [b, t]);
+        let patches = scored.kappa.detach().mean().into_scalar::<f32>();
+        Ok((Part { start, mask, patches, draw }, choices))
+    }
 
+    /// The loss of a part's answers, which are `share` of the step's.
+    fn answered(
+        &self,
+        part: Part,
+        share: f64,
+        outcome: &mut StepOutcome,
+    ) -> Result<Tensor<1>, TrainError> {
+        let Part { start, mask, patches, draw } = part;
         let drawn = Noise::new(draw, "rung").below(self.ladder.rungs().len());
         let lowest = self.ladder.cheapest();
         let rungs = [lowest].into_iter().chain(self.ladder.ids().nth(drawn));
@@ -215,19 +240,14 @@ impl SelectorTuner {
         for rung in rungs {
             let schedule = self.ladder.schedule(rung);
             let logits = self.rest(&self.network, &start, &schedule, Some(mask.clone()))?;
-            losses.push(crate::loss::answers(&logits, &lifted.targets));
+            losses.push(crate::loss::answers(&logits, &start.lifted.targets));
         }
         let at_lowest = losses[0].clone().detach().into_scalar::<f32>();
-        let n = losses.len() as f64;
-        let answered = losses.into_iter().reduce(|a, b| a + b).ok_or(TrainError::NoReader)? / n;
-        // From half of the patches to the target, over the first half of the steps.
-        let target = settings.target + (0.5 - settings.target) * (1.0 - 2.0 * progress).max(0.0);
-        let loss = answered
-            + loss::contrast(&scored, &chosen) * 0.1
-            + loss::number(&scored.kappa, v, target);
         outcome.answers += at_lowest * share as f32;
-        outcome.patches += scored.kappa.detach().mean().into_scalar::<f32>() * share as f32;
-        Ok(loss * share)
+        outcome.patches += patches * share as f32;
+        let n = losses.len() as f64;
+        let answered = losses.into_iter().reduce(|a, b| a + b).ok_or(TrainError::NoReader)?;
+        Ok(answered / n * share)
     }
 
     /// Asks examples at every rung with the patches that their questions choose and with what these
@@ -397,6 +417,17 @@ impl std::fmt::Debug for SelectorTuner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SelectorTuner").field("step", &self.step).finish_non_exhaustive()
     }
+}
+
+/// Questions of a step that go through the network together, on their way.
+struct Part {
+    start: Start,
+    /// What each text token reads, with the gradient of the choice.
+    mask: Tensor<4>,
+    /// Mean number of patches chosen.
+    patches: f32,
+    /// What it draws by.
+    draw: u64,
 }
 
 /// Rows that have come to the first layer that reads.
