@@ -61,6 +61,7 @@ pub use error::CheckpointError;
 pub use header::HeaderError;
 pub use manifest::{
     CrossAttentionManifest, DenseMode, Manifest, Provenance, SCHEMA_VERSION, SelectorManifest,
+    SelectorTraining,
 };
 pub use save::{DEFAULT_MAX_SHARD_BYTES, Parts, Streamed, save_checkpoint, save_streamed};
 pub use source::Source;

@@ -46,6 +46,21 @@ pub struct SelectorManifest {
     pub k_max: usize,
 }
 
+/// What has become of a selector's weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SelectorTraining {
+    /// They are as they were added: what they choose means nothing.
+    Untrained,
+    /// They were trained, and the backbone has learned on since.
+    Outdated,
+    /// They were trained on the backbone that is there.
+    Trained,
+}
+
+/// The note of the provenance that says what a selector was told. An untrained one has none.
+const SELECTOR_NOTE: &str = "selector";
+const OUTDATED: &str = "outdated";
+
 /// Where the weights come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Provenance {
@@ -104,6 +119,28 @@ impl Manifest {
             default_policy: None,
             provenance,
             files: BTreeMap::new(),
+        }
+    }
+
+    /// What the provenance notes about the selector; `None` without one.
+    pub fn selector_training(&self) -> Option<SelectorTraining> {
+        self.selector.as_ref()?;
+        Some(match self.provenance.notes.get(SELECTOR_NOTE).map(String::as_str) {
+            None => SelectorTraining::Untrained,
+            Some(OUTDATED) => SelectorTraining::Outdated,
+            Some(_) => SelectorTraining::Trained,
+        })
+    }
+
+    /// Notes that the selector was trained on the backbone as it is, and what it was told.
+    pub fn note_selector_trained(&mut self, told: &str) {
+        self.provenance.notes.insert(SELECTOR_NOTE.to_owned(), told.to_owned());
+    }
+
+    /// Notes that the backbone has learned without the selector.
+    pub fn note_backbone_trained(&mut self) {
+        if self.selector_training() == Some(SelectorTraining::Trained) {
+            self.note_selector_trained(OUTDATED);
         }
     }
 

@@ -16,6 +16,7 @@ use crate::interrupt::Interrupt;
 use crate::model::{ModelChoice, failed};
 use crate::output;
 use crate::threads::Threads;
+use crate::untrained;
 use anyhow::{Result, anyhow};
 use batch::BatchArgs;
 use clap::Args;
@@ -112,6 +113,11 @@ fn positive(giga: f64) -> Option<Flops> {
     Flops::from_giga(giga).filter(|flops| *flops > Flops(0))
 }
 
+/// Whether some of a model's budgets choose patches.
+fn has_pairs(model: &Model) -> bool {
+    model.card().ladder.as_ref().is_some_and(|ladder| !ladder.pairs().is_empty())
+}
+
 impl Ask {
     /// A pair of a rung and a number of patches is a budget of every model that could run it.
     fn paired(&self, model: Model) -> Result<Model> {
@@ -157,6 +163,9 @@ impl Ask {
             output::note(&format!(
                 "warning: config.json has fields that are not understood: {fields}"
             ));
+        }
+        if self.patches != Patches::All || has_pairs(&model) {
+            untrained::warn(&model_ref)?;
         }
         let prepared = model.prepare(question).map_err(failed)?;
         if let Some(warning) = words::warning(prepared.unknown_words(), &model_ref) {

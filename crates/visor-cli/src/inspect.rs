@@ -5,6 +5,7 @@ mod json;
 use crate::model::ModelChoice;
 use crate::output;
 use crate::table::{aligned, layers};
+use crate::untrained;
 use anyhow::Result;
 use clap::Args;
 use visor::{
@@ -135,7 +136,11 @@ impl Seen<'_> {
             Some(selector) => {
                 let (k_min, k_max) = selector.range;
                 let n = selector.n_reference;
-                format!("a selector chooses {k_min} to {k_max} of {n} patches, or a given number")
+                let flaw = untrained::flaw(self.info);
+                let flaw = flaw.map(|flaw| format!("; {flaw}")).unwrap_or_default();
+                format!(
+                    "a selector chooses {k_min} to {k_max} of {n} patches, or a given number{flaw}"
+                )
             }
         }
     }

@@ -23,6 +23,7 @@ mod table;
 mod tasks;
 mod threads;
 mod train;
+mod untrained;
 mod verify;
 
 use clap::{Parser, Subcommand};

@@ -57,7 +57,9 @@ pub use verify::{Difference as SeamDifference, Parity, ReferenceError, SeamParit
 #[doc(inline)]
 pub use visor_checkpoint::hub;
 #[doc(inline)]
-pub use visor_checkpoint::{CheckpointError, Manifest, Provenance, Sha256Sum, Trust};
+pub use visor_checkpoint::{
+    CheckpointError, Manifest, Provenance, SelectorTraining, Sha256Sum, Trust,
+};
 #[doc(inline)]
 pub use visor_core::cost::{Flops, Scopes};
 #[doc(inline)]

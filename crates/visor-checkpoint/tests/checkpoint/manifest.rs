@@ -3,9 +3,10 @@
 use crate::support::manifest;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use std::fs;
 use visor_checkpoint::{
     CheckpointError, CrossAttentionManifest, DenseMode, Manifest, Provenance, SelectorManifest,
-    Sha256Sum,
+    SelectorTraining, Sha256Sum,
 };
 use visor_core::{ImageMask, Ladder, Layout, PositionScheme, Rotary};
 
@@ -234,5 +235,31 @@ proptest! {
         let read = Manifest::parse(json.as_bytes()).expect("valid");
         prop_assert_eq!(&read, &manifest);
         prop_assert_eq!(read.to_json(), json);
+    }
+}
+
+#[test]
+fn the_provenance_tells_selectors_that_can_choose_from_those_that_cannot() {
+    let mut manifest = manifest();
+    let known = |manifest: &Manifest| {
+        Manifest::parse(manifest.to_json().as_bytes()).expect("parsed").selector_training()
+    };
+    assert_eq!(known(&manifest), Some(SelectorTraining::Untrained));
+    manifest.note_backbone_trained();
+    assert_eq!(known(&manifest), Some(SelectorTraining::Untrained));
+    manifest.note_selector_trained("grounded");
+    assert_eq!(known(&manifest), Some(SelectorTraining::Trained));
+    manifest.note_backbone_trained();
+    assert_eq!(known(&manifest), Some(SelectorTraining::Outdated));
+    manifest.selector = None;
+    assert_eq!(known(&manifest), None);
+}
+
+#[test]
+fn the_selectors_of_shipped_models_are_trained() {
+    for name in ["nano", "mini"] {
+        let path = format!("{}/../../models/{name}/visor.json", env!("CARGO_MANIFEST_DIR"));
+        let manifest = Manifest::parse(&fs::read(path).expect("shipped")).expect("parsed");
+        assert_eq!(manifest.selector_training(), Some(SelectorTraining::Trained), "{name}");
     }
 }

@@ -9,6 +9,7 @@ use crate::ending::{Usage, on_one_line};
 use crate::interrupt::{Interrupt, stopping};
 use crate::model::failed;
 use crate::output;
+use crate::untrained;
 use anyhow::{Result, bail};
 use clap::Args;
 use lines::Lines;
@@ -17,7 +18,7 @@ use request::{Defaults, Id, Item};
 use serde::Serialize;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use visor::{Answer, Cancel, LoadOptions, Model, Prepared, RunError, Thrift};
+use visor::{Answer, Cancel, LoadOptions, Model, Patches, Prepared, RunError, Thrift};
 
 const MIB: u64 = 1 << 20;
 /// In MiB.
@@ -121,6 +122,9 @@ pub(super) fn run(ask: &Ask, args: &BatchArgs) -> Result<()> {
         bytes.ok_or_else(|| Usage::because(format!("--picture-cache {cache}: too large")))?;
     let options = LoadOptions::default().device(ask.device).dtype(ask.dtype).policy(policy);
     let model = Model::load(&model_ref, &options.picture_cache(bytes))?;
+    if ask.patches != Patches::All {
+        untrained::warn(&model_ref)?;
+    }
     let interrupt = Interrupt::watch(move || {
         stopping();
         cancel.cancel();

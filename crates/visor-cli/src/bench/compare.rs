@@ -10,6 +10,7 @@ use crate::files;
 use crate::interrupt::{self, Interrupt};
 use crate::model::{ModelChoice, failed};
 use crate::output;
+use crate::untrained;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use std::num::NonZeroUsize;
@@ -124,10 +125,14 @@ impl Compare {
             .device(self.compute.device)
             .dtype(self.weights.dtype)
             .policy(policy);
-        let model = Model::load(&self.model.find()?, &options).map_err(failed)?;
+        let model_ref = self.model.find()?;
+        let model = Model::load(&model_ref, &options).map_err(failed)?;
         let data = self.dataset()?;
         let (rungs, thrifts) = self.budgets(&model)?;
         let patches = self.patches(&model)?;
+        if !patches.is_empty() {
+            untrained::warn(&model_ref)?;
+        }
         let interrupt = Interrupt::watch(interrupt::stopping)?;
         let baselines = self.baselines(&data)?;
         let asked = model.policy().filter(|_| !thrifts.is_empty());

@@ -9,6 +9,7 @@ use crate::interrupt::{self, Interrupt};
 use crate::model::{ModelChoice, failed};
 use crate::output;
 use crate::table::aligned;
+use crate::untrained;
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
@@ -67,7 +68,8 @@ impl Point {
             return Err(Usage::because("--patches all chooses nothing; name a number or `auto`"));
         }
         let options = LoadOptions::default().device(self.compute.device).policy(PolicyRef::None);
-        let model = Model::load(&self.model.find()?, &options).map_err(failed)?;
+        let model_ref = self.model.find()?;
+        let model = Model::load(&model_ref, &options).map_err(failed)?;
         if model.card().selector.is_none() {
             return Err(Usage::because(format!(
                 "`{}` has no patch selector, so that no question chooses; add one with \
@@ -75,6 +77,7 @@ impl Point {
                 model.card().name
             )));
         }
+        untrained::warn(&model_ref)?;
         let (referring, skipped) = read_refcoco(&self.data, bad_lines(self.skip_bad))?;
         tell_skipped(&skipped);
         let interrupt = Interrupt::watch(interrupt::stopping)?;

@@ -359,6 +359,20 @@ fn a_converted_family_is_given_a_policy_and_a_selector_by_the_same_conversations
     // As many at random as were chosen.
     assert_eq!(rows[1][2], rows[2][2]);
 
+    // A backbone that learns on leaves its selector behind, which is said.
+    let inspected = |run: &str| {
+        let model = world.path(run).join("checkpoint");
+        visor(["inspect", "--model", model.to_str().unwrap()]).answer()
+    };
+    assert!(!inspected("whole").contains("train it"), "{}", inspected("whole"));
+    let (from, on) = (world.path("whole/checkpoint"), world.path("on"));
+    let (from, on) = (from.to_string_lossy(), on.to_string_lossy());
+    let args = ["train", "universal", "--model", from.as_ref(), "--data", &data];
+    let more = ["--out", on.as_ref(), "--steps", "1,0", "--batch", "6"];
+    visor([&args[..], &more].concat()).answer();
+    let card = inspected("on");
+    assert!(card.contains("the backbone has learned on since the selector was trained"), "{card}");
+
     // The backbone is what it was, and the question chooses.
     let trained = world.path("whole/checkpoint").to_string_lossy().into_owned();
     let asked = |model: &str, patches: &str| {

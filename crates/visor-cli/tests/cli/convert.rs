@@ -34,7 +34,13 @@ fn every_family_is_converted_by_flags_and_answers_at_dense_as_before() {
         assert_eq!(convert(&stock, &out, &args).answer(), "sa0: none\nsa1: 1\n");
         let (before, after) = (ask(&stock, &[]).json(), ask(&out, &["--budget", "dense"]).json());
         assert_eq!(after["token_ids"], before["token_ids"], "{family}");
-        let rung = ask(&out, &["--budget", "sa1", "--patches", "3"]).json();
+        // Nobody has taught the selector anything: whoever asks it hears so, and nobody else.
+        let asked = ask(&out, &["--budget", "sa1", "--patches", "3"]);
+        assert!(asked.stderr.contains("warning: the selector is untrained"), "{}", asked.stderr);
+        assert!(!ask(&out, &["--budget", "sa1"]).stderr.contains("untrained"));
+        let card = visor(["inspect", "--model", out.to_str().unwrap()]).answer();
+        assert!(card.contains("or a given number; the selector is untrained"), "{card}");
+        let rung = asked.json();
         assert_eq!(rung["budget"]["self_attention_layers"], serde_json::json!([1]));
         assert_eq!(rung["budget"]["patches"], 3);
     }

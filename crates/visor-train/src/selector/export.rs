@@ -34,8 +34,7 @@ pub fn with_selector(
     let Fitted { selector, network, .. } = fitted;
     let mut manifest = checkpoint.manifest().ok_or(TrainError::NoLadder)?.clone();
     manifest.selector = Some(settings.manifest());
-    let said = settings.supervision.word().to_owned();
-    manifest.provenance.notes.insert("selector".to_owned(), said);
+    manifest.note_selector_trained(settings.supervision.word());
     if policy == DefaultPolicy::Dropped || network.is_some() {
         manifest.default_policy = None;
     }

@@ -29,6 +29,7 @@ pub fn export(
         manifest.dense = DenseMode::None;
     }
     manifest.default_policy = None;
+    manifest.note_backbone_trained();
     let before = manifest.provenance;
     let mut notes = before.notes;
     let said = serde_json::to_string(settings)
