@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 use visor_serve::ApiError;
-use visor_serve::api::{ChatRequest, KnobHeader, PictureSource, RequestLimits, Streaming, parse};
+use visor_serve::api::{
+    ChatRequest, KnobHeader, PictureSource, RequestLimits, Streaming, expect_length, parse,
+};
 
 fn read(body: &Value) -> Result<ChatRequest, ApiError> {
     parse(body.to_string().as_bytes(), &[], &RequestLimits::default())
@@ -81,6 +83,24 @@ fn headers_say_what_the_body_may_say_and_contradict_it_never() {
         let error = read(same.clone(), &[other]).unwrap_err();
         assert!(error.message.contains("different"), "{error}");
     }
+}
+
+#[test]
+fn text_beyond_what_a_context_can_hold_is_refused_by_its_bytes() {
+    let said = |text: &str| {
+        let url = format!("data:image/png;base64,{}", "A".repeat(4000));
+        let picture = json!({"type": "image_url", "image_url": {"url": url}});
+        read(&json!({"model": "a", "messages": [
+            {"role": "system", "content": text},
+            {"role": "user", "content": [{"type": "text", "text": text}, picture]}]}))
+        .unwrap()
+        .messages
+    };
+    assert_eq!(expect_length(&said(&"a".repeat(160)), 10), Ok(()));
+    let error = expect_length(&said(&"a".repeat(161)), 10).unwrap_err();
+    assert_eq!((error.status, error.code), (400, "context_length_exceeded"));
+    assert_eq!(error.param.as_deref(), Some("messages"));
+    assert!(error.message.contains("322 bytes") && error.message.contains("10 tokens"), "{error}");
 }
 
 #[test]

@@ -63,6 +63,25 @@ pub(super) fn read(value: Value, limits: &RequestLimits) -> Result<Conversation,
     Ok(Conversation { messages, pictures: reading.pictures, detail })
 }
 
+/// Bytes of text that a token may stand for, on average. Splitting text up takes many times its
+/// bytes, so what cannot fit is not split up.
+const BYTES_PER_TOKEN: usize = 32;
+
+/// # Errors
+/// If the messages have more text than `context` tokens can stand for.
+pub fn expect_length(messages: &[Message], context: usize) -> Result<(), ApiError> {
+    let bytes: usize = messages.iter().flat_map(Message::texts).map(str::len).sum();
+    let most = context.saturating_mul(BYTES_PER_TOKEN);
+    if bytes <= most {
+        return Ok(());
+    }
+    let message = format!(
+        "the messages have {bytes} bytes of text: expected at most {most}, for the context of this \
+         model holds {context} tokens"
+    );
+    Err(ApiError { code: "context_length_exceeded", ..ApiError::invalid("messages", message) })
+}
+
 struct Reading<'a> {
     pictures: Vec<PictureSource>,
     details: Vec<Option<Detail>>,

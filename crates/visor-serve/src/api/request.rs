@@ -1,5 +1,6 @@
 //! A chat completion as it is asked for: parsed once, into types that cannot be wrong.
 
+use super::bounded;
 use super::fields::Fields;
 use super::knobs::{KnobHeader, Knobs, budget, positive};
 use super::messages::{self, Conversation, Detail, PictureSource};
@@ -13,6 +14,8 @@ use visor::{
 /// What bounds a request before anything is done for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestLimits {
+    /// JSON values of a body: each takes up to a hundred times its bytes.
+    pub values: usize,
     /// Messages of a conversation.
     pub messages: usize,
     /// Pictures of all messages.
@@ -26,7 +29,7 @@ pub struct RequestLimits {
 impl Default for RequestLimits {
     fn default() -> Self {
         let max_tokens = NonZeroUsize::new(4096).unwrap_or(NonZeroUsize::MIN);
-        Self { messages: 256, pictures: 8, max_tokens, stops: 4 }
+        Self { values: 1 << 16, messages: 256, pictures: 8, max_tokens, stops: 4 }
     }
 }
 
@@ -86,11 +89,7 @@ pub fn parse(
     headers: &[(KnobHeader, String)],
     limits: &RequestLimits,
 ) -> Result<ChatRequest, ApiError> {
-    let value: Value = serde_json::from_slice(body).map_err(|error| {
-        let place = format!("line {}, column {}", error.line(), error.column());
-        ApiError::new(400, "invalid_json", format!("the body is no JSON: see {place}"))
-    })?;
-    let mut fields = Fields::of(value, "")?;
+    let mut fields = Fields::of(bounded::read(body, limits.values)?, "")?;
     let model = model(&mut fields)?;
     let knobs = Knobs::read(fields.take("visor"), headers)?;
     let messages = fields.take("messages").unwrap_or(Value::Null);

@@ -4,7 +4,9 @@ use super::door::Caller;
 use super::respond;
 use super::state::{BODY_UNIT, Served, Shared};
 use super::stream;
-use crate::api::{ChatRequest, KnobHeader, PictureSource, Reply, Stages, Streaming, parse, usage};
+use crate::api::{
+    ChatRequest, KnobHeader, PictureSource, Reply, Stages, Streaming, expect_length, parse, usage,
+};
 use crate::engine::{Client, EngineError, Ticket, Update};
 use crate::error::ApiError;
 use crate::remote::RemoteImages;
@@ -152,6 +154,7 @@ async fn ask(
 ) -> Result<Asked, ApiError> {
     let ChatRequest { model, messages, pictures, settings, mut knobs, streaming } = request;
     let (found, in_name) = shared.find(&model)?;
+    expect_length(&messages, found.model.card().context)?;
     if in_name.is_none() && model.budget == knobs.budget {
         // What stands behind the `@` is a part of this model's own name.
         knobs.budget = None;

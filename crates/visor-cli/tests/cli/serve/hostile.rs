@@ -30,7 +30,8 @@ fn what_is_no_request_is_answered_with_the_right_error_or_dropped() {
         |path: &str| of(&format!("GET {path} HTTP/1.1\nhost: localhost\nconnection: close\n\n"));
     let many: String = (0..200).map(|i| format!("x-{i}: 1\r\n")).collect();
     let huge = format!("x-huge: {}\r\n", "a".repeat(200_000));
-    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    let small = format!("[{}0]", r#"{"":0},"#.repeat(140_000));
     let chunk = format!("{:x}\r\n{}\r\n", 700_000, "a".repeat(700_000));
     let chunks = format!("{chunk}{chunk}{chunk}0\r\n\r\n");
     let both = format!("content-length: {}\r\ntransfer-encoding: chunked\r\n", sound.len());
@@ -79,6 +80,8 @@ fn what_is_no_request_is_answered_with_the_right_error_or_dropped() {
         ("cut JSON", sized(&sound.as_bytes()[..40]), &[400]),
         ("two values", sized(format!("{sound}{sound}").as_bytes()), &[400]),
         ("deep JSON", sized(deep.as_bytes()), &[400]),
+        ("a value in 7 bytes", sized(small.as_bytes()), &[413]),
+        ("commas alone", sized(",".repeat(1 << 20).as_bytes()), &[413]),
         ("no UTF-8", sized(b"{\"model\": \"\xff\xfe\"}"), &[400]),
         ("NaN", sized(br#"{"model": "nano", "temperature": NaN}"#), &[400]),
         ("1e999", sized(br#"{"model": "nano", "temperature": 1e999}"#), &[400]),
