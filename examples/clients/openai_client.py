@@ -59,6 +59,16 @@ assert "".join(pieces) == whole, (pieces, whole)
 assert usage.completion_tokens >= 1
 print("sa1:", whole)
 
+# What was answered goes back as it came, before the next question. A model that is asked single
+# questions refuses a conversation, and nothing else about it.
+conversation = [*messages, answer.choices[0].message, {"role": "user", "content": question}]
+try:
+    again = client.chat.completions.create(model=name, messages=conversation)
+    print("again:", again.choices[0].message.content)
+except openai.BadRequestError as error:
+    assert error.param == "messages", error
+    print("again:", error.message)
+
 # Errors are those of the package.
 for wrong, kind in [
     ({"model": "no-such-model"}, openai.NotFoundError),

@@ -86,6 +86,50 @@ fn headers_say_what_the_body_may_say_and_contradict_it_never() {
 }
 
 #[test]
+fn an_answer_is_taken_back_as_it_was_given() {
+    let after = |fields: &Value| {
+        let mut answer = json!({"role": "assistant", "content": "b"});
+        for (name, value) in fields.as_object().unwrap() {
+            answer[name] = value.clone();
+        }
+        let user = json!({"role": "user", "content": "a"});
+        read(&json!({"model": "a", "messages": [user, answer, user]}))
+    };
+    let plain = after(&json!({})).unwrap().messages;
+    for silent in [
+        json!({"refusal": null}),
+        json!({"refusal": "", "tool_calls": [], "annotations": []}),
+        json!({"refusal": null, "tool_calls": null, "function_call": null, "audio": null,
+               "annotations": null}),
+    ] {
+        assert_eq!(after(&silent).unwrap().messages, plain, "{silent}");
+    }
+    for (name, value) in [
+        ("refusal", json!("I cannot")),
+        ("tool_calls", json!([{"id": "1"}])),
+        ("function_call", json!({"name": "f"})),
+        ("audio", json!({"id": "1"})),
+        ("annotations", json!([{"type": "url_citation"}])),
+    ] {
+        let error = after(&json!({name: value})).unwrap_err();
+        assert_eq!(error.code, "unsupported_parameter", "{name}");
+        assert_eq!(error.param, Some(format!("messages[1].{name}")));
+    }
+}
+
+#[test]
+fn a_field_that_is_null_is_not_there_whatever_it_is() {
+    let body = |none: Value| {
+        let part = json!({"type": "text", "text": "b", "bold": none});
+        json!({"model": "a", "colour": none, "visor": {"colour": none},
+               "messages": [{"role": "user", "name": none, "content": [part]}]})
+    };
+    let plain = json!({"model": "a", "messages": [{"role": "user", "content": "b"}]});
+    assert_eq!(read(&body(Value::Null)), read(&plain));
+    assert_eq!(read(&body(json!(1))).unwrap_err().code, "unsupported_parameter");
+}
+
+#[test]
 fn text_beyond_what_a_context_can_hold_is_refused_by_its_bytes() {
     let said = |text: &str| {
         let url = format!("data:image/png;base64,{}", "A".repeat(4000));

@@ -32,7 +32,7 @@ impl Fields {
         }
     }
 
-    /// Takes a field; null is none.
+    /// Takes a field; one that is null is not there.
     pub(super) fn take(&mut self, field: &str) -> Option<Value> {
         self.fields.remove(field).filter(|value| !value.is_null())
     }
@@ -83,13 +83,22 @@ impl Fields {
     /// # Errors
     /// If a field has not been taken.
     pub(super) fn finish(self) -> Result<(), ApiError> {
-        match self.fields.keys().next() {
+        match self.fields.iter().find(|(_, value)| !value.is_null()) {
             None => Ok(()),
-            Some(field) => {
+            Some((field, _)) => {
                 // A name is the client's own, and may be of any length.
                 let short: String = self.name(field).chars().take(64).collect();
                 Err(ApiError::unsupported(short, "this field is not supported here"))
             }
         }
+    }
+}
+
+/// A list or an object with nothing in it.
+pub(super) fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        _ => false,
     }
 }

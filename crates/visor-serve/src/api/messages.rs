@@ -1,6 +1,6 @@
 //! The messages of a request, and the pictures in them.
 
-use super::fields::Fields;
+use super::fields::{Fields, is_empty};
 use super::request::RequestLimits;
 use crate::error::ApiError;
 use base64::Engine as _;
@@ -107,6 +107,9 @@ impl Reading<'_> {
             }
             _ => return Err(ApiError::invalid(name, "expected a text or a list of parts")),
         };
+        if role == Role::Assistant {
+            answered(&mut fields)?;
+        }
         fields.finish()?;
         Ok(Message { role, parts })
     }
@@ -177,6 +180,14 @@ impl Reading<'_> {
             }
         }
     }
+}
+
+/// Answers come back as they were given, with fields beside their words that say nothing.
+fn answered(fields: &mut Fields) -> Result<(), ApiError> {
+    let silent = |value: &Value| value.as_str() == Some("");
+    fields.neutral("refusal", silent, "refusals are not supported")?;
+    fields.neutral("tool_calls", is_empty, "tools are not supported")?;
+    fields.neutral("annotations", is_empty, "annotations are not supported")
 }
 
 /// A picture by its URL.

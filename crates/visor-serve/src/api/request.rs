@@ -1,7 +1,7 @@
 //! A chat completion as it is asked for: parsed once, into types that cannot be wrong.
 
 use super::bounded;
-use super::fields::Fields;
+use super::fields::{Fields, is_empty};
 use super::knobs::{KnobHeader, Knobs, budget, positive};
 use super::messages::{self, Conversation, Detail, PictureSource};
 use crate::error::ApiError;
@@ -228,11 +228,6 @@ fn streaming(fields: &mut Fields) -> Result<Streaming, ApiError> {
 fn refuse(fields: &mut Fields) -> Result<(), ApiError> {
     let zero = |value: &Value| value.as_f64() == Some(0.0);
     let off = |value: &Value| *value == Value::Bool(false);
-    let empty = |value: &Value| match value {
-        Value::Array(items) => items.is_empty(),
-        Value::Object(items) => items.is_empty(),
-        _ => false,
-    };
     let one = |value: &Value| value.as_u64() == Some(1);
     let word = |word: &'static str| move |value: &Value| value.as_str() == Some(word);
     fields.neutral("n", one, "one answer is given to a request: ask several times")?;
@@ -240,9 +235,9 @@ fn refuse(fields: &mut Fields) -> Result<(), ApiError> {
     fields.neutral("presence_penalty", zero, "penalties are not supported")?;
     fields.neutral("logprobs", off, "probabilities of tokens are not given out")?;
     fields.neutral("top_logprobs", zero, "probabilities of tokens are not given out")?;
-    fields.neutral("logit_bias", empty, "tokens cannot be favoured")?;
-    fields.neutral("tools", empty, "tools are not supported")?;
-    fields.neutral("functions", empty, "functions are not supported")?;
+    fields.neutral("logit_bias", is_empty, "tokens cannot be favoured")?;
+    fields.neutral("tools", is_empty, "tools are not supported")?;
+    fields.neutral("functions", is_empty, "functions are not supported")?;
     fields.neutral("tool_choice", word("none"), "tools are not supported")?;
     fields.neutral("function_call", word("none"), "functions are not supported")?;
     fields.neutral("parallel_tool_calls", off, "tools are not supported")?;

@@ -11,7 +11,8 @@ pub fn document() -> Value {
             "title": "visor",
             "version": env!("CARGO_PKG_VERSION"),
             "description": "Chat completions in the manner of OpenAI, at a compute budget that is \
-                            chosen per request. What is not described here is refused by name.",
+                            chosen per request. What is not described here is refused by name; a \
+                            field that is null is not there.",
         },
         "security": [{"key": []}, {}],
         "paths": {
@@ -149,6 +150,9 @@ fn schemas() -> Value {
                                 "detail": {"enum": ["auto", "low", "high"]}}}}},
                     ]}},
                 ]},
+                "refusal": {"const": "", "description": "Of the role assistant, as the next two"},
+                "tool_calls": {"type": "array", "maxItems": 0},
+                "annotations": {"type": "array", "maxItems": 0},
             },
         },
         "Knobs": {

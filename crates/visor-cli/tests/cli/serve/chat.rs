@@ -189,6 +189,28 @@ fn conversations_with_pictures_behind_words_are_those_of_ask_also_when_the_pictu
 }
 
 #[test]
+fn an_answer_goes_back_as_it_came_before_the_next_question() {
+    let model = golden("idefics3").to_string_lossy().into_owned();
+    let server = Server::start(&["--model", &model]);
+    let mut asked = about("Why?", &[data_url(&picture(1))]);
+    asked["model"] = json!("idefics3");
+    asked["max_tokens"] = json!(4);
+    let first = server.post(&asked).ok();
+    let mut answer = first["choices"][0]["message"].clone();
+    // Weights are random here, and what they say may have words in it that are reserved.
+    answer["content"] = json!("No.");
+    let next = json!({"role": "user", "content": "What differs?"});
+    asked["messages"].as_array_mut().unwrap().extend([answer.clone(), next]);
+    let second = server.post(&asked).ok();
+    // What the official package makes of it when it is written out in full.
+    for name in ["tool_calls", "function_call", "audio", "annotations"] {
+        answer[name] = Value::Null;
+    }
+    asked["messages"][1] = answer;
+    assert_eq!(text(&server.post(&asked).ok()), text(&second));
+}
+
+#[test]
 fn models_are_listed_with_their_budgets() {
     let server = Server::start(&[]);
     let list = server.get("/v1/models").ok();
