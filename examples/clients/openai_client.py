@@ -53,6 +53,7 @@ stream = client.chat.completions.create(
 )
 pieces, usage = [], None
 for chunk in stream:
+    assert "usage" in chunk.model_fields_set, chunk
     pieces += [choice.delta.content or "" for choice in chunk.choices]
     usage = chunk.usage or usage
 assert "".join(pieces) == whole, (pieces, whole)

@@ -35,7 +35,10 @@ pub fn document() -> Value {
                         "content": {
                             "application/json": {
                                 "schema": {"$ref": "#/components/schemas/ChatCompletion"}},
-                            "text/event-stream": {"schema": {"type": "string"}},
+                            "text/event-stream": {"schema": {
+                                "type": "string",
+                                "description": "Events: a ChatCompletionChunk each, and [DONE] at \
+                                                the end; an Error where it breaks off"}},
                         },
                     },
                     "400": error(), "401": error(), "404": error(), "408": error(),
@@ -176,11 +179,26 @@ fn schemas() -> Value {
             "type": "object",
             "required": ["id", "object", "created", "model", "choices", "usage"],
             "properties": {
-                "usage": {"type": "object", "properties": {
-                    "prompt_tokens": {"type": "integer"},
-                    "completion_tokens": {"type": "integer"},
-                    "total_tokens": {"type": "integer"},
-                    "visor": {"$ref": "#/components/schemas/Spent"}}},
+                "usage": {"$ref": "#/components/schemas/Usage"},
+            },
+        },
+        "ChatCompletionChunk": {
+            "type": "object",
+            "required": ["id", "object", "created", "model", "choices"],
+            "properties": {
+                "usage": {
+                    "oneOf": [{"type": "null"}, {"$ref": "#/components/schemas/Usage"}],
+                    "description": "With stream_options.include_usage alone: null up to the last \
+                                    chunk, which has it"},
+            },
+        },
+        "Usage": {
+            "type": "object",
+            "properties": {
+                "prompt_tokens": {"type": "integer"},
+                "completion_tokens": {"type": "integer"},
+                "total_tokens": {"type": "integer"},
+                "visor": {"$ref": "#/components/schemas/Spent"},
             },
         },
         "Spent": {

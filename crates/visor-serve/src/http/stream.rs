@@ -47,7 +47,8 @@ pub(super) fn response(shared: &Arc<Shared>, caller: &Caller, asked: Asked) -> R
 /// Sends everything up to the end of the stream.
 async fn send(shared: &Shared, mut asked: Asked, pieces: &Sender<String>) -> Result<(), ApiError> {
     let mut queue = Duration::ZERO;
-    put(pieces, &asked.reply.first_piece()).await?;
+    let put = |piece| put(pieces, asked.streaming, piece);
+    put(asked.reply.first_piece()).await?;
     loop {
         let next = timeout_at(asked.deadline, asked.ticket.next()).await;
         match next.map_err(|_| ApiError::timeout())? {
@@ -55,13 +56,13 @@ async fn send(shared: &Shared, mut asked: Asked, pieces: &Sender<String>) -> Res
             Some(Err(error)) => return Err(failed(&asked, &error)),
             Some(Ok(Update::Started { waited })) => queue = waited,
             Some(Ok(Update::Event(Event::Token { text, .. }))) if !text.is_empty() => {
-                put(pieces, &asked.reply.text_piece(&text)).await?;
+                put(asked.reply.text_piece(&text)).await?;
             }
             Some(Ok(Update::Event(Event::Finished(answer)))) => {
                 let usage = finished(shared, &asked, &answer, queue);
-                put(pieces, &asked.reply.last_piece(answer.finish_reason)).await?;
+                put(asked.reply.last_piece(answer.finish_reason)).await?;
                 if asked.streaming == Streaming::PiecesAndUsage {
-                    put(pieces, &asked.reply.usage_piece(&usage)).await?;
+                    put(asked.reply.usage_piece(&usage)).await?;
                 }
                 let done = pieces.send("[DONE]".to_owned()).await;
                 return done.map_err(|_| ApiError::closing());
@@ -71,8 +72,15 @@ async fn send(shared: &Shared, mut asked: Asked, pieces: &Sender<String>) -> Res
     }
 }
 
-/// Nobody reads an error of a stream that is closed.
-async fn put(pieces: &Sender<String>, piece: &Value) -> Result<(), ApiError> {
+/// Nobody reads an error of a stream that is closed. Where the last piece has `usage`, all have it.
+async fn put(
+    pieces: &Sender<String>,
+    streaming: Streaming,
+    mut piece: Value,
+) -> Result<(), ApiError> {
+    if streaming == Streaming::PiecesAndUsage && piece.get("usage").is_none() {
+        piece["usage"] = Value::Null;
+    }
     pieces.send(piece.to_string()).await.map_err(|_| ApiError::closing())
 }
 

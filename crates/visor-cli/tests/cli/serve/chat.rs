@@ -83,9 +83,12 @@ fn a_stream_has_the_same_words_and_ends_with_what_it_took() {
     assert_eq!(usage["usage"]["total_tokens"], whole["usage"]["total_tokens"]);
     assert_eq!(usage["usage"]["visor"]["chosen"], whole["usage"]["visor"]["chosen"]);
     assert!(pieces.iter().all(|piece| piece["id"] == pieces[0]["id"]));
+    // It is announced in every piece before, as OpenAI does.
+    let before = &pieces[..pieces.len() - 1];
+    assert!(before.iter().all(|piece| piece.get("usage") == Some(&Value::Null)));
     // Nobody is told what he did not ask for.
     let plain = server.post(&with(asked, &json!({"stream": true}))).pieces();
-    assert!(plain.iter().all(|piece| piece["usage"].is_null()));
+    assert!(plain.iter().all(|piece| piece.get("usage").is_none()));
 }
 
 #[test]
