@@ -27,7 +27,10 @@ pub(super) async fn metrics(
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     match shared.metrics.text(shared.served().unwrap_or_default()) {
         Ok(text) => respond::body(200, kind, text),
-        Err(_) => respond::error(&ApiError::internal(), &caller.id),
+        Err(error) => {
+            tracing::error!(request = %caller.id, %error, "the metrics could not be written");
+            respond::error(&ApiError::internal(), &caller.id)
+        }
     }
 }
 
