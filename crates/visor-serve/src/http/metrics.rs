@@ -18,6 +18,7 @@ type Histograms = Family<Labels, Histogram, fn() -> Histogram>;
 pub(super) struct Metrics {
     registry: Registry,
     requests: Family<Labels, Counter>,
+    streams: Family<Labels, Counter>,
     tokens: Family<Labels, Counter>,
     pictures: Family<Labels, Counter>,
     seconds: Histograms,
@@ -39,6 +40,8 @@ impl Metrics {
         let mut registry = Registry::with_prefix("visor");
         let requests = Family::default();
         registry.register("requests", "Requests that were answered", requests.clone());
+        let streams = Family::default();
+        registry.register("streams", "Streams, by how they ended", streams.clone());
         let tokens = Family::default();
         registry.register("tokens", "Tokens of prompts and answers", tokens.clone());
         let pictures = Family::default();
@@ -54,6 +57,7 @@ impl Metrics {
         Self {
             registry,
             requests,
+            streams,
             tokens,
             pictures,
             seconds: all,
@@ -67,6 +71,11 @@ impl Metrics {
     pub(super) fn answered(&self, route: &'static str, status: u16) {
         let labels = vec![("route", route.to_owned()), ("status", status.to_string())];
         self.requests.get_or_create(&labels).inc();
+    }
+
+    /// A stream ended: it was [`answered`](Self::answered) with 200 whatever became of it.
+    pub(super) fn streamed(&self, outcome: &'static str) {
+        self.streams.get_or_create(&vec![("outcome", outcome.to_owned())]).inc();
     }
 
     /// A model has answered.

@@ -30,30 +30,50 @@ pub(super) fn response(shared: &Arc<Shared>, caller: &Caller, asked: Asked) -> R
     let keep_alive = KeepAlive::new().interval(shared.options.limits.keep_alive);
     let (shared, id) = (shared.clone(), caller.id.clone());
     tokio::spawn(async move {
-        let deadline = asked.deadline;
-        tokio::select! {
-            () = pieces.closed() => {}
+        let Asked { begun, deadline, .. } = asked;
+        let sent = tokio::select! {
+            () = pieces.closed() => Err(Cut::Left),
             // A client who does not read is given up, too.
-            ended = timeout_at(deadline + Duration::from_secs(1), send(&shared, asked, &pieces)) => {
-                if let Ok(Err(error)) = ended {
-                    let _ = pieces.send(error.body(&id).to_string()).await;
-                }
+            sent = timeout_at(deadline + Duration::from_secs(1), send(&shared, asked, &pieces)) => {
+                sent.unwrap_or(Err(Cut::Late))
             }
+        };
+        let (outcome, told) = match sent {
+            Ok(()) => ("finished", None),
+            Err(Cut::Left) => ("left", None),
+            Err(Cut::Late) => ("timed_out", Some(ApiError::timeout())),
+            Err(Cut::Failed(error)) => ("failed", Some(error)),
+        };
+        shared.metrics.streamed(outcome);
+        let ms = begun.elapsed().as_secs_f64() * 1e3;
+        tracing::info!(request = %id, outcome, ms, "streamed");
+        if let Some(error) = told {
+            let _ = pieces.send(error.body(&id).to_string()).await;
         }
     });
     Sse::new(Pieces(receiver)).keep_alive(keep_alive).into_response()
 }
 
+/// Why a stream ended before its end.
+enum Cut {
+    /// The client is gone.
+    Left,
+    /// The time was over.
+    Late,
+    /// What the client is told.
+    Failed(ApiError),
+}
+
 /// Sends everything up to the end of the stream.
-async fn send(shared: &Shared, mut asked: Asked, pieces: &Sender<String>) -> Result<(), ApiError> {
+async fn send(shared: &Shared, mut asked: Asked, pieces: &Sender<String>) -> Result<(), Cut> {
     let mut queue = Duration::ZERO;
     let put = |piece| put(pieces, asked.streaming, piece);
     put(asked.reply.first_piece()).await?;
     loop {
         let next = timeout_at(asked.deadline, asked.ticket.next()).await;
-        match next.map_err(|_| ApiError::timeout())? {
-            None => return Err(ApiError::closing()),
-            Some(Err(error)) => return Err(failed(&asked, &error)),
+        match next.map_err(|_| Cut::Late)? {
+            None => return Err(Cut::Failed(ApiError::closing())),
+            Some(Err(error)) => return Err(Cut::Failed(failed(&asked, &error))),
             Some(Ok(Update::Started { waited })) => queue = waited,
             Some(Ok(Update::Event(Event::Token { text, .. }))) if !text.is_empty() => {
                 put(asked.reply.text_piece(&text)).await?;
@@ -65,23 +85,19 @@ async fn send(shared: &Shared, mut asked: Asked, pieces: &Sender<String>) -> Res
                     put(asked.reply.usage_piece(&usage)).await?;
                 }
                 let done = pieces.send("[DONE]".to_owned()).await;
-                return done.map_err(|_| ApiError::closing());
+                return done.map_err(|_| Cut::Left);
             }
             Some(Ok(Update::Event(_))) => {}
         }
     }
 }
 
-/// Nobody reads an error of a stream that is closed. Where the last piece has `usage`, all have it.
-async fn put(
-    pieces: &Sender<String>,
-    streaming: Streaming,
-    mut piece: Value,
-) -> Result<(), ApiError> {
+/// Where the last piece has `usage`, all have it.
+async fn put(pieces: &Sender<String>, streaming: Streaming, mut piece: Value) -> Result<(), Cut> {
     if streaming == Streaming::PiecesAndUsage && piece.get("usage").is_none() {
         piece["usage"] = Value::Null;
     }
-    pieces.send(piece.to_string()).await.map_err(|_| ApiError::closing())
+    pieces.send(piece.to_string()).await.map_err(|_| Cut::Left)
 }
 
 /// The pieces as they come.

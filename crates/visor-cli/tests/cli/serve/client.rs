@@ -127,6 +127,16 @@ impl Server {
         found.map_or(0.0, |value| value.trim().parse().unwrap())
     }
 
+    /// Waits for a line of the log with all these words.
+    pub(crate) fn says(&self, words: &[&str]) {
+        let limit = Instant::now() + LONG;
+        let has_all = |line: &str| words.iter().all(|word| line.contains(word));
+        while !self.log().lines().any(has_all) {
+            assert!(Instant::now() < limit, "{words:?} are not in one line of\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Waits until nothing is queued or worked on.
     pub(crate) fn idle(&self) {
         let limit = Instant::now() + LONG;
