@@ -58,6 +58,10 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "S", default_value = "30", value_parser = seconds)]
     body_timeout: Duration,
 
+    /// Seconds for a client to go on reading
+    #[arg(long, value_name = "S", default_value = "30", value_parser = seconds)]
+    write_timeout: Duration,
+
     /// Seconds for a request to be answered
     #[arg(long, value_name = "S", default_value = "120", value_parser = seconds)]
     request_timeout: Duration,
@@ -97,6 +101,7 @@ impl LimitArgs {
             decoders: self.decoders.get(),
             head_time: self.head_timeout,
             body_time: self.body_timeout,
+            write_time: self.write_timeout,
             request_time: self.request_timeout,
             drain_time: self.drain_timeout,
             ..all

@@ -10,6 +10,7 @@ mod openapi;
 mod options;
 mod respond;
 mod server;
+mod socket;
 mod state;
 mod stream;
 

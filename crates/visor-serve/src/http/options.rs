@@ -23,6 +23,8 @@ pub struct Limits {
     pub head_time: Duration,
     /// From the head to the end of the body.
     pub body_time: Duration,
+    /// For a client to take anything of what is sent to him.
+    pub write_time: Duration,
     /// From the head to the end of the answer.
     pub request_time: Duration,
     /// From the signal to the end, for what is being answered.
@@ -41,6 +43,7 @@ impl Default for Limits {
             decoders: 2,
             head_time: Duration::from_secs(10),
             body_time: Duration::from_secs(30),
+            write_time: Duration::from_secs(30),
             request_time: Duration::from_secs(120),
             drain_time: Duration::from_secs(30),
             keep_alive: Duration::from_secs(10),

@@ -2,6 +2,7 @@
 
 use super::door::{self, Peer};
 use super::options::{Limits, ServeOptions};
+use super::socket::Socket;
 use super::state::{Names, Served, Shared};
 use super::{chat, info, models};
 use crate::engine::Engine;
@@ -170,6 +171,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, connections: Arc<Sem
 async fn connection(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>, routes: Router) {
     // Pieces of an answer are sent as they come.
     let _ = stream.set_nodelay(true);
+    let socket = Socket::new(stream, shared.options.limits.write_time);
     let used = Arc::new(AtomicBool::new(false));
     let at = Peer { address: peer, used: used.clone() };
     let service = TowerToHyperService::new(routes.layer(Extension(at)));
@@ -178,7 +180,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>, ro
         .header_read_timeout(shared.options.limits.head_time)
         .max_buf_size(HEAD)
         .max_headers(HEADERS)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(socket), service);
     let mut served = pin!(served);
     let mut closed = shared.closed.subscribe();
     let closed = async move {

@@ -3,7 +3,7 @@
 use super::client::*;
 use crate::common::QUESTION;
 use serde_json::json;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 
 const HEAD: &str = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
                     content-type: application/json\r\n";
@@ -219,6 +219,25 @@ fn a_client_who_sends_slowly_is_dropped_and_delays_nobody() {
         let answer = received(stream);
         assert!(answer.is_none_or(|answer| answer.status == 408));
     }
+}
+
+#[test]
+fn a_client_who_never_reads_is_dropped_and_his_place_is_given_on() {
+    // One place, and nothing else that would end its connection.
+    let (one, patient) = (["--max-connections", "1"], ["--head-timeout", "600"]);
+    let quiet = ["--log-level", "warn", "--write-timeout", "0.3"];
+    let server = Server::start(&[&one[..], &patient, &quiet].concat());
+    let mut deaf = server.connect();
+    let asked = b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(100);
+    // Until all buffers are full. Then the server takes nothing more, and breaks off.
+    let error = loop {
+        if let Err(error) = deaf.write_all(&asked) {
+            break error;
+        }
+    };
+    let broken = [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe, ErrorKind::ConnectionAborted];
+    assert!(broken.contains(&error.kind()), "{error}");
+    assert_eq!(server.raw(&sized(sound().as_bytes())).unwrap().status, 200);
 }
 
 #[test]
