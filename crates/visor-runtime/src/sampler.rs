@@ -86,6 +86,16 @@ pub enum Sampling {
     },
 }
 
+impl Sampling {
+    /// Seed of the draws, where anything is drawn.
+    pub fn seed(&self) -> Option<u64> {
+        match *self {
+            Self::Greedy => None,
+            Self::Random { seed, .. } => Some(seed),
+        }
+    }
+}
+
 /// Chooses the tokens of one answer.
 #[derive(Clone, Debug)]
 pub struct Sampler {
@@ -96,11 +106,7 @@ pub struct Sampler {
 impl Sampler {
     /// At the beginning of an answer.
     pub fn new(sampling: Sampling) -> Self {
-        let seed = match sampling {
-            Sampling::Greedy => 0,
-            Sampling::Random { seed, .. } => seed,
-        };
-        Self { sampling, noise: SplitMix64(seed) }
+        Self { sampling, noise: SplitMix64(sampling.seed().unwrap_or_default()) }
     }
 
     /// The next token; `None` if a score is not a number or infinite, or no token is possible.

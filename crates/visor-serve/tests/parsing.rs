@@ -86,6 +86,22 @@ fn headers_say_what_the_body_may_say_and_contradict_it_never() {
 }
 
 #[test]
+fn a_seed_is_drawn_where_there_is_none_and_something_is_drawn() {
+    let seed = |fields: &[(&str, u64)]| {
+        let mut body = json!({"model": "a", "messages": [{"role": "user", "content": "b"}]});
+        fields.iter().for_each(|(name, value)| body[*name] = json!(value));
+        read(&body).unwrap().settings.sampling.seed()
+    };
+    assert_eq!(seed(&[("temperature", 1), ("seed", u64::MAX)]), Some(u64::MAX));
+    assert_eq!(seed(&[("seed", 3)]), None);
+    let mut drawn: Vec<u64> = (0..100).map(|_| seed(&[("temperature", 1)]).unwrap()).collect();
+    drawn.sort_unstable();
+    drawn.dedup();
+    // Every number of JavaScript up to here is itself.
+    assert!(drawn.len() == 100 && drawn.iter().all(|seed| *seed < 1 << 53), "{drawn:?}");
+}
+
+#[test]
 fn an_answer_is_taken_back_as_it_was_given() {
     let after = |fields: &Value| {
         let mut answer = json!({"role": "assistant", "content": "b"});

@@ -15,7 +15,7 @@ pub struct Reply {
     pub created: u64,
 }
 
-/// How long an answer took beside what the runner has measured.
+/// What is known of an answer beside what its runner says.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Stages {
     /// In the queue.
@@ -24,6 +24,8 @@ pub struct Stages {
     pub total: Duration,
     /// How much cost weighed, as the client said.
     pub thrift: Option<Thrift>,
+    /// Of the draws, where anything was drawn.
+    pub seed: Option<u64>,
 }
 
 impl Reply {
@@ -113,6 +115,7 @@ pub fn usage(answer: &Answer, model: &Model, stages: &Stages) -> Value {
             "self_attention_layers": decided.self_attention_layers,
             "probabilities": probabilities,
             "thrift": thrift,
+            "seed": stages.seed,
             "patches": answer.selection.as_ref().map(|chosen| chosen.patches.len()),
             "visual_tokens": answer.visual_tokens,
             "pictures": pictures.shown,

@@ -6,6 +6,7 @@ use super::knobs::{KnobHeader, Knobs, budget, positive};
 use super::messages::{self, Conversation, Detail, PictureSource};
 use crate::error::ApiError;
 use serde_json::Value;
+use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroUsize;
 use visor::{
     BudgetRequest, GenerationSettings, Message, Sampling, StopString, Temperature, TopK, TopP,
@@ -132,7 +133,7 @@ fn settings(fields: &mut Fields, limits: &RequestLimits) -> Result<GenerationSet
     let temperature = fields.number("temperature")?.filter(|temperature| *temperature != 0.0);
     let (top_p, top_k) = (fields.number("top_p")?, fields.count("top_k")?);
     let top_p = top_p.map(TopP::new).transpose().map_err(invalid("top_p"))?;
-    let seed = fields.count("seed")?.unwrap_or(0);
+    let seed = fields.count("seed")?;
     let sampling = match temperature {
         Some(temperature) => {
             let top_k = top_k.map(|k| TopK::new(usize::try_from(k).unwrap_or(usize::MAX)));
@@ -140,7 +141,7 @@ fn settings(fields: &mut Fields, limits: &RequestLimits) -> Result<GenerationSet
                 temperature: Temperature::new(temperature).map_err(invalid("temperature"))?,
                 top_p,
                 top_k: top_k.transpose().map_err(invalid("top_k"))?,
-                seed,
+                seed: seed.unwrap_or_else(draw_seed),
             }
         }
         // Without a temperature the best token is taken, and nothing is drawn.
@@ -161,6 +162,12 @@ fn settings(fields: &mut Fields, limits: &RequestLimits) -> Result<GenerationSet
         sampling,
         stop: stops(fields, limits)?,
     })
+}
+
+/// A seed that nobody has asked for, and that can be asked for again: the numbers of some clients
+/// have 53 bits.
+fn draw_seed() -> u64 {
+    RandomState::new().hash_one("seed") >> 11
 }
 
 fn max_tokens(

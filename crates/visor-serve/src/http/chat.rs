@@ -35,6 +35,7 @@ pub(super) struct Asked {
     /// Which of the served models answers.
     pub(super) served: usize,
     pub(super) thrift: Option<Thrift>,
+    pub(super) seed: Option<u64>,
     affinity: Option<String>,
 }
 
@@ -161,7 +162,7 @@ async fn ask(
     }
     let served = shared.served().unwrap_or_default();
     let served = served.iter().position(|one| std::ptr::eq(one, found)).unwrap_or_default();
-    let thrift = knobs.thrift;
+    let (thrift, seed) = (knobs.thrift, settings.sampling.seed());
     let cancel = Cancel::new();
     let question = knobs.apply(Question::conversation(messages).settings(settings));
     let question = question.cancel(cancel.clone());
@@ -190,7 +191,7 @@ async fn ask(
         model: model.whole,
         created: created.as_secs(),
     };
-    Ok(Asked { reply, ticket, streaming, begun, deadline, served, thrift, affinity })
+    Ok(Asked { reply, ticket, streaming, begun, deadline, served, thrift, seed, affinity })
 }
 
 /// Calls a request off, unless somebody else does from now on.
@@ -288,5 +289,5 @@ pub(super) fn finished(
         return serde_json::Value::Null;
     };
     shared.metrics.completed(&served.name, answer, queue, total);
-    usage(answer, &served.model, &Stages { queue, total, thrift: asked.thrift })
+    usage(answer, &served.model, &Stages { queue, total, thrift: asked.thrift, seed: asked.seed })
 }

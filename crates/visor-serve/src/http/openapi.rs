@@ -106,7 +106,8 @@ fn schemas() -> Value {
                     "description": "Left out or 0: the best token is taken"},
                 "top_p": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
                 "top_k": {"type": "integer", "minimum": 1},
-                "seed": {"type": "integer", "minimum": 0, "default": 0},
+                "seed": {"type": "integer", "minimum": 0,
+                    "description": "Left out: another one for each request that draws"},
                 "stop": {"oneOf": [
                     {"type": "string"},
                     {"type": "array", "maxItems": 4, "items": {"type": "string"}}]},
@@ -213,6 +214,8 @@ fn schemas() -> Value {
                 "self_attention_layers": {"type": "array", "items": {"type": "integer"}},
                 "probabilities": {"type": "object", "additionalProperties": {"type": "number"}},
                 "thrift": {"type": ["number", "null"]},
+                "seed": {"type": ["integer", "null"],
+                    "description": "Gives the same answer again; null: nothing was drawn"},
                 "patches": {"type": ["integer", "null"], "description": "null: all of them"},
                 "visual_tokens": {"type": "integer"},
                 "pictures": {"type": "integer"},

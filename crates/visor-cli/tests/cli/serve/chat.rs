@@ -104,6 +104,15 @@ fn sampling_seeds_stops_and_lengths_are_honoured() {
     let alone =
         alone(&picture(1), &["--temperature", "50", "--seed", "1", "--max-new-tokens", "12"]);
     assert_eq!(draw(1), alone["text"].as_str().unwrap());
+    // Without a seed there is another one every time, which gives the same answer again.
+    let drawn = |fields: Value| {
+        let answer = server.post(&with(asked.clone(), &fields)).ok();
+        (answer["usage"]["visor"]["seed"].clone(), text(&answer).to_owned())
+    };
+    let (seed, said) = drawn(json!({"temperature": 50, "max_tokens": 12}));
+    assert_eq!(said, draw(seed.as_u64().unwrap()));
+    assert_ne!(drawn(json!({"temperature": 50, "max_tokens": 12})).0, seed);
+    assert_eq!(drawn(json!({"seed": 5})).0, Value::Null);
     let short = json!({"temperature": 50, "max_completion_tokens": 1});
     let short = server.post(&with(asked.clone(), &short)).ok();
     assert_eq!(short["usage"]["completion_tokens"], 1);
