@@ -81,7 +81,9 @@ impl Serve {
             engine.pressure = Pressure::Degrade;
         }
         let remote = self.remote.images()?;
-        let options = ServeOptions { keys, remote, limits: self.limits.limits()?, engine };
+        let limits = self.limits.limits()?;
+        limits.check().map_err(Usage::because)?;
+        let options = ServeOptions { keys, remote, limits, engine };
         let models = self.models()?;
         self.threads.start()?;
         self.log.start()?;

@@ -16,5 +16,5 @@ mod stream;
 
 pub use keys::{ApiKeys, KeysError};
 pub use openapi::document as openapi;
-pub use options::{Limits, ServeOptions};
+pub use options::{LimitError, Limits, ServeOptions};
 pub use server::{ServeError, Stop, serve};

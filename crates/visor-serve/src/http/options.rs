@@ -5,6 +5,7 @@ use crate::api::RequestLimits;
 use crate::engine::EngineOptions;
 use crate::remote::RemoteImages;
 use std::time::Duration;
+use thiserror::Error;
 
 /// Bounds of what one client can make a server hold or wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +49,42 @@ impl Default for Limits {
             drain_time: Duration::from_secs(30),
             keep_alive: Duration::from_secs(10),
         }
+    }
+}
+
+/// Most connections and decoders: a system has files and threads for no more.
+const MOST: usize = 1 << 16;
+
+/// A limit that no system can keep.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LimitError {
+    /// Of [`Limits::connections`].
+    #[error("{got} connections at once: expected 1 to {MOST}")]
+    Connections {
+        /// What was asked for.
+        got: usize,
+    },
+    /// Of [`Limits::decoders`].
+    #[error("{got} decoders at once: expected 1 to {MOST}")]
+    Decoders {
+        /// What was asked for.
+        got: usize,
+    },
+}
+
+impl Limits {
+    /// # Errors
+    /// If there are more connections or decoders than a system has room for, or none.
+    pub fn check(&self) -> Result<(), LimitError> {
+        let Self { connections, decoders, .. } = *self;
+        if !(1..=MOST).contains(&connections) {
+            return Err(LimitError::Connections { got: connections });
+        }
+        if !(1..=MOST).contains(&decoders) {
+            return Err(LimitError::Decoders { got: decoders });
+        }
+        Ok(())
     }
 }
 

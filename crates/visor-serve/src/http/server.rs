@@ -1,7 +1,7 @@
 //! Sockets, from the first connection to the last.
 
 use super::door::{self, Peer};
-use super::options::{Limits, ServeOptions};
+use super::options::{LimitError, Limits, ServeOptions};
 use super::socket::Socket;
 use super::state::{Names, Served, Shared};
 use super::{chat, info, models};
@@ -36,6 +36,9 @@ pub enum ServeError<E> {
     /// The system does not let it serve.
     #[error("cannot serve: {0}")]
     Io(#[from] io::Error),
+    /// It is to do more at once than can be done.
+    #[error(transparent)]
+    Limits(#[from] LimitError),
     /// The models could not be loaded.
     #[error(transparent)]
     Load(E),
@@ -59,13 +62,15 @@ impl Stop {
 /// `ready` gets once the models are loaded. Until then clients are told that they are being loaded.
 ///
 /// # Errors
-/// If the system does not let it, the models cannot be loaded, or it was told twice.
+/// If its limits cannot be kept, the system does not let it, the models cannot be loaded, or it was
+/// told twice.
 pub fn serve<E: Send + 'static>(
     listener: std::net::TcpListener,
     options: ServeOptions,
     load: impl FnOnce() -> Result<Vec<(String, Model)>, E> + Send + 'static,
     ready: impl FnOnce(Stop),
 ) -> Result<(), ServeError<E>> {
+    options.limits.check()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(16 + options.limits.decoders)

@@ -95,6 +95,8 @@ fn what_a_server_cannot_be_given_is_said() {
         (&["--queue", "0"], 2, "zero"),
         (&["--request-timeout", "0"], 2, "0.001 to 86400"),
         (&["--max-body", "99999999999"], 2, "--max-body"),
+        (&["--max-connections", "18446744073709551615"], 2, "connections at once: expected 1 to"),
+        (&["--decoders", "18446744073709551615"], 2, "decoders at once: expected 1 to"),
         (&["--allow-remote-images"], 2, "--allowed-image-host"),
         (&["--allowed-image-host", "a.org"], 2, "--allow-remote-images"),
         (&["--allow-remote-images", "--allowed-image-host", "http://a"], 2, "names no host"),
