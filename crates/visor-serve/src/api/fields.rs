@@ -41,28 +41,32 @@ impl Fields {
         &mut self,
         field: &str,
         expected: &'static str,
-        read: impl FnOnce(&Value) -> Option<T>,
+        read: impl FnOnce(Value) -> Option<T>,
     ) -> Result<Option<T>, ApiError> {
         let Some(value) = self.take(field) else { return Ok(None) };
         let wrong = || ApiError::invalid(self.name(field), expected);
-        read(&value).map(Some).ok_or_else(wrong)
+        read(value).map(Some).ok_or_else(wrong)
     }
 
     pub(super) fn text(&mut self, field: &str) -> Result<Option<String>, ApiError> {
-        self.taken(field, "expected a text", |value| value.as_str().map(str::to_owned))
+        // A picture's text is long: it is not copied.
+        self.taken(field, "expected a text", |value| match value {
+            Value::String(text) => Some(text),
+            _ => None,
+        })
     }
 
     pub(super) fn number(&mut self, field: &str) -> Result<Option<f64>, ApiError> {
-        self.taken(field, "expected a number", Value::as_f64)
+        self.taken(field, "expected a number", |value| value.as_f64())
     }
 
     /// From 0 up.
     pub(super) fn count(&mut self, field: &str) -> Result<Option<u64>, ApiError> {
-        self.taken(field, "expected a whole number from 0 up", Value::as_u64)
+        self.taken(field, "expected a whole number from 0 up", |value| value.as_u64())
     }
 
     pub(super) fn flag(&mut self, field: &str) -> Result<Option<bool>, ApiError> {
-        self.taken(field, "expected true or false", Value::as_bool)
+        self.taken(field, "expected true or false", |value| value.as_bool())
     }
 
     /// A field that is accepted as long as it asks for nothing.
