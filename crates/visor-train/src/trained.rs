@@ -2,12 +2,12 @@
 //! manifest, and number formats in which nothing is lost.
 
 use crate::error::TrainError;
+use crate::rewrite;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 use visor_checkpoint::{
-    Checkpoint, DEFAULT_MAX_SHARD_BYTES, Dtype, Manifest, Streamed, TensorOutline, TensorToSave,
-    Weights, files, save_mixed,
+    Checkpoint, Dtype, Manifest, Streamed, TensorOutline, TensorToSave, Weights,
 };
 
 /// Saves `tensors` with the small files of `base`. A tensor that is what `base` holds keeps the
@@ -27,18 +27,6 @@ pub(crate) fn save(
     for tensor in tensors {
         formats.insert(tensor.name.as_str(), format(tensor, &mut stored)?);
     }
-    let own = |name: &str| {
-        name.ends_with(".safetensors")
-            || [files::CONFIG, files::MANIFEST, files::INDEX].contains(&name)
-    };
-    let mut small = Vec::new();
-    for name in manifest.files.keys().filter(|name| !own(name)) {
-        if let Some(bytes) = base.file(name)? {
-            small.push((name.as_str(), bytes));
-        }
-    }
-    let small: Vec<(&str, &[u8])> =
-        small.iter().map(|(name, bytes)| (*name, bytes.as_ref())).collect();
     let outline = |tensor: &TensorToSave<'_>| TensorOutline {
         name: tensor.name.clone(),
         shape: tensor.shape.clone(),
@@ -47,16 +35,8 @@ pub(crate) fn save(
     let data: BTreeMap<&str, &[f32]> =
         tensors.iter().map(|tensor| (tensor.name.as_str(), tensor.data.as_ref())).collect();
     let values = &mut |outline: &TensorOutline| Ok(Cow::Borrowed(data[outline.name.as_str()]));
-    save_mixed(
-        folder,
-        base.config_json(),
-        &small,
-        Some(manifest),
-        Streamed { outlines: &outlines, values },
-        &|name| formats[name],
-        DEFAULT_MAX_SHARD_BYTES,
-    )?;
-    Ok(())
+    let streamed = Streamed { outlines: &outlines, values };
+    rewrite::save(folder, base, Some(manifest), &|name| formats[name], streamed)
 }
 
 /// The format of a tensor: that of `stored` where nothing has changed. Whole numbers of eight bits
@@ -77,7 +57,8 @@ fn format(tensor: &TensorToSave<'_>, stored: &mut Weights) -> Result<Dtype, Trai
 mod tests {
     use super::*;
     use visor_checkpoint::{
-        CrossAttentionManifest, DenseMode, Provenance, Source, save_checkpoint,
+        CrossAttentionManifest, DEFAULT_MAX_SHARD_BYTES, DenseMode, Provenance, Source, files,
+        save_checkpoint,
     };
     use visor_core::{Ladder, Layout, PositionScheme};
 
