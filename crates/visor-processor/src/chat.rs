@@ -77,7 +77,7 @@ impl Message {
     /// The same with other words wherever there are any.
     pub(crate) fn with_texts(&self, text: &str) -> Self {
         let part = |part: &Part| match part {
-            Part::Text(old) if !old.is_empty() => Part::Text(text.to_owned()),
+            Part::Text(old) if !old.trim().is_empty() => Part::Text(text.to_owned()),
             Part::Text(_) | Part::Image => part.clone(),
         };
         Self { role: self.role, parts: self.parts.iter().map(part).collect() }

@@ -10,6 +10,7 @@ use crate::prompt::{EncodedPrompt, ImageTokens, PromptError};
 use crate::template::{PromptTemplate, first_surplus};
 use crate::tiles::Arrangement;
 use crate::tokenizer::Tokenizer;
+use std::ops::Range;
 
 /// How a model is asked.
 #[derive(Clone, Debug)]
@@ -69,7 +70,10 @@ impl Scribe<'_> {
         }
     }
 
-    /// A conversation whose last message is the user's; its pictures stand where it says.
+    /// A conversation whose last message is the user's; its pictures stand where it says. What is
+    /// asked last ([`EncodedPrompt::question`]) runs from the first to the last word of that
+    /// message: words around the tiles of a picture between them are within. It is the whole prompt
+    /// where the template does not write these words out.
     ///
     /// # Errors
     ///
@@ -108,7 +112,14 @@ impl Scribe<'_> {
             let token = self.tokenizer.id_to_token(id).unwrap_or_else(|| id.to_string());
             return Err(PromptError::Reserved { token });
         }
-        EncodedPrompt::from_expanded(&ids, self.image_token, &self.places(pictures))
+        let prompt = EncodedPrompt::from_expanded(&ids, self.image_token, &self.places(pictures))?;
+        let other = self.expanded(&chat.render(&with_other_words_last(messages))?, pictures)?;
+        let Some(words) = difference(&text, &other) else { return Ok(prompt) };
+        let tokens = self.tokenizer.tokens_of(&text, words)?;
+        let is_text = |id: &&u32| **id != self.image_token;
+        let n_text = |end: usize| ids.iter().take(end).filter(is_text).count();
+        let question = n_text(tokens.start)..n_text(tokens.end);
+        Ok(if question.is_empty() { prompt } else { prompt.with_question(question) })
     }
 
     /// A prompt that is rendered already, with one marker a picture: special tokens count as such.
@@ -156,6 +167,32 @@ impl Scribe<'_> {
     }
 }
 
+/// The same messages, with words in the last one that begin and end otherwise.
+fn with_other_words_last(messages: &[Message]) -> Vec<Message> {
+    let mut messages = messages.to_vec();
+    if let Some(last) = messages.last_mut() {
+        let words: String = last.texts().collect();
+        let words = words.trim();
+        let is_edge = |word: &&str| words.starts_with(*word) || words.ends_with(*word);
+        // Two of three at most are at an edge.
+        let other = ["x", "y", "z"].into_iter().find(|word| !is_edge(word));
+        *last = last.with_texts(other.unwrap_or_default());
+    }
+    messages
+}
+
+/// Where a text is another than `other`: its bytes from the first letter that differs to the last,
+/// without the white space around them.
+fn difference(text: &str, other: &str) -> Option<Range<usize>> {
+    let mut ahead = text.char_indices().zip(other.chars());
+    let ((start, _), _) = ahead.find(|((_, a), b)| a != b)?;
+    let mut back = text.char_indices().rev().zip(other.chars().rev());
+    let ((last, letter), _) = back.find(|((_, a), b)| a != b)?;
+    let part = text.get(start..last + letter.len_utf8())?;
+    let start = start + part.len() - part.trim_start().len();
+    Some(start..start + part.trim().len())
+}
+
 /// The words of one message of the user, whose pictures stand before them or behind them: the
 /// template says where they are shown. Between words a picture means something there.
 fn single_question(messages: &[Message]) -> Option<String> {
@@ -165,4 +202,78 @@ fn single_question(messages: &[Message]) -> Option<String> {
     let behind = parts.iter().rposition(is_word).map_or(0, |last| last + 1);
     let between = parts.get(first..behind).is_some_and(|words| words.contains(&Part::Image));
     (!between).then(|| message.texts().collect::<Vec<_>>().join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::word_level;
+    use std::collections::BTreeMap;
+
+    const IMAGE: u32 = 1;
+
+    /// The words that the prompt says were asked last.
+    fn asked(template: &str, messages: &[Message]) -> String {
+        let words = ["a", "b", "c", "x", "y", "z", "user", "answer"];
+        let json = word_level(&words, &["<unk>", "<image>", "<end>"]).expect("words");
+        let tokenizer = Tokenizer::from_bytes(&json).expect("a tokenizer");
+        let chat = ChatTemplate::parse(template, BTreeMap::new(), Default::default);
+        let template = chat.expect("a template").into();
+        let tile = ImageTokens { rows: 2, cols: 2 };
+        let scribe = Scribe { tokenizer: &tokenizer, image_token: IMAGE, tile };
+        let pictures = vec![Arrangement::Whole; messages.iter().map(Message::pictures).sum()];
+        let prompt = scribe.conversation(&template, messages, &pictures).expect("a prompt");
+        let words = prompt.text_ids()[prompt.question()].iter();
+        let words: Option<Vec<_>> = words.map(|id| tokenizer.id_to_token(*id)).collect();
+        words.expect("known ids").join(" ")
+    }
+
+    fn said(role: Role, parts: &[&str]) -> Message {
+        let part = |part: &&str| match *part {
+            "<image>" => Part::Image,
+            text => Part::Text(text.to_owned()),
+        };
+        Message { role, parts: parts.iter().map(part).collect() }
+    }
+
+    const TRIMMED: &str = "{% for m in messages %}{{ m.role }} {% for c in m.content %}\
+        {{ c.text | trim if c.type == 'text' else '<image>' }} {% endfor %}<end> {% endfor %}answer";
+
+    #[test]
+    fn what_is_asked_last_is_told_from_the_words_of_a_chat_template() {
+        let user = |parts: &[&str]| [said(Role::User, parts)];
+        for (parts, words) in [
+            (&["a b"][..], "a b"),
+            (&["<image>", "  b c \n"], "b c"),
+            (&["a", "<image>", "b", "<image>", "c"], "a b c"),
+            // White space in front of a picture is no word.
+            (&[" ", "<image>", "a"], "a"),
+            // Words that a template has too, and those that others are told apart by.
+            (&["<image>", "user answer"], "user answer"),
+            (&["answer"], "answer"),
+            (&["x"], "x"),
+            (&["x y z"], "x y z"),
+            (&["x", "<image>", "y"], "x y"),
+        ] {
+            assert_eq!(asked(TRIMMED, &user(parts)), words, "{parts:?}");
+        }
+    }
+
+    #[test]
+    fn of_turns_with_the_same_words_the_last_is_asked() {
+        let turns = [
+            said(Role::User, &["<image>", "a b"]),
+            said(Role::Assistant, &["c"]),
+            said(Role::User, &["a b"]),
+        ];
+        assert_eq!(asked(TRIMMED, &turns), "a b");
+        assert_eq!(asked(TRIMMED, &turns[..1]), "a b");
+    }
+
+    #[test]
+    fn a_prompt_whose_template_hides_the_last_words_is_asked_as_a_whole() {
+        assert_eq!(asked("user a answer", &[said(Role::User, &["b c"])]), "user a answer");
+        let picture = [said(Role::User, &["<image>"])];
+        assert_eq!(asked(TRIMMED, &picture), "user <end> answer");
+    }
 }

@@ -34,8 +34,52 @@ fn a_conversation_is_what_its_template_renders() {
         let with = |question: Question| question.picture(picture("photo")).picture(picture("wide"));
         let chat = model.prepare(with(Question::conversation(conversation()))).unwrap();
         let raw = model.prepare(with(Question::rendered(rendered))).unwrap();
-        assert_eq!(chat.prompt(), raw.prompt(), "{name}");
-        assert!(chat.prompt().n_visual() > 0);
+        let (chat, raw) = (chat.prompt(), raw.prompt());
+        assert_eq!(chat.text_ids(), raw.text_ids(), "{name}");
+        assert_eq!(chat.text_positions(), raw.text_positions(), "{name}");
+        assert_eq!(chat.images(), raw.images(), "{name}");
+        assert!(chat.n_visual() > 0);
+    }
+}
+
+#[test]
+fn what_is_asked_last_is_the_words_of_the_last_turn_in_every_family() {
+    let text = |text: &str| Part::Text(text.to_owned());
+    let user = |parts: &[Part]| Message { role: Role::User, parts: parts.to_vec() };
+    let again = vec![
+        Message::question("What is it?", 1),
+        said(Role::Assistant, "What is it?"),
+        said(Role::User, "What is it?"),
+    ];
+    for (messages, [first, last]) in [
+        (vec![Message::question(QUESTION, 2)], [QUESTION; 2]),
+        (conversation(), ["And"; 2]),
+        (again, ["What is it?"; 2]),
+        (vec![user(&[text("Assistant:"), Part::Image])], ["Assistant:"; 2]),
+        (vec![user(&[Part::Image, text(" user\n")])], ["user"; 2]),
+        (
+            vec![user(&[text("Left"), Part::Image, text(" or "), Part::Image, text("right?")])],
+            ["Left", "right?"],
+        ),
+    ] {
+        let pictures: usize = messages.iter().map(Message::pictures).sum();
+        for name in ALL {
+            let model = model(name);
+            let question = Question::conversation(messages.clone());
+            let shown = ["photo", "wide"].into_iter().map(picture).take(pictures);
+            let prepared = model.prepare(shown.fold(question, Question::picture)).unwrap();
+            let prompt = prepared.prompt();
+            let asked = prompt.question();
+            // The template has words behind the last turn, and in front of it.
+            assert!(0 < asked.start && asked.end < prompt.n_text(), "{name}: {asked:?}");
+            let words = runner(&model).tokenizer().decode(&prompt.text_ids()[asked], false);
+            let words = words.unwrap();
+            let words = words.trim();
+            assert!(words.starts_with(first) && words.ends_with(last), "{name}: {words}");
+            if first == last {
+                assert_eq!(words, first, "{name}");
+            }
+        }
     }
 }
 
