@@ -64,7 +64,7 @@ pub use pixels::{Pixels, PixelsError};
 pub use prompt::{EncodedPrompt, ImageSpan, ImageTokens, PromptError};
 pub use resize::{Filter, resize};
 pub use template::{Chunk, PromptTemplate, TemplateError, encode_raw};
-pub use tiles::{Arrangement, FeatureMap, Panel, PixelSize, Resolution, TileGrid};
+pub use tiles::{Arrangement, Cover, FeatureMap, Frame, Panel, PixelSize, Resolution, TileGrid};
 pub use tokenizer::{TextStream, Tokenizer, TokenizerError};
 pub use word_level::{UNKNOWN_TOKEN, VocabularyError, word_level};
 pub use writing::{Scribe, Template};

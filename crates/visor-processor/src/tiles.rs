@@ -10,7 +10,7 @@ pub(crate) mod split;
 
 use crate::prompt::ImageTokens;
 pub use anyres::{FeatureMap, Resolution};
-pub use panels::Panel;
+pub use panels::{Cover, Frame, Panel};
 
 /// The size of a picture in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,7 +66,8 @@ pub enum Arrangement {
         /// Grids with more tokens than this many tiles have are shrunk.
         max_tiles: usize,
     },
-    /// One tile and a new-line token (LLaVA-OneVision, one picture of several).
+    /// One tile, of the square around the picture, and a new-line token (LLaVA-OneVision, one
+    /// picture of several).
     Lined,
 }
 

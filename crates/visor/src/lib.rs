@@ -73,7 +73,8 @@ pub use visor_model::{LoadReport, ModelError, VisorModel};
 pub use visor_policy::{Difference, Objective, PolicyFileError, PolicyProvenance};
 #[doc(inline)]
 pub use visor_processor::{
-    Arrangement, Panel, Picture, PictureError, PictureFormat, PictureLimits, PromptError, Setting,
+    Arrangement, Cover, Frame, Panel, Picture, PictureError, PictureFormat, PictureLimits,
+    PromptError, Setting,
 };
 #[doc(inline)]
 pub use visor_processor::{ChatTemplateError, Message, Part, Role};

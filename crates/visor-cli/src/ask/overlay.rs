@@ -89,25 +89,36 @@ fn stacked(sheets: Vec<Sheet>) -> Sheet {
     all
 }
 
+/// Patches that lie on the ground around a picture are not in its drawing.
 fn draw(picture: &Picture, panel: &Panel, selection: &Selection) -> Sheet {
-    let &Panel { rows, cols, ref tokens } = panel;
+    let &Panel { rows, cols, ref tokens, cover } = panel;
     let (width, height) = (picture.width() as usize, picture.height() as usize);
     let factor = (SHOWN.div_ceil(picture.width().max(picture.height()))).max(1) as usize;
     let (wide, high) = (width * factor, height * factor);
+    let frame = cover.frame(picture.width(), picture.height());
+    let enlarged = |pixels: u32| pixels as usize * factor;
+    let (before, above) = (enlarged(frame.left), enlarged(frame.top));
+    let (across, down) = (enlarged(frame.width), enlarged(frame.height));
     let mut sheet = Sheet { width: wide, height: high, rgb: vec![0; 3 * wide * high] };
     let is_chosen = |cell: usize| selection.patches.binary_search(&tokens[cell]).is_ok();
     let chosen: Vec<bool> = (0..tokens.len()).map(is_chosen).collect();
-    let cell_of = |x: usize, y: usize| y * rows / high * cols + x * cols / wide;
+    let cell_of =
+        |x: usize, y: usize| (y + above) * rows / down * cols + (x + before) * cols / across;
     for (y, x) in (0..high).flat_map(|y| (0..wide).map(move |x| (y, x))) {
         let at = 3 * (y / factor * width + x / factor);
         let light = if chosen[cell_of(x, y)] { 1.0 } else { DIMMED };
         let channel = |c: usize| (f32::from(picture.rgb()[at + c]) * light) as u8;
         sheet.set(x, y, [channel(0), channel(1), channel(2)]);
     }
+    let on_picture = |edge: usize, ground: usize, end: usize| edge.saturating_sub(ground).min(end);
     for cell in (0..tokens.len()).filter(|&cell| chosen[cell]) {
         let (row, column) = (cell / cols, cell % cols);
-        let (top, bottom) = (row * high / rows, (row + 1) * high / rows);
-        let (left, right) = (column * wide / cols, (column + 1) * wide / cols);
+        let [top, bottom] = [row, row + 1].map(|row| on_picture(row * down / rows, above, high));
+        let [left, right] =
+            [column, column + 1].map(|column| on_picture(column * across / cols, before, wide));
+        if top == bottom || left == right {
+            continue;
+        }
         for (y, x) in (top..bottom).flat_map(|y| (left..right).map(move |x| (y, x))) {
             let inside = y >= top + 2 && y + 2 < bottom && x >= left + 2 && x + 2 < right;
             if !inside {
@@ -143,12 +154,13 @@ fn label(sheet: &mut Sheet, text: &str, (left, top): (usize, usize), room: usize
 #[cfg(test)]
 mod tests {
     use super::*;
+    use visor::Cover;
 
     #[test]
     fn chosen_patches_keep_their_light_and_the_others_are_dimmed() {
         let picture = Picture::from_rgb(4, 2, vec![200; 24]).expect("a picture");
         // The second of two pictures, whose tokens are numbered on.
-        let panel = Panel { rows: 1, cols: 2, tokens: vec![4, 5] };
+        let panel = Panel { cover: Cover::Picture, rows: 1, cols: 2, tokens: vec![4, 5] };
         let scores = vec![0.0, 0.0, 0.0, 0.0, 1.5, -1.5];
         let selection = Selection { patches: vec![0, 5], scores, kappa: 2.0 };
         let sheet = draw(&picture, &panel, &selection);
@@ -163,5 +175,21 @@ mod tests {
         let both = stacked(vec![sheet, narrow]);
         assert_eq!((both.width, both.height), (width, height + GAP + 1));
         assert_eq!(both.rgb[both.rgb.len() - 3 * width..][..9], [7, 7, 7, 7, 7, 7, 255, 255, 255]);
+    }
+
+    #[test]
+    fn patches_of_a_padded_picture_are_drawn_where_the_square_around_it_has_them() {
+        let picture = Picture::from_rgb(4, 2, vec![200; 24]).expect("a picture");
+        // Four rows of the square, of which the picture is the second and the third.
+        let tokens = (0..4).collect();
+        let panel = Panel { cover: Cover::Square, rows: 4, cols: 1, tokens };
+        let selection = Selection { patches: vec![0, 2], scores: vec![1.0; 4], kappa: 2.0 };
+        let sheet = draw(&picture, &panel, &selection);
+        assert_eq!((sheet.width, sheet.height), (512, 256));
+        let row = |y: usize| &sheet.rgb[3 * y * sheet.width..][..3 * sheet.width];
+        // Nothing of the patch above the picture is on it.
+        assert!((0..128).all(|y| row(y).iter().all(|&level| level == 70)));
+        assert_eq!(row(128)[..3], FRAME);
+        assert_eq!(row(192)[3 * 256], 200, "chosen");
     }
 }

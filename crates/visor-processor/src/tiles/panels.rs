@@ -3,9 +3,47 @@
 use super::{Arrangement, TileGrid};
 use crate::prompt::ImageTokens;
 
+/// What a grid of visual tokens covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cover {
+    /// The picture, whatever its shape.
+    Picture,
+    /// The square around the picture, which stands in its middle on a ground of one colour.
+    Square,
+}
+
+/// A rectangle, and where a picture begins in it. All in the picture's pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// Columns at the left of the picture.
+    pub left: u32,
+    /// Rows above the picture.
+    pub top: u32,
+    /// Columns of the rectangle.
+    pub width: u32,
+    /// Rows of the rectangle.
+    pub height: u32,
+}
+
+impl Cover {
+    /// What is covered of a picture of this size; an odd pixel of ground is right and below.
+    pub fn frame(self, width: u32, height: u32) -> Frame {
+        match self {
+            Self::Picture => Frame { left: 0, top: 0, width, height },
+            Self::Square => {
+                let side = width.max(height);
+                let (left, top) = ((side - width) / 2, (side - height) / 2);
+                Frame { left, top, width: side, height: side }
+            }
+        }
+    }
+}
+
 /// A grid of visual tokens that covers a whole picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Panel {
+    /// What its rows and columns divide into equal parts.
+    pub cover: Cover,
     /// Rows of tokens, at least 1.
     pub rows: usize,
     /// Tokens in a row, at least 1.
@@ -19,7 +57,7 @@ impl Panel {
     fn new(rows: usize, cols: usize, token: impl Fn(usize, usize) -> usize) -> Self {
         let token = &token;
         let tokens = (0..rows).flat_map(|i| (0..cols).map(move |j| token(i, j))).collect();
-        Self { rows, cols, tokens }
+        Self { cover: Cover::Picture, rows, cols, tokens }
     }
 
     /// One tile that shows the whole picture, whose tokens begin with `first`.
@@ -43,7 +81,8 @@ impl Arrangement {
     pub fn panels(self, tile: ImageTokens) -> Vec<Panel> {
         let base = tile.rows * tile.cols;
         match self {
-            Self::Whole | Self::Lined | Self::Marked { grid: None } => vec![Panel::whole(tile, 0)],
+            Self::Whole | Self::Marked { grid: None } => vec![Panel::whole(tile, 0)],
+            Self::Lined => vec![Panel { cover: Cover::Square, ..Panel::whole(tile, 0) }],
             Self::Marked { grid: Some(grid) } => {
                 vec![Panel::cut(grid, tile), Panel::whole(tile, grid.tiles() * base)]
             }
@@ -96,6 +135,20 @@ mod tests {
             assert_eq!(tokens.len() + line_ends, all, "{arrangement:?}");
             assert!(tokens.iter().all(|&token| token < all), "{arrangement:?}");
         }
+    }
+
+    #[test]
+    fn a_picture_that_is_padded_to_a_square_stands_in_the_middle_of_what_its_tokens_cover() {
+        for arrangement in arrangements() {
+            let is_square = arrangement == Arrangement::Lined;
+            for Panel { cover, .. } in arrangement.panels(TILE) {
+                let Frame { left, top, width, height } = cover.frame(5, 2);
+                let expected = if is_square { [0, 1, 5, 5] } else { [0, 0, 5, 2] };
+                assert_eq!([left, top, width, height], expected, "{arrangement:?}");
+            }
+        }
+        let tall = Cover::Square.frame(2, 6);
+        assert_eq!(tall, Frame { left: 2, top: 0, width: 6, height: 6 });
     }
 
     #[test]
