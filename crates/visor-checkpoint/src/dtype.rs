@@ -57,7 +57,7 @@ impl Dtype {
 
     /// Appends the numbers in `bytes`, whole ones only, to `values`; those of [`I8`](Self::I8) without
     /// their factor.
-    pub(crate) fn decode(self, bytes: &[u8], values: &mut Vec<f32>) {
+    pub fn decode(self, bytes: &[u8], values: &mut Vec<f32>) {
         match self {
             Self::F32 => {
                 values.extend(bytes.as_chunks().0.iter().map(|&word| f32::from_le_bytes(word)));

@@ -103,8 +103,12 @@ fn text(parity: &Parity, tolerance: f64, failures: &[&SeamParity]) -> String {
     };
     let rows = [header.map(str::to_owned).to_vec()].into_iter();
     let table = aligned(&rows.chain(parity.seams.iter().map(row)).collect::<Vec<_>>());
-    format!(
+    let mut text = format!(
         "{} against {}, {} cases, tolerance {tolerance:e} of the largest value\n\n{table}",
         parity.model, parity.reference, parity.cases
-    )
+    );
+    if !parity.not_compared.is_empty() {
+        text.push_str(&format!("\n\nrecorded, not compared: {}", parity.not_compared.join(", ")));
+    }
+    text
 }

@@ -15,64 +15,68 @@ use crate::model::Model;
 use measure::{close, exact};
 use reference::{Case, Reference};
 use report::Found;
+use std::collections::BTreeSet;
 use std::path::Path;
 use visor_model::Activation;
 use visor_processor::{EncodedPrompt, Picture, Setting};
 use visor_runtime::{Backbone, Cancel, Logits, Prepared, Start};
 
 impl Model {
-    /// Runs every case of a reference and compares every seam that was recorded. `images` is the
-    /// folder with the pictures; without it they are looked for beside the reference.
+    /// Runs every case of a reference and compares every seam that was recorded; the report names
+    /// the recordings that are of no seam. `images` is the folder with the pictures; without it they
+    /// are looked for beside the reference.
     ///
     /// # Errors
-    /// If the reference or a picture cannot be read, or a case cannot be run. Differences are no
-    /// error: they are in the report.
+    /// If the reference or a picture cannot be read, a seam was recorded in a format that cannot be
+    /// compared, or a case cannot be run. Differences are no error: they are in the report.
     pub fn verify(&self, reference: &Path, images: Option<&Path>) -> Result<Parity, Error> {
         let reference = Reference::open(reference, images)?;
-        let mut found = Vec::new();
-        for case in reference.cases() {
-            let seams = self.verify_case(&reference.read(case)?)?;
+        let (mut found, mut not_compared) = (Vec::new(), BTreeSet::new());
+        for name in reference.cases() {
+            let mut case = reference.read(name)?;
+            let seams = self.verify_case(&mut case)?;
             found.extend(seams.into_iter().map(|(seam, difference)| Found {
-                case: case.to_owned(),
+                case: name.to_owned(),
                 seam,
                 difference,
             }));
+            not_compared.extend(case.left());
         }
-        Ok(Parity::new(self.card(), &reference.origin, found))
+        let not_compared = not_compared.into_iter().collect();
+        Ok(Parity::new(self.card(), &reference.origin, found, not_compared))
     }
 
-    fn verify_case(&self, case: &Case) -> Result<Vec<(String, Difference)>, Error> {
+    /// Compares what it takes from a case.
+    fn verify_case(&self, case: &mut Case) -> Result<Vec<(String, Difference)>, Error> {
         let prepared = self.prepare(case.question())?;
         let network = self.runner().model();
         let mut found = Vec::new();
-        let tiles = self.tiles(&case.pictures, case.setting());
-        let pixels = || prepared.pictures().iter().flat_map(|picture| picture.pixels.data());
-        let ids = dense_ids(prepared.prompt(), self.card().image_token);
         let mut compare = |seam: &str, difference: Option<Difference>| {
             found.extend(difference.map(|difference| (seam.to_owned(), difference)));
         };
-        compare("tiles_u8", case.bytes("tiles_u8").map(|recorded| exact(&tiles, recorded)));
-        compare(
-            "pixel_values",
-            case.floats("pixel_values").map(|all| close(pixels().copied(), all)),
-        );
-        compare("input_ids", case.ids("input_ids").map(|recorded| exact(&ids, recorded)));
+        let tiles = self.tiles(&case.pictures, case.setting());
+        compare("tiles_u8", case.bytes("tiles_u8")?.map(|recorded| exact(&tiles, &recorded)));
+        let pixels = || prepared.pictures().iter().flat_map(|picture| picture.pixels.data());
+        let recorded = case.floats("pixel_values")?;
+        compare("pixel_values", recorded.map(|all| close(pixels().copied(), &all)));
+        let ids = dense_ids(prepared.prompt(), self.card().image_token);
+        compare("input_ids", case.ids("input_ids")?.map(|recorded| exact(&ids, &recorded)));
         let seams = network.seams(prepared.pictures(), prepared.prompt()).map_err(run_error)?;
         for Activation { name, values, .. } in &seams {
-            let recorded = case.floats(name).or_else(|| case.under_another_name(name, &seams));
-            compare(name, recorded.map(|all| close(values.iter().copied(), all)));
+            let recorded = case.seam(name, &seams)?;
+            compare(name, recorded.map(|all| close(values.iter().copied(), &all)));
         }
-        if let Some(recorded) = case.ids("generated_ids") {
-            let (cached, steps) = self.greedy(&prepared, recorded)?;
-            if let (Some(all), Some(first)) = (case.floats("first_logits"), steps.first()) {
-                compare("first_logits", Some(close(first.iter().copied(), all)));
+        if let Some(recorded) = case.ids("generated_ids")? {
+            let (cached, steps) = self.greedy(&prepared, &recorded)?;
+            if let (Some(first), Some(all)) = (steps.first(), case.floats("first_logits")?) {
+                compare("first_logits", Some(close(first.iter().copied(), &all)));
             }
-            if let Some(all) = case.floats("step_logits") {
-                compare("step_logits", Some(close(steps.concat(), all)));
+            if let Some(all) = case.floats("step_logits")? {
+                compare("step_logits", Some(close(steps.concat(), &all)));
             }
-            compare("generated_ids", Some(exact(&cached, recorded)));
+            compare("generated_ids", Some(exact(&cached, &recorded)));
             let again = self.greedy_without_cache(&prepared, recorded.len())?;
-            compare("generated_ids, no cache", Some(exact(&again, recorded)));
+            compare("generated_ids, no cache", Some(exact(&again, &recorded)));
         }
         Ok(found)
     }

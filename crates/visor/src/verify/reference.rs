@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use thiserror::Error as ThisError;
+use visor_checkpoint::Dtype as Stored;
 use visor_model::Activation;
 use visor_processor::{Picture, PictureLimits, Setting};
 
@@ -50,6 +51,18 @@ pub enum ReferenceError {
     TooLarge {
         /// The file.
         file: PathBuf,
+    },
+    /// A tensor of a known name holds something else than what is compared under it.
+    #[error("`{tensor}` of case `{case}` is {found}: expected {expected}")]
+    Format {
+        /// The case.
+        case: String,
+        /// The tensor.
+        tensor: String,
+        /// Its number format.
+        found: String,
+        /// What could be compared.
+        expected: &'static str,
     },
     /// A case or picture whose name is more than a name.
     #[error("`{name}` is no name of a case or picture: expected letters, digits, `-` and `_`")]
@@ -99,18 +112,12 @@ pub(super) struct Reference {
     pub(super) origin: String,
 }
 
-/// What was recorded of one tensor.
-enum Recorded {
-    Floats(Vec<f32>),
-    Ids(Vec<u32>),
-    Bytes(Vec<u8>),
-}
-
-/// One case, with its pictures and tensors in memory.
+/// One case, with its pictures in memory and those of its tensors that nobody has taken yet.
 pub(super) struct Case {
+    name: String,
     raw: RawCase,
     pub(super) pictures: Vec<Picture>,
-    tensors: BTreeMap<String, Recorded>,
+    tensors: BTreeMap<String, (Dtype, Vec<u8>)>,
 }
 
 impl Reference {
@@ -146,11 +153,9 @@ impl Reference {
         let bytes = read(&file)?;
         let tensors = SafeTensors::deserialize(&bytes)
             .map_err(|source| ReferenceError::Tensors { file, source })?;
-        let recorded = |(name, view): (String, safetensors::tensor::TensorView<'_>)| {
-            Some((name, decode(view.dtype(), view.data())?))
-        };
-        let tensors = tensors.tensors().into_iter().filter_map(recorded).collect();
-        Ok(Case { raw, pictures, tensors })
+        let tensors = tensors.tensors().into_iter();
+        let tensors = tensors.map(|(name, view)| (name, (view.dtype(), view.data().to_vec())));
+        Ok(Case { name: case.to_owned(), raw, pictures, tensors: tensors.collect() })
     }
 
     fn picture(&self, name: &str) -> Result<Picture, Error> {
@@ -184,32 +189,51 @@ impl Case {
         Setting { pictures: self.pictures.len(), max_tiles }
     }
 
-    pub(super) fn floats(&self, name: &str) -> Option<&[f32]> {
-        match self.tensors.get(name)? {
-            Recorded::Floats(values) => Some(values),
-            Recorded::Ids(_) | Recorded::Bytes(_) => None,
-        }
+    /// Takes a tensor of numbers, where it was recorded.
+    pub(super) fn floats(&mut self, name: &str) -> Result<Option<Vec<f32>>, ReferenceError> {
+        self.take(name, "F32, F16 or BF16", |dtype, data| floats(dtype, &data))
     }
 
-    pub(super) fn ids(&self, name: &str) -> Option<&[u32]> {
-        match self.tensors.get(name)? {
-            Recorded::Ids(values) => Some(values),
-            Recorded::Floats(_) | Recorded::Bytes(_) => None,
-        }
+    /// Takes a tensor of ids, where it was recorded.
+    pub(super) fn ids(&mut self, name: &str) -> Result<Option<Vec<u32>>, ReferenceError> {
+        self.take(name, "I64 or I32, from 0 to 4294967295", |dtype, data| ids(dtype, &data))
     }
 
-    pub(super) fn bytes(&self, name: &str) -> Option<&[u8]> {
-        match self.tensors.get(name)? {
-            Recorded::Bytes(values) => Some(values),
-            Recorded::Floats(_) | Recorded::Ids(_) => None,
-        }
+    /// Takes a tensor of levels, where it was recorded.
+    pub(super) fn bytes(&mut self, name: &str) -> Result<Option<Vec<u8>>, ReferenceError> {
+        self.take(name, "U8", |dtype, data| (dtype == Dtype::U8).then_some(data))
     }
 
-    /// The last layer of the vision encoder is recorded as that, without its number.
-    pub(super) fn under_another_name(&self, name: &str, seams: &[Activation]) -> Option<&[f32]> {
+    fn take<T>(
+        &mut self,
+        tensor: &str,
+        expected: &'static str,
+        read: impl FnOnce(Dtype, Vec<u8>) -> Option<T>,
+    ) -> Result<Option<T>, ReferenceError> {
+        let Some((dtype, data)) = self.tensors.remove(tensor) else { return Ok(None) };
+        let (case, tensor, found) = (self.name.clone(), tensor.to_owned(), dtype.to_string());
+        let unreadable = ReferenceError::Format { case, tensor, found, expected };
+        read(dtype, data).map(Some).ok_or(unreadable)
+    }
+
+    /// The tensors that nobody has taken.
+    pub(super) fn left(self) -> impl Iterator<Item = String> {
+        self.tensors.into_keys()
+    }
+
+    /// Takes what came of a seam. The last layer of the vision encoder may be recorded as that,
+    /// without its number.
+    pub(super) fn seam(
+        &mut self,
+        name: &str,
+        seams: &[Activation],
+    ) -> Result<Option<Vec<f32>>, ReferenceError> {
         let mut layers = seams.iter().filter(|seam| seam.name.starts_with("vision_layer_"));
         let last = layers.next_back().is_some_and(|last| last.name == name);
-        if last { self.floats("vision_last_layer") } else { None }
+        match self.floats(name)? {
+            None if last => self.floats("vision_last_layer"),
+            recorded => Ok(recorded),
+        }
     }
 }
 
@@ -230,17 +254,24 @@ fn plain(name: &str) -> Result<&str, ReferenceError> {
     }
 }
 
-/// What is compared; other formats are not recorded.
-fn decode(dtype: Dtype, data: &[u8]) -> Option<Recorded> {
+fn floats(dtype: Dtype, data: &[u8]) -> Option<Vec<f32>> {
+    let stored = match dtype {
+        Dtype::F32 => Stored::F32,
+        Dtype::F16 => Stored::F16,
+        Dtype::BF16 => Stored::BF16,
+        _ => return None,
+    };
+    let mut values = Vec::new();
+    stored.decode(data, &mut values);
+    Some(values)
+}
+
+fn ids(dtype: Dtype, data: &[u8]) -> Option<Vec<u32>> {
+    let long = |&word: &[u8; 8]| u32::try_from(i64::from_le_bytes(word)).ok();
+    let short = |&word: &[u8; 4]| u32::try_from(i32::from_le_bytes(word)).ok();
     match dtype {
-        Dtype::F32 => Some(Recorded::Floats(
-            data.as_chunks().0.iter().map(|&word| f32::from_le_bytes(word)).collect(),
-        )),
-        Dtype::I64 => {
-            let id = |&word: &[u8; 8]| u32::try_from(i64::from_le_bytes(word)).ok();
-            data.as_chunks().0.iter().map(id).collect::<Option<_>>().map(Recorded::Ids)
-        }
-        Dtype::U8 => Some(Recorded::Bytes(data.to_vec())),
+        Dtype::I64 => data.as_chunks().0.iter().map(long).collect(),
+        Dtype::I32 => data.as_chunks().0.iter().map(short).collect(),
         _ => None,
     }
 }

@@ -70,10 +70,18 @@ pub struct Parity {
     pub cases: usize,
     /// The seams, in the order in which a sample passes them.
     pub seams: Vec<SeamParity>,
+    /// Tensors that were recorded under names of no seam, so that nothing is known of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_compared: Vec<String>,
 }
 
 impl Parity {
-    pub(super) fn new(card: &ModelCard, origin: &str, found: Vec<Found>) -> Self {
+    pub(super) fn new(
+        card: &ModelCard,
+        origin: &str,
+        found: Vec<Found>,
+        not_compared: Vec<String>,
+    ) -> Self {
         let mut seams: Vec<SeamParity> = Vec::new();
         let mut cases: Vec<String> = Vec::new();
         for Found { case, seam, difference } in found {
@@ -99,6 +107,7 @@ impl Parity {
             reference: origin.to_owned(),
             cases: cases.len(),
             seams,
+            not_compared,
         }
     }
 

@@ -1,7 +1,11 @@
 //! Every seam against recordings of `transformers`.
 
 use crate::support::*;
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype as Stored, SafeTensors};
 use serde_json::Value;
+use std::collections::BTreeMap;
+use tempfile::TempDir;
 use visor::{Dtype, LoadOptions, Model, ModelInfo, ModelRef, Parity, PictureSize, SeamDifference};
 
 /// Largest error that single precision excuses, as a share of the largest value of a seam.
@@ -17,6 +21,7 @@ fn every_recorded_seam_of_every_family_is_reproduced() {
         let parity = parity(name);
         let failures = parity.failures(TOLERANCE);
         assert!(failures.is_empty(), "{name}: {failures:#?}");
+        assert_eq!(parity.not_compared, [""; 0], "{name}");
         let seams: Vec<&str> = parity.seams.iter().map(|seam| seam.seam.as_str()).collect();
         let of_idefics3 = ["vision_post_layernorm"];
         let always = [
@@ -113,6 +118,100 @@ fn a_reference_of_other_weights_is_not_reproduced() {
     assert!(failed.contains(&"hidden_1") && !failed.contains(&"tiles_u8"), "{failed:?}");
     let exact = |seam: &str| parity.seams.iter().find(|known| known.seam == seam).unwrap().worst;
     assert!(matches!(exact("input_ids"), SeamDifference::Exact { differing: 0, .. }));
+}
+
+/// Bytes of every tensor of a recording, by name.
+type Tensors = BTreeMap<String, (Stored, Vec<usize>, Vec<u8>)>;
+
+/// Holds a model against one of its recordings, changed.
+fn against(change: impl FnOnce(&mut Tensors)) -> Result<Parity, visor::Error> {
+    let name = "llava-onevision";
+    let folder = golden(name).join("reference");
+    let cases = std::fs::read(folder.join("cases.json")).unwrap();
+    let mut cases: Value = serde_json::from_slice(&cases).unwrap();
+    cases["cases"].as_object_mut().unwrap().retain(|case, _| case == "two");
+    let bytes = std::fs::read(folder.join("two.safetensors")).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let tensors = tensors.tensors().into_iter();
+    let mut tensors: Tensors = tensors
+        .map(|(name, view)| (name, (view.dtype(), view.shape().to_vec(), view.data().to_vec())))
+        .collect();
+    change(&mut tensors);
+    let views = tensors.iter().map(|(name, (dtype, shape, data))| {
+        (name, TensorView::new(*dtype, shape.clone(), data).unwrap())
+    });
+    let copy = TempDir::new().unwrap();
+    std::fs::write(copy.path().join("cases.json"), cases.to_string()).unwrap();
+    let bytes = safetensors::serialize(views, None).unwrap();
+    std::fs::write(copy.path().join("two.safetensors"), bytes).unwrap();
+    model(name).verify(copy.path(), Some(&golden("images")))
+}
+
+#[test]
+fn what_was_recorded_under_other_names_is_listed_and_the_rest_is_compared() {
+    let whole = against(|_| {}).unwrap();
+    let parity = against(|tensors| {
+        let ids = tensors["input_ids"].clone();
+        let doubles = (Stored::F64, vec![1], 1.0_f64.to_le_bytes().to_vec());
+        tensors.extend([("ids_of_another".to_owned(), ids), ("a_double".to_owned(), doubles)]);
+    });
+    let parity = parity.unwrap();
+    assert_eq!(parity.not_compared, ["a_double", "ids_of_another"]);
+    assert_eq!((&parity.seams, whole.not_compared.len()), (&whole.seams, 0));
+    // Nothing is compared with the scores of an answer that was not recorded.
+    let parity = against(|tensors| drop(tensors.remove("generated_ids"))).unwrap();
+    assert_eq!(parity.not_compared, ["first_logits"]);
+}
+
+#[test]
+fn recordings_in_half_precision_and_ids_in_four_bytes_are_read() {
+    let shorter = |(dtype, _, data): &mut (Stored, Vec<usize>, Vec<u8>)| match dtype {
+        Stored::F32 => {
+            // The upper half of a single is the same number with fewer bits.
+            let upper = |word: &[u8; 4]| [word[2], word[3]];
+            (*dtype, *data) = (Stored::BF16, data.as_chunks().0.iter().flat_map(upper).collect());
+        }
+        Stored::I64 => {
+            let lower = |word: &[u8; 8]| [word[0], word[1], word[2], word[3]];
+            (*dtype, *data) = (Stored::I32, data.as_chunks().0.iter().flat_map(lower).collect());
+        }
+        _ => {}
+    };
+    let whole = against(|_| {}).unwrap();
+    let parity = against(|tensors| tensors.values_mut().for_each(shorter)).unwrap();
+    let seams = |parity: &Parity| -> Vec<String> {
+        parity.seams.iter().map(|seam| seam.seam.clone()).collect()
+    };
+    assert_eq!(seams(&parity), seams(&whole));
+    assert!(parity.failures(2e-2).is_empty(), "{:#?}", parity.failures(2e-2));
+    // They were rounded, and f16 is told from bf16.
+    assert!(!parity.failures(TOLERANCE).is_empty());
+    let ones = |tensors: &mut Tensors| {
+        let (dtype, _, data) = tensors.get_mut("first_logits").unwrap();
+        (*dtype, *data) = (Stored::F16, [0x00, 0x3c].repeat(data.len() / 4));
+    };
+    let parity = against(ones).unwrap();
+    let scores = parity.seams.iter().find(|seam| seam.seam == "first_logits").unwrap();
+    assert!(matches!(scores.worst, SeamDifference::Close { largest: 1.0, .. }), "{scores:?}");
+}
+
+#[test]
+fn a_seam_in_a_format_that_cannot_be_compared_is_an_error_that_names_it() {
+    let as_doubles = |tensors: &mut Tensors| {
+        let (dtype, shape, data) = tensors.get_mut("first_logits").unwrap();
+        (*dtype, shape[0]) = (Stored::F64, data.len() / 8);
+        data.truncate(shape[0] * 8);
+    };
+    let negative = |tensors: &mut Tensors| {
+        let (_, _, data) = tensors.get_mut("input_ids").unwrap();
+        data[..8].copy_from_slice(&(-1_i64).to_le_bytes());
+    };
+    let changes: [(&str, &dyn Fn(&mut Tensors)); 2] =
+        [("`first_logits` of case `two` is F64", &as_doubles), ("`input_ids` of case", &negative)];
+    for (says, change) in changes {
+        let error = against(change).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
 }
 
 #[test]
