@@ -41,7 +41,7 @@ fn size(text: &str) -> Result<PictureSize, String> {
 
 impl Inspect {
     pub(crate) fn run(&self) -> Result<()> {
-        let info = ModelInfo::open(&self.model.find()?)?;
+        let info = ModelInfo::open(&self.model.describe()?)?;
         let side = u32::try_from(info.card().tile_side)?;
         let picture = self.image_size.unwrap_or(PictureSize { width: side, height: side });
         let (text_tokens, pictures) = (self.text_tokens as usize, [picture]);

@@ -47,6 +47,14 @@ impl Network {
             here => here,
         })
     }
+
+    /// The same where its weights are not needed.
+    fn describe(&self, model: &str) -> Result<ModelRef> {
+        Ok(match model.parse()? {
+            hub @ ModelRef::Hub(_) => hub.described(&self.hub()?, &mut Bar::default())?,
+            here => here,
+        })
+    }
 }
 
 impl ModelChoice {
@@ -61,6 +69,17 @@ impl ModelChoice {
         match &self.model {
             None => Ok(ModelRef::best_shipped()?),
             Some(model) => self.network.find(model),
+        }
+    }
+
+    /// The model as far as its small files go: the weights of one of the hub stay there.
+    ///
+    /// # Errors
+    /// If there is no such model.
+    pub(crate) fn describe(&self) -> Result<ModelRef> {
+        match &self.model {
+            None => Ok(ModelRef::best_shipped()?),
+            Some(model) => self.network.describe(model),
         }
     }
 }

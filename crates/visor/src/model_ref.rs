@@ -45,7 +45,7 @@ pub enum ModelRef {
     /// A model of the hub, by its id and revision, wherever its files are: it is opened once it has
     /// been [fetched](Self::fetched).
     Hub(HubModel),
-    /// A model of the hub that has been fetched.
+    /// A model of the hub that has been fetched, or [described](Self::described).
     Snapshot(Snapshot),
 }
 
@@ -66,6 +66,18 @@ impl ModelRef {
     pub fn fetched(self, hub: &Hub, progress: &mut dyn Progress) -> Result<Self, Error> {
         match self {
             Self::Hub(model) => Ok(Self::Snapshot(hub.fetch(&model, progress)?)),
+            here @ (Self::Shipped(_) | Self::Folder(_) | Self::Snapshot(_)) => Ok(here),
+        }
+    }
+
+    /// The same without weights: enough for a [`ModelInfo`](crate::ModelInfo), not for a model that
+    /// answers.
+    ///
+    /// # Errors
+    /// As [`Hub::fetch_small`].
+    pub fn described(self, hub: &Hub, progress: &mut dyn Progress) -> Result<Self, Error> {
+        match self {
+            Self::Hub(model) => Ok(Self::Snapshot(hub.fetch_small(&model, progress)?)),
             here @ (Self::Shipped(_) | Self::Folder(_) | Self::Snapshot(_)) => Ok(here),
         }
     }

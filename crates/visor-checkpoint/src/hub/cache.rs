@@ -1,13 +1,18 @@
-//! The hub's cache on disk: where a model is in it, and whether all of it is there.
+//! The hub's cache on disk: where a model is in it, and what of it is not there.
 
 use super::listing::Remote;
 use super::model::is_commit;
 use super::{HubError, HubModel};
-use crate::{Source, files, index};
+use crate::source::MIB;
+use crate::{Manifest, Source, files, index};
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+
+/// The files that say how pictures are prepared: a model has one of them, or both.
+const PROCESSORS: [&str; 2] = ["preprocessor_config.json", "processor_config.json"];
 
 /// The part of the cache that belongs to a model at a revision.
 #[derive(Debug)]
@@ -32,14 +37,14 @@ impl Place {
         self.repo.pointer_path(commit)
     }
 
-    /// The commit that the revision means here and its folder, if all of the model is there.
-    pub(super) fn complete(&self) -> Option<(String, PathBuf)> {
+    /// The commit that the revision means here and its folder, if there is a configuration in it.
+    pub(super) fn found(&self) -> Option<(String, PathBuf)> {
         let folder = match &self.commit {
             Some(commit) => self.snapshot(commit),
             None => self.repo.get(files::CONFIG)?.parent()?.to_owned(),
         };
         let commit = folder.file_name()?.to_str()?.to_owned();
-        (is_commit(&commit) && has_all(&folder)).then_some((commit, folder))
+        (is_commit(&commit) && folder.join(files::CONFIG).is_file()).then_some((commit, folder))
     }
 
     /// Where a content is, once it is whole, and where until then.
@@ -90,19 +95,47 @@ pub(super) fn is_whole(path: &Path, bytes: u64) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == bytes)
 }
 
-/// Whether a folder has a configuration and all of its weights. Other programs may have put it
-/// there, in any order.
-fn has_all(folder: &Path) -> bool {
-    let is_file = |name: &str| folder.join(name).is_file();
-    if !is_file(files::CONFIG) {
-        return false;
+/// How much of a model is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// What describes it: all but its weights.
+    Small,
+    /// All that it needs to run.
+    Whole,
+}
+
+/// The files that a folder with a configuration lacks, for people. Other programs may have put it
+/// there, in any order and without what they do not need.
+pub(super) fn missing(folder: &Path, extent: Extent) -> Vec<String> {
+    let is_missing = |name: &&str| !folder.join(name).is_file();
+    let mut missing = Vec::new();
+    if is_missing(&files::TOKENIZER) {
+        missing.push(format!("`{}`", files::TOKENIZER));
     }
-    let weights = index::read(&Source::Folder(folder.to_owned()));
-    match weights {
-        Ok(Some(index)) => index.shards().into_iter().all(is_file),
-        Ok(None) => is_file(files::WEIGHTS),
-        Err(_) => false,
+    if PROCESSORS.iter().all(is_missing) {
+        missing.push(PROCESSORS.map(|name| format!("`{name}`")).join(" or "));
     }
+    if extent == Extent::Whole {
+        let large = large(folder);
+        let large = large.iter().map(String::as_str).filter(is_missing);
+        missing.extend(large.map(|name| format!("`{name}`")));
+    }
+    missing
+}
+
+/// The files that others name: shards of weights, and what `visor.json` records.
+fn large(folder: &Path) -> BTreeSet<String> {
+    let source = Source::Folder(folder.to_owned());
+    let manifest = source.read(files::MANIFEST, MIB).and_then(|json| Manifest::parse(&json));
+    // What is wrong with a manifest is said when it is loaded.
+    let recorded = manifest.into_iter().flat_map(|manifest| manifest.files.into_keys());
+    let mut names: BTreeSet<String> = recorded.collect();
+    match index::read(&source) {
+        Ok(Some(index)) => names.extend(index.shards().into_iter().map(str::to_owned)),
+        // An index that cannot be read is as good as none.
+        Ok(None) | Err(_) => drop(names.insert(files::WEIGHTS.to_owned())),
+    }
+    names
 }
 
 /// Relative, so that the cache can be moved.

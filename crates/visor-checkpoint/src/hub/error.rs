@@ -46,6 +46,19 @@ pub enum HubError {
         /// The cache.
         cache: String,
     },
+    /// The cache has a part of the model, and the hub is not asked.
+    #[error(
+        "{} is in the cache `{cache}` without {missing}, and nothing is downloaded offline: leave \
+         out --offline and HF_HUB_OFFLINE, or name a folder with a checkpoint", named(.model)
+    )]
+    Incomplete {
+        /// The model.
+        model: HubModel,
+        /// The cache.
+        cache: String,
+        /// The files that are missing.
+        missing: String,
+    },
     /// The hub gave no answer.
     #[error(
         "cannot get {what} of {} from {endpoint}: check the network, HF_ENDPOINT and proxies, or \

@@ -13,7 +13,9 @@
 //!
 //! Nothing half-written can be taken for a model. A content gets its name when it is whole and,
 //! where the hub names its SHA-256, is what was asked for. `config.json`, without which a folder is
-//! no checkpoint, is linked last; and a revision means a commit only after that.
+//! no checkpoint, is linked last; and a revision means a commit only after that. A folder that lacks
+//! a file of the model, as other programs and [`Hub::fetch_small`] leave it, is no model until the
+//! rest has come.
 
 mod cache;
 mod client;
@@ -28,7 +30,7 @@ pub use model::{DEFAULT_REVISION, HubModel};
 pub use settings::{Hub, Reach};
 
 use crate::{Manifest, Source, files, index};
-use cache::Place;
+use cache::{Extent, Place, missing};
 use client::Client;
 use listing::{Listing, Remote};
 use std::fmt;
@@ -83,8 +85,7 @@ impl Progress for Unseen {
 impl Hub {
     /// The model as the cache has it; `None` if it is not there, or only a part of it is.
     pub fn cached(&self, model: &HubModel) -> Option<Snapshot> {
-        let (commit, folder) = Place::new(self.cache(), model).complete()?;
-        Some(Snapshot { model: model.clone(), commit, folder })
+        self.here(model, Extent::Whole).ok()
     }
 
     /// The model as the cache has it, else downloaded. A revision that is in the cache is not held
@@ -97,7 +98,20 @@ impl Hub {
         model: &HubModel,
         progress: &mut dyn Progress,
     ) -> Result<Snapshot, HubError> {
-        self.cached(model).map_or_else(|| self.download(model, progress), Ok)
+        self.here(model, Extent::Whole).or_else(|_| self.download(model, progress))
+    }
+
+    /// The same without the weights: the small files, which describe the model.
+    ///
+    /// # Errors
+    /// As [`Hub::fetch`], weights left aside.
+    pub fn fetch_small(
+        &self,
+        model: &HubModel,
+        progress: &mut dyn Progress,
+    ) -> Result<Snapshot, HubError> {
+        let here = self.here(model, Extent::Small);
+        here.or_else(|_| self.bring(model, Extent::Small, progress))
     }
 
     /// Asks the hub what the revision means now, and downloads the files of that commit which are
@@ -107,16 +121,35 @@ impl Hub {
     /// # Errors
     /// If the hub cannot be reached, does not have the model or does not show it, sends something
     /// else than it announced, the model has no weights in the safetensors format, or the cache
-    /// cannot be written; offline, if the model is not in the cache.
+    /// cannot be written; offline, if the model is not in the cache, or a part of it is missing there.
     pub fn download(
         &self,
         model: &HubModel,
         progress: &mut dyn Progress,
     ) -> Result<Snapshot, HubError> {
+        self.bring(model, Extent::Whole, progress)
+    }
+
+    /// What the cache has; an error where that is not enough, as it is told offline.
+    fn here(&self, model: &HubModel, extent: Extent) -> Result<Snapshot, HubError> {
+        let (model, cache) = (model.clone(), self.cache().display().to_string());
+        let Some((commit, folder)) = Place::new(self.cache(), &model).found() else {
+            return Err(HubError::Offline { model, cache });
+        };
+        match missing(&folder, extent).as_slice() {
+            [] => Ok(Snapshot { model, commit, folder }),
+            names => Err(HubError::Incomplete { model, cache, missing: names.join(", ") }),
+        }
+    }
+
+    fn bring(
+        &self,
+        model: &HubModel,
+        extent: Extent,
+        progress: &mut dyn Progress,
+    ) -> Result<Snapshot, HubError> {
         if self.reach() == Reach::Offline {
-            let cache = || self.cache().display().to_string();
-            let missing = || HubError::Offline { model: model.clone(), cache: cache() };
-            return self.cached(model).ok_or_else(missing);
+            return self.here(model, extent);
         }
         let client = Client::new(self, model)?;
         let listing = client.listing()?;
@@ -126,8 +159,10 @@ impl Hub {
         let mut get = |file: &Remote| transfer.file(file, progress);
         let config = listing.expect(model, files::CONFIG)?;
         listing.small().try_for_each(&mut get)?;
-        for name in large(model, &listing, &folder)? {
-            get(listing.expect(model, &name)?)?;
+        if extent == Extent::Whole {
+            for name in large(model, &listing, &folder)? {
+                get(listing.expect(model, &name)?)?;
+            }
         }
         // Last: it is what makes a folder a checkpoint.
         get(config)?;

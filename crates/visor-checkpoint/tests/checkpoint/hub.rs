@@ -146,6 +146,49 @@ fn a_part_of_a_model_is_no_model() {
 }
 
 #[test]
+fn a_cache_that_lacks_a_small_file_is_completed_online_and_says_what_it_lacks_offline() {
+    for (file, named) in [
+        ("tokenizer.json", "without `tokenizer.json`,"),
+        (
+            "preprocessor_config.json",
+            "without `preprocessor_config.json` or `processor_config.json`,",
+        ),
+        (WEIGHTS, "without `model.safetensors`,"),
+    ] {
+        let bench = Bench::new();
+        let snapshot = bench.download().expect("downloaded");
+        fs::remove_file(snapshot.folder().join(file)).expect("removed");
+        assert_eq!(bench.hub().cached(&model()), None, "{file}");
+        bench.server.requests();
+        for offline in [Hub::fetch, Hub::download] {
+            let error = offline(&bench.hub().offline(), &model(), &mut Unseen).expect_err(file);
+            let message = error.to_string();
+            assert!(matches!(error, HubError::Incomplete { .. }), "{message}");
+            assert!(message.contains(named) && message.contains("HF_HUB_OFFLINE"), "{message}");
+        }
+        assert_eq!(bench.server.requests(), []);
+        assert_eq!(bench.hub().fetch(&model(), &mut Unseen).expect("mended"), snapshot);
+        assert!(snapshot.folder().join(file).is_file());
+    }
+}
+
+#[test]
+fn what_describes_a_model_comes_without_its_weights_and_is_no_model() {
+    let bench = Bench::new();
+    let small = bench.hub().fetch_small(&model(), &mut Unseen).expect("described");
+    let needed = ["config.json", "preprocessor_config.json", "router", "tokenizer.json"];
+    assert_eq!(names(small.folder()), needed);
+    assert!(bench.asked().iter().all(|(name, _)| name != WEIGHTS));
+    assert_eq!(bench.hub().cached(&model()), None);
+    let again = bench.hub().offline().fetch_small(&model(), &mut Unseen).expect("in the cache");
+    assert_eq!(again, small);
+    assert_eq!(bench.server.requests(), []);
+    assert_eq!(bench.hub().fetch(&model(), &mut Unseen).expect("downloaded"), small);
+    assert_eq!(bench.asked(), [(WEIGHTS.to_owned(), None)]);
+    assert!(bench.hub().cached(&model()).is_some());
+}
+
+#[test]
 fn a_download_that_is_cut_off_goes_on_where_it_was() {
     let bench = Bench::new();
     bench.server.fails(WEIGHTS, &[Fault::Cut(10), Fault::Cut(5)]);

@@ -36,9 +36,10 @@ impl Bench {
 }
 
 fn stock() -> Vec<(String, Vec<u8>)> {
-    let files: [(&str, &[u8]); 4] = [
+    let files: [(&str, &[u8]); 5] = [
         ("config.json", b"{}"),
         ("model.safetensors", b"weights"),
+        ("processor_config.json", b"{}"),
         ("pytorch_model.bin", b"pickled"),
         ("tokenizer.json", b"{}"),
     ];
@@ -66,6 +67,29 @@ fn a_model_of_the_hub_is_downloaded_once_and_answers_by_its_id() {
 }
 
 #[test]
+fn inspecting_a_model_of_the_hub_asks_for_no_weights_and_asking_brings_them() {
+    let tiny = Tiny::new();
+    let bench = Bench::new(&contents(&tiny.checkpoint()));
+    let text = bench.run(&["inspect", "--model", ID]).answer();
+    assert!(text.contains(ID), "{text}");
+    let asked = |bench: &Bench| -> Vec<String> {
+        bench.server.requests().into_iter().map(|request| request.path).collect()
+    };
+    let small = asked(&bench);
+    assert!(small.iter().any(|path| path.ends_with("config.json")), "{small:?}");
+    assert!(small.iter().all(|path| !path.ends_with(".safetensors")), "{small:?}");
+    assert_eq!(bench.run(&["inspect", "--offline", "--model", ID]).answer(), text);
+    let picture = tiny.picture();
+    let ask = ["ask", "--model", ID, "--json", "--image", picture.to_str().unwrap(), QUESTION];
+    let error = bench.run(&[&ask[..], &["--offline"]].concat()).error(1);
+    assert!(error.contains("is in the cache") && error.contains("`model.safetensors`"), "{error}");
+    assert_eq!(asked(&bench), [""; 0]);
+    assert_eq!(bench.run(&ask).json()["model"], ID);
+    let large = asked(&bench);
+    assert!(large.iter().any(|path| path.ends_with("/model.safetensors")), "{large:?}");
+}
+
+#[test]
 fn a_download_prints_its_folder_and_draws_no_bar_without_a_terminal() {
     let bench = Bench::new(&stock());
     let ended = bench.run(&["download", ID]);
@@ -73,7 +97,8 @@ fn a_download_prints_its_folder_and_draws_no_bar_without_a_terminal() {
     let folder = ended.answer();
     let folder = std::path::Path::new(folder.trim_end());
     assert!(folder.starts_with(bench.home.path().join("hub/models--owner--model/snapshots")));
-    assert_eq!(names(folder), ["config.json", "model.safetensors", "tokenizer.json"]);
+    let all = ["config.json", "model.safetensors", "processor_config.json", "tokenizer.json"];
+    assert_eq!(names(folder), all);
     bench.run(&["download", ID, "--offline"]).answer();
     let at = bench.run(&["download", ID, "--revision", &"a".repeat(40)]).answer();
     assert_eq!(at.trim_end(), folder.to_str().unwrap());
