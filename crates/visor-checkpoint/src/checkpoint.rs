@@ -2,7 +2,7 @@
 
 use crate::source::MIB;
 use crate::verify::verify_opened;
-use crate::{CheckpointError, Manifest, Sha256Sum, Source, Verified, Weights, files};
+use crate::{CheckpointError, Manifest, Sha256Sum, Source, Verified, Watch, Weights, files};
 use std::borrow::Cow;
 
 /// Longer configurations and manifests are refused.
@@ -17,6 +17,7 @@ pub struct Checkpoint {
     source: Source,
     config_json: Cow<'static, [u8]>,
     manifest: Option<Manifest>,
+    watch: Option<Watch>,
 }
 
 impl Checkpoint {
@@ -32,7 +33,13 @@ impl Checkpoint {
         } else {
             None
         };
-        Ok(Self { source, config_json, manifest })
+        Ok(Self { source, config_json, manifest, watch: None })
+    }
+
+    /// The same, telling `watch` how far it is whenever its weights are verified and read.
+    #[must_use]
+    pub fn watched(self, watch: Watch) -> Self {
+        Self { watch: Some(watch), ..self }
     }
 
     /// Where the files are.
@@ -80,7 +87,7 @@ impl Checkpoint {
     /// # Errors
     /// As [`Weights::open`].
     pub fn weights(&self) -> Result<Weights, CheckpointError> {
-        Weights::open(&self.source)
+        Ok(Weights::open(&self.source)?.watched(self.watch.clone()))
     }
 
     /// Compares all files with the hashes in `visor.json`, by their stamp if that is enough.

@@ -94,12 +94,16 @@ pub(crate) struct TensorSums {
 }
 
 impl TensorSums {
-    pub(crate) fn of(weights: &Weights) -> Result<Self, CheckpointError> {
+    /// `read` is told how many more bytes have been read.
+    pub(crate) fn of(
+        weights: &Weights,
+        read: &mut dyn FnMut(usize),
+    ) -> Result<Self, CheckpointError> {
         let (selector, backbone): (Vec<&str>, Vec<&str>) =
             weights.names().partition(|name| name.starts_with(SELECTOR_PREFIX));
-        let sum = |names: &[&str]| {
+        let mut sum = |names: &[&str]| {
             let mut hasher = Sha256::new();
-            names.iter().try_for_each(|name| weights.hash(name, &mut hasher))?;
+            names.iter().try_for_each(|name| weights.hash(name, &mut hasher, read))?;
             Ok::<_, CheckpointError>(Sha256Sum::finish(hasher))
         };
         let selector = if selector.is_empty() { None } else { Some(sum(&selector)?) };
@@ -133,7 +137,7 @@ pub fn backbone_digest(
     weights: &Weights,
     manifest: Option<&Manifest>,
 ) -> Result<Sha256Sum, CheckpointError> {
-    Ok(TensorSums::of(weights)?.digests(manifest).backbone)
+    Ok(TensorSums::of(weights, &mut |_| ())?.digests(manifest).backbone)
 }
 
 /// The digest of the patch selector, or `None` if the files hold no selector.
@@ -144,7 +148,7 @@ pub fn selector_digest(
     weights: &Weights,
     manifest: Option<&Manifest>,
 ) -> Result<Option<Sha256Sum>, CheckpointError> {
-    Ok(TensorSums::of(weights)?.digests(manifest).selector)
+    Ok(TensorSums::of(weights, &mut |_| ())?.digests(manifest).selector)
 }
 
 #[cfg(test)]

@@ -49,6 +49,7 @@ mod stamp;
 mod swap;
 pub mod unique;
 mod verify;
+mod watch;
 mod weights;
 mod wire;
 mod write;
@@ -66,6 +67,7 @@ pub use manifest::{
 pub use save::{DEFAULT_MAX_SHARD_BYTES, Parts, Streamed, save_checkpoint, save_streamed};
 pub use source::Source;
 pub use verify::{Trust, Verified, verify};
+pub use watch::{Reading, ReadingStage, Watch};
 pub use weights::{IgnoredTensor, LoadReport, NamedTensor, Weights, read_safetensors};
 pub use write::{FileDigest, Formats, TensorOutline, TensorToSave, ValuesOf, write_safetensors};
 

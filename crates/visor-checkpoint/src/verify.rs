@@ -3,6 +3,7 @@
 use crate::blob::Blob;
 use crate::digest::TensorSums;
 use crate::stamp::{Stamp, StampedFile};
+use crate::watch::{ReadingStage, Tally};
 use crate::{CheckpointError, Digests, Manifest, Sha256Sum, Source, Weights};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -79,11 +80,13 @@ pub(crate) fn verify_opened(
         return Ok(Verified { trust: recorded(Trust::Stamped), digests });
     }
 
+    let bytes = files.values().map(|file| file.blob.len()).sum::<u64>() + weights.bytes();
+    let mut tally = Tally::new(weights.watch(), ReadingStage::Verify, bytes);
     let mut stamped = BTreeMap::new();
     for (&name, file) in &files {
         // Taken before reading: a change in between makes the stamp useless, not wrong.
         let state = file.blob.state();
-        let sha256 = hash(file.blob)?;
+        let sha256 = hash(file.blob, &mut tally)?;
         if let Some(expected) = file.recorded.filter(|&recorded| recorded != sha256) {
             let file = file.blob.shown().to_owned();
             return Err(CheckpointError::Hash { file, expected, got: sha256 });
@@ -92,7 +95,7 @@ pub(crate) fn verify_opened(
             stamped.insert(name.to_owned(), StampedFile { state, sha256 });
         }
     }
-    let sums = TensorSums::of(weights)?;
+    let sums = TensorSums::of(weights, &mut |bytes| tally.add(bytes))?;
     if let Some(folder) = source.folder()
         && stamped.len() == files.len()
     {
@@ -101,10 +104,11 @@ pub(crate) fn verify_opened(
     Ok(Verified { trust: recorded(Trust::Hashed), digests: sums.digests(manifest) })
 }
 
-fn hash(blob: &Blob) -> Result<Sha256Sum, CheckpointError> {
+fn hash(blob: &Blob, tally: &mut Tally) -> Result<Sha256Sum, CheckpointError> {
     let mut hasher = Sha256::new();
     blob.read(0, blob.len(), |piece| {
         hasher.update(piece);
+        tally.add(piece.len());
         Ok(())
     })?;
     Ok(Sha256Sum::finish(hasher))

@@ -2,7 +2,8 @@
 
 use crate::blob::Blob;
 use crate::header::{Entry, Format, Header, HeaderError, LENGTH_BYTES, header_bytes};
-use crate::{CheckpointError, Dtype, Source, TensorOutline, files, index, scale_of};
+use crate::watch::{ReadingStage, Tally};
+use crate::{CheckpointError, Dtype, Source, TensorOutline, Watch, files, index, scale_of};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -25,6 +26,7 @@ pub struct Weights {
     blobs: Vec<(String, Blob)>,
     tensors: BTreeMap<String, Stored>,
     metadata: BTreeMap<String, String>,
+    tally: Tally,
 }
 
 /// A tensor that was left where it is, and why that is right.
@@ -61,8 +63,7 @@ impl Weights {
         let Some(index) = index::read(source)? else {
             return Self::from_blob(files::WEIGHTS, source.blob(files::WEIGHTS)?)?.with_factors();
         };
-        let mut weights =
-            Self { blobs: Vec::new(), tensors: BTreeMap::new(), metadata: BTreeMap::new() };
+        let mut weights = Self::new(Vec::new(), BTreeMap::new(), BTreeMap::new());
         for shard in index.shards() {
             let opened = Self::from_blob(shard, source.blob(shard)?)?;
             for (name, stored) in opened.tensors {
@@ -125,7 +126,32 @@ impl Weights {
         let Header { tensors, metadata } = Header::parse(&json, blob.len()).map_err(bad)?;
         let stored = |entry| Stored { blob: 0, entry, taken: false, ignored: None, factors: false };
         let tensors = tensors.into_iter().map(|(name, entry)| (name, stored(entry))).collect();
-        Ok(Self { blobs: vec![(name.to_owned(), blob)], tensors, metadata })
+        Ok(Self::new(vec![(name.to_owned(), blob)], tensors, metadata))
+    }
+
+    fn new(
+        blobs: Vec<(String, Blob)>,
+        tensors: BTreeMap<String, Stored>,
+        metadata: BTreeMap<String, String>,
+    ) -> Self {
+        let tally = Tally::new(None, ReadingStage::Load, 0);
+        Self { blobs, tensors, metadata, tally }
+    }
+
+    /// The same, telling `watch` how far it is while tensors are taken.
+    pub(crate) fn watched(self, watch: Option<Watch>) -> Self {
+        let tally = Tally::new(watch, ReadingStage::Load, self.bytes());
+        Self { tally, ..self }
+    }
+
+    /// Who is told.
+    pub(crate) fn watch(&self) -> Option<Watch> {
+        self.tally.watch()
+    }
+
+    /// Bytes of all tensors on disk.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.tensors.values().map(|stored| stored.entry.bytes).sum()
     }
 
     /// The names of all tensors, in order of the alphabet, without those that hold factors.
@@ -196,6 +222,7 @@ impl Weights {
         }
         let dtype = format.read().ok_or_else(|| not_read(name, format))?;
         let (_, blob) = &self.blobs[stored.blob];
+        let tally = &mut self.tally;
         let no_memory = || {
             CheckpointError::io("hold a tensor of", blob.shown())(io::ErrorKind::OutOfMemory.into())
         };
@@ -205,6 +232,7 @@ impl Weights {
         blob.read(start, bytes, |piece| {
             let known = values.len();
             dtype.decode(piece, &mut values);
+            tally.add(piece.len());
             match values[known..].iter().position(|value| !value.is_finite()) {
                 None => Ok(()),
                 Some(place) => Err(CheckpointError::NonFinite {
@@ -300,8 +328,13 @@ impl Weights {
 
     /// Feeds everything about one tensor to `hasher`, its bytes as they are, whether or not they are
     /// read as numbers. Lengths go before contents, so that no two sets of tensors feed the same
-    /// bytes.
-    pub(crate) fn hash(&self, name: &str, hasher: &mut Sha256) -> Result<(), CheckpointError> {
+    /// bytes. `read` is told how many more bytes have been read.
+    pub(crate) fn hash(
+        &self,
+        name: &str,
+        hasher: &mut Sha256,
+        read: &mut dyn FnMut(usize),
+    ) -> Result<(), CheckpointError> {
         let Some(stored) = self.tensors.get(name) else { return Ok(()) };
         let Entry { format, ref shape, start, bytes } = stored.entry;
         for text in [name, format.name()] {
@@ -314,10 +347,11 @@ impl Weights {
         }
         self.blobs[stored.blob].1.read(start, bytes, |piece| {
             hasher.update(piece);
+            read(piece.len());
             Ok(())
         })?;
         match format {
-            Format::Read(Dtype::I8) => self.hash(&scale_of(name), hasher),
+            Format::Read(Dtype::I8) => self.hash(&scale_of(name), hasher, read),
             Format::Read(_) | Format::Unread { .. } => Ok(()),
         }
     }

@@ -58,7 +58,8 @@ pub use verify::{Difference as SeamDifference, Parity, ReferenceError, SeamParit
 pub use visor_checkpoint::hub;
 #[doc(inline)]
 pub use visor_checkpoint::{
-    CheckpointError, Manifest, Provenance, SelectorTraining, Sha256Sum, Trust,
+    CheckpointError, Manifest, Provenance, Reading, ReadingStage, SelectorTraining, Sha256Sum,
+    Trust, Watch,
 };
 #[doc(inline)]
 pub use visor_core::cost::{Flops, Scopes};

@@ -7,6 +7,7 @@ use crate::policy::{self, PolicyInfo};
 use crate::policy_ref::PolicyRef;
 use crate::preparation::Preparation;
 use crate::question::Question;
+use visor_checkpoint::Watch;
 use visor_core::Pair;
 use visor_model::{LoadReport, VisorModel};
 use visor_policy::Policy;
@@ -98,8 +99,29 @@ impl Model {
     /// are missing, damaged, contradict each other or need what is not supported, or if the policy
     /// was trained for another model.
     pub fn load(model: &ModelRef, options: &LoadOptions) -> Result<Self, Error> {
+        Self::read(model, options, None)
+    }
+
+    /// The same, telling `watch` how many bytes of the weights have been verified and loaded: for
+    /// those who show how far it is.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_watched(
+        model: &ModelRef,
+        options: &LoadOptions,
+        watch: Watch,
+    ) -> Result<Self, Error> {
+        Self::read(model, options, Some(watch))
+    }
+
+    fn read(model: &ModelRef, options: &LoadOptions, watch: Option<Watch>) -> Result<Self, Error> {
         device::check_dtype(options.device, options.dtype)?;
         let checkpoint = model.checkpoint()?;
+        let checkpoint = match watch {
+            None => checkpoint,
+            Some(watch) => checkpoint.watched(watch),
+        };
         let Preparation { tokenizer, image_processor, template, blueprint } =
             Preparation::read(model)?;
         let device = device::open_for(options.device, options.dtype)?;

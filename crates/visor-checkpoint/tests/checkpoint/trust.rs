@@ -5,10 +5,12 @@ use crate::support::{
 };
 use std::fs;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 use visor_checkpoint::{
-    CheckpointError, CrossAttentionManifest, DenseMode, Digests, Dtype, Manifest, Source,
-    TensorToSave, Trust, Weights, backbone_digest, selector_digest, verify,
+    CheckpointError, CrossAttentionManifest, DenseMode, Digests, Dtype, Manifest, Reading,
+    ReadingStage, Source, TensorToSave, Trust, Watch, Weights, backbone_digest, selector_digest,
+    verify,
 };
 use visor_core::{ImageMask, Ladder, PositionScheme, Rotary};
 
@@ -29,6 +31,38 @@ fn files_are_hashed_once_and_then_known_by_size_and_time() {
         assert_eq!(second.trust, Trust::Stamped);
         assert_eq!(second.digests, first.digests);
     }
+}
+
+#[test]
+fn a_watcher_is_told_of_every_byte_that_is_verified_and_loaded() {
+    let (_root, folder) = saved(Dtype::BF16, 20);
+    age(&folder);
+    let told = || {
+        let told: Arc<Mutex<Vec<Reading>>> = Arc::default();
+        let seen = Arc::clone(&told);
+        let watch = Watch::new(move |reading| seen.lock().expect("told").push(reading));
+        let checkpoint = open(&folder).expect("opened").watched(watch);
+        let (_, mut weights) = checkpoint.verified_weights().expect("verified");
+        for tensor in tensors() {
+            weights.take(&tensor.name, &tensor.shape).expect("taken");
+        }
+        // A tied head is taken twice, and counts once.
+        weights.take("lm_head.weight", &[3, 4]).expect("taken again");
+        told.lock().expect("told").clone()
+    };
+    let ends = |told: &[Reading], stage: ReadingStage| {
+        let all: Vec<&Reading> = told.iter().filter(|reading| reading.stage == stage).collect();
+        assert!(all.is_sorted_by_key(|reading| reading.done), "{all:?}");
+        all.last().map(|last| (last.done, last.bytes))
+    };
+    let first = told();
+    let (done, bytes) = ends(&first, ReadingStage::Verify).expect("hashed");
+    assert_eq!(done, bytes);
+    // 21 numbers of two bytes.
+    assert_eq!(ends(&first, ReadingStage::Load), Some((42, 42)));
+    let stamped = told();
+    assert_eq!(ends(&stamped, ReadingStage::Verify), None);
+    assert_eq!(ends(&stamped, ReadingStage::Load), Some((42, 42)));
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! Checkpoints are loaded whole or not at all.
 
 use crate::support::*;
-use visor::{CheckpointError, Error, ModelError, ModelRef, Trust};
+use std::sync::{Arc, Mutex};
+use visor::{
+    CheckpointError, Error, LoadOptions, Model, ModelError, ModelRef, Reading, ReadingStage, Trust,
+    Watch,
+};
 use visor_checkpoint::Dtype;
 
 fn refused(folder: &Folder) -> String {
@@ -9,6 +13,21 @@ fn refused(folder: &Folder) -> String {
         Ok(_) => panic!("loaded"),
         Err(error) => chain(&error),
     }
+}
+
+#[test]
+fn loading_tells_how_far_it_is_and_loads_the_same_model() {
+    let folder = Folder::universal();
+    let expected = folder.load().unwrap().ask(question()).unwrap().token_ids;
+    let told: Arc<Mutex<Vec<Reading>>> = Arc::default();
+    let seen = Arc::clone(&told);
+    let watch = Watch::new(move |reading| seen.lock().unwrap().push(reading));
+    let options = LoadOptions::default();
+    let model = Model::load_watched(&folder.model_ref(), &options, watch).unwrap();
+    assert_eq!(model.ask(question()).unwrap().token_ids, expected);
+    let told = told.lock().unwrap();
+    let last = told.last().unwrap();
+    assert_eq!((last.stage, last.done), (ReadingStage::Load, last.bytes));
 }
 
 #[test]
