@@ -7,6 +7,7 @@ use crate::data::OwnData;
 use crate::ending::Usage;
 use crate::files::NewFolder;
 use crate::interrupt::{self, Interrupt};
+use crate::loading;
 use crate::model::{ModelChoice, failed};
 use crate::output;
 use anyhow::{Context as _, Result, bail};
@@ -94,7 +95,7 @@ impl Analyze {
         let folder = folder.transpose()?;
         let policy = self.policy.clone().unwrap_or_default();
         let options = LoadOptions::default().device(self.compute.device).policy(policy);
-        let model = Model::load(&self.model.find()?, &options).map_err(failed)?;
+        let model = loading::load(&self.model.find()?, &options).map_err(failed)?;
         let (level, name) = self.level(&model)?;
         let figures = self.figures(&model)?;
         let data = self.dataset()?;

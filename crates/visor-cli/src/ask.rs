@@ -13,6 +13,7 @@ mod words;
 
 use crate::ending::Usage;
 use crate::interrupt::Interrupt;
+use crate::loading;
 use crate::model::{ModelChoice, failed};
 use crate::output;
 use crate::threads::Threads;
@@ -157,13 +158,7 @@ impl Ask {
         let model_ref = self.model.find()?;
         self.threads.start()?;
         let options = LoadOptions::default().device(self.device).dtype(self.dtype).policy(policy);
-        let model = self.paired(Model::load(&model_ref, &options)?)?;
-        if !model.unknown_fields().is_empty() {
-            let fields = model.unknown_fields().join(", ");
-            output::note(&format!(
-                "warning: config.json has fields that are not understood: {fields}"
-            ));
-        }
+        let model = self.paired(loading::load(&model_ref, &options)?)?;
         if self.patches != Patches::All || has_pairs(&model) {
             untrained::warn(&model_ref)?;
         }

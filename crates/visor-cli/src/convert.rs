@@ -2,8 +2,8 @@
 //! eight bits.
 
 use crate::model::Network;
-use crate::output;
 use crate::table::layers;
+use crate::{loading, output};
 use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
@@ -97,7 +97,9 @@ impl FromStr for Rungs {
 
 impl Convert {
     pub(crate) fn run(&self) -> Result<()> {
-        let checkpoint = self.network.find(&self.model)?.checkpoint()?;
+        let model = self.network.find(&self.model)?;
+        let checkpoint = model.checkpoint()?;
+        loading::note_of(&model);
         if self.dtype.is_some() {
             return Ok(int8::store(&checkpoint, &self.out)?);
         }

@@ -48,6 +48,14 @@ impl Download {
     }
 }
 
+/// A bar of bytes, drawn on a terminal alone.
+pub(crate) fn bar(says: &str, bytes: u64) -> ProgressBar {
+    let template = "{msg} {wide_bar} {bytes} of {total_bytes}, {eta} left";
+    let style =
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(bytes).with_style(style).with_message(says.to_owned())
+}
+
 /// How far a file is, on a terminal: elsewhere the bar is not drawn.
 #[derive(Debug, Default)]
 pub(crate) struct Bar(Option<ProgressBar>);
@@ -55,10 +63,7 @@ pub(crate) struct Bar(Option<ProgressBar>);
 impl Progress for Bar {
     fn starts(&mut self, file: &str, bytes: u64, done: u64) {
         self.ends();
-        let template = "{msg} {wide_bar} {bytes} of {total_bytes}, {eta} left";
-        let style =
-            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = ProgressBar::new(bytes).with_style(style).with_message(file.to_owned());
+        let bar = bar(file, bytes);
         bar.set_position(done);
         // What was there already says nothing about the speed.
         bar.reset_eta();

@@ -15,6 +15,7 @@ mod ending;
 mod files;
 mod inspect;
 mod interrupt;
+mod loading;
 mod model;
 mod models;
 mod output;

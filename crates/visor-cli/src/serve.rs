@@ -5,6 +5,7 @@ mod log;
 mod remote;
 
 use crate::ending::Usage;
+use crate::loading;
 use crate::model::Network;
 use crate::output;
 use crate::threads::Threads;
@@ -166,8 +167,11 @@ fn read(file: &Path) -> Result<String> {
 fn load_all(models: &[ModelRef], options: &LoadOptions) -> Result<Vec<(String, Model)>> {
     let mut loaded: Vec<(String, Model)> = Vec::new();
     for model_ref in models {
-        let model = Model::load(model_ref, options)?;
+        let model = loading::load_quietly(model_ref, options)?;
         let name = model.card().name.clone();
+        if let Some(warning) = loading::not_understood(model.unknown_fields()) {
+            tracing::warn!(model = name, "{warning}");
+        }
         if loaded.iter().any(|(other, _)| *other == name) {
             bail!("two models are called `{name}`: clients could not tell them apart");
         }

@@ -1,13 +1,14 @@
 //! `visor verify`: what a model computes, held against recordings of another program.
 
 use crate::compute::{Compute, Weights};
+use crate::loading;
 use crate::model::ModelChoice;
 use crate::output;
 use crate::table::aligned;
 use anyhow::{Result, bail};
 use clap::Args;
 use std::path::PathBuf;
-use visor::{Dtype, LoadOptions, Model, Parity, PolicyRef, SeamDifference, SeamParity};
+use visor::{Dtype, LoadOptions, Parity, PolicyRef, SeamDifference, SeamParity};
 
 /// Compare a model with recorded tiles, ids and activations, seam by seam
 #[derive(Args)]
@@ -46,7 +47,7 @@ impl Verify {
         self.compute.threads.start()?;
         let dtype = self.weights.dtype;
         let options = LoadOptions::default().device(self.compute.device).dtype(dtype);
-        let model = Model::load(&model, &options.policy(PolicyRef::None))?;
+        let model = loading::load(&model, &options.policy(PolicyRef::None))?;
         let parity = model.verify(&self.reference, self.images.as_deref())?;
         let tolerance = self.tolerance.unwrap_or_else(|| tolerance(dtype));
         let mut failures = parity.failures(tolerance);

@@ -7,6 +7,7 @@ mod request;
 use super::{Ask, json};
 use crate::ending::{Usage, on_one_line};
 use crate::interrupt::{Interrupt, stopping};
+use crate::loading;
 use crate::model::failed;
 use crate::output;
 use crate::untrained;
@@ -121,7 +122,7 @@ pub(super) fn run(ask: &Ask, args: &BatchArgs) -> Result<()> {
     let bytes =
         bytes.ok_or_else(|| Usage::because(format!("--picture-cache {cache}: too large")))?;
     let options = LoadOptions::default().device(ask.device).dtype(ask.dtype).policy(policy);
-    let model = Model::load(&model_ref, &options.picture_cache(bytes))?;
+    let model = loading::load(&model_ref, &options.picture_cache(bytes))?;
     if ask.patches != Patches::All {
         untrained::warn(&model_ref)?;
     }

@@ -8,6 +8,7 @@ use crate::data::OwnData;
 use crate::ending::Usage;
 use crate::files;
 use crate::interrupt::{self, Interrupt};
+use crate::loading;
 use crate::model::{ModelChoice, failed};
 use crate::output;
 use crate::untrained;
@@ -126,7 +127,7 @@ impl Compare {
             .dtype(self.weights.dtype)
             .policy(policy);
         let model_ref = self.model.find()?;
-        let model = Model::load(&model_ref, &options).map_err(failed)?;
+        let model = loading::load(&model_ref, &options).map_err(failed)?;
         let data = self.dataset()?;
         let (rungs, thrifts) = self.budgets(&model)?;
         let patches = self.patches(&model)?;

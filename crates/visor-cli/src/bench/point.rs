@@ -6,6 +6,7 @@ use crate::compute::Compute;
 use crate::data::{bad_lines, tell_skipped};
 use crate::ending::Usage;
 use crate::interrupt::{self, Interrupt};
+use crate::loading;
 use crate::model::{ModelChoice, failed};
 use crate::output;
 use crate::table::aligned;
@@ -14,7 +15,7 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
-use visor::{LoadOptions, Model, Patches, PolicyRef};
+use visor::{LoadOptions, Patches, PolicyRef};
 use visor_train::analysis::pointing::{Pointed, pointing};
 use visor_train::data::benchmarks::read_refcoco;
 
@@ -69,7 +70,7 @@ impl Point {
         }
         let options = LoadOptions::default().device(self.compute.device).policy(PolicyRef::None);
         let model_ref = self.model.find()?;
-        let model = Model::load(&model_ref, &options).map_err(failed)?;
+        let model = loading::load(&model_ref, &options).map_err(failed)?;
         if model.card().selector.is_none() {
             return Err(Usage::because(format!(
                 "`{}` has no patch selector, so that no question chooses; add one with \

@@ -2,6 +2,7 @@
 
 use crate::files;
 use crate::interrupt::{self, Interrupt};
+use crate::loading;
 use crate::model::{ModelChoice, failed};
 use crate::output;
 use anyhow::{Context as _, Result, bail};
@@ -78,7 +79,7 @@ impl Serve {
     pub(crate) fn run(&self) -> Result<()> {
         let interrupt = Interrupt::watch(interrupt::stopping)?;
         let check = || interrupt.check("nothing was written");
-        let model = Model::load(&self.model.find()?, &LoadOptions::default())?;
+        let model = loading::load(&self.model.find()?, &LoadOptions::default())?;
         let name = model.card().name.clone();
         let time = Duration::from_secs(self.seconds.max(1));
         let load_before = load();

@@ -5,6 +5,7 @@ use crate::bench::format::RowFormat;
 use crate::ending::Usage;
 use crate::files;
 use crate::interrupt::{self, Interrupt};
+use crate::loading;
 use crate::model::{ModelChoice, failed};
 use crate::output;
 use anyhow::{Context as _, Error, Result, bail};
@@ -259,7 +260,7 @@ impl Speed {
             None => {
                 let options =
                     LoadOptions::default().device(device).dtype(dtype).policy(PolicyRef::None);
-                let model = Model::load(&self.model.find()?, &options).map_err(failed)?;
+                let model = loading::load(&self.model.find()?, &options).map_err(failed)?;
                 Ok(Loaded::Checkpoint(Box::new(model)))
             }
         }

@@ -9,7 +9,7 @@ use crate::ending::Usage;
 use crate::interrupt::{self, Interrupt};
 use crate::model::Network;
 use crate::table::aligned;
-use crate::{files, output};
+use crate::{files, loading, output};
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
@@ -138,6 +138,7 @@ impl Conversations {
     pub(crate) fn run(&self, asked: &Asked<'_>, common: &Universal) -> Result<()> {
         let model = self.network.find(asked.model)?;
         let checkpoint = model.checkpoint()?;
+        loading::note_of(&model);
         let settings = self.settings(&common.options, &checkpoint)?;
         common.compute.threads.start()?;
         let preparation = Preparation::read(&model)?;

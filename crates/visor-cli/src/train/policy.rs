@@ -5,6 +5,7 @@ use crate::data::OwnData;
 use crate::ending::Usage;
 use crate::files;
 use crate::interrupt::{self, Interrupt};
+use crate::loading;
 use crate::model::{ModelChoice, failed};
 use crate::output;
 use crate::table::aligned;
@@ -105,7 +106,7 @@ impl TrainPolicy {
         }
         self.threads.start()?;
         let options = LoadOptions::default().device(self.device).policy(PolicyRef::None);
-        let model = self.widened(Model::load(&self.model.find()?, &options).map_err(failed)?)?;
+        let model = self.widened(loading::load(&self.model.find()?, &options).map_err(failed)?)?;
         let data = self.dataset()?;
         Examples::expect_room(model.runner(), &data)?;
         let run = RunFolder::take_for_policy(&self.out)?;

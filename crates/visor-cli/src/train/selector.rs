@@ -8,6 +8,7 @@ use crate::compute::Compute;
 use crate::ending::Usage;
 use crate::files;
 use crate::interrupt::{self, Interrupt};
+use crate::loading;
 use crate::model::{ModelChoice, failed};
 use crate::output;
 use crate::table::aligned;
@@ -133,6 +134,7 @@ impl TrainSelector {
         self.compute.threads.start()?;
         let model_ref = self.model.find()?;
         let checkpoint = model_ref.checkpoint().map_err(failed)?;
+        loading::note_of(&model_ref);
         let device = device::open(self.compute.device)?;
         let (model, _) = VisorModel::load_unfolded(&checkpoint, &device)
             .map_err(|error| failed(error.into()))?;

@@ -99,6 +99,32 @@ fn verify_prints_a_table_and_fails_beyond_tolerance() {
 }
 
 #[test]
+fn fields_that_are_not_understood_are_said_by_every_command_that_loads_a_model() {
+    let root = TempDir::new().unwrap();
+    let folder = root.path().join("model");
+    fs::create_dir(&folder).unwrap();
+    for (name, bytes) in contents(&golden("llava-onevision")) {
+        fs::write(folder.join(name), bytes).unwrap();
+    }
+    let config = fs::read_to_string(folder.join("config.json")).unwrap();
+    fs::write(folder.join("config.json"), config.replacen('{', "{\"moon\": 1, ", 1)).unwrap();
+    let model = folder.to_string_lossy().into_owned();
+    let reference = golden("llava-onevision").to_string_lossy().into_owned();
+    let out = root.path().join("converted").to_string_lossy().into_owned();
+    let layers = ["--cross-attention", "0,2", "--self-attention", "1", "--out", &out];
+    for (command, args) in [
+        ("ask", &["--max-new-tokens", "1", QUESTION][..]),
+        ("verify", &["--reference", &reference]),
+        ("convert", &layers),
+    ] {
+        let ended = visor([&[command, "--model", &model][..], args].concat());
+        assert_eq!(ended.code, Some(0), "{command}: {}", ended.stderr);
+        let warned = ended.stderr.matches("fields that are not understood: moon").count();
+        assert_eq!(warned, 1, "{command}: {}", ended.stderr);
+    }
+}
+
+#[test]
 fn reading_a_stock_folder_changes_nothing_in_it_but_its_stamp() {
     let root = TempDir::new().unwrap();
     let folder = root.path().join("model");
