@@ -1,17 +1,18 @@
 //! One computation, however it is cut, in every family.
 
 use crate::support::*;
-use visor_core::{ImageMask, PositionScheme, Schedule};
+use visor::{Prepared, VisorModel};
+use visor_core::{ImageMask, Schedule};
 use visor_model::decoder::Pass;
 use visor_model::layer::{Refinement, Streams};
 use visor_model::{Placement, TextToken, TokenMap, VisualToken};
 use visor_processor::EncodedPrompt;
 use visor_runtime::{Backbone, Cancel, Start};
 
-const PROMPTS: [&[&str]; 5] = [&[], &["photo"], &["tall"], &["dot"], &["photo", "wide"]];
+pub(crate) const PROMPTS: [&[&str]; 5] = [&[], &["photo"], &["tall"], &["dot"], &["photo", "wide"]];
 
 /// Largest distance as a share of the largest value.
-fn apart(got: &[f32], expected: &[f32]) -> f32 {
+pub(crate) fn apart(got: &[f32], expected: &[f32]) -> f32 {
     assert_eq!(got.len(), expected.len());
     let largest = expected.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
     let pairs = got.iter().zip(expected);
@@ -31,6 +32,31 @@ fn map(prompt: &EncodedPrompt) -> TokenMap {
     TokenMap { text, visual: visual.collect() }
 }
 
+/// Where the tokens of a prompt stand.
+pub(crate) fn placement(network: &VisorModel, prompt: &EncodedPrompt) -> Placement {
+    let mask = network.card().positions.image_mask;
+    Placement::prefill(&[map(prompt)], network.rotary(), mask, None, network.device())
+}
+
+/// The streams of a prompt as dense embeds them.
+pub(crate) fn streams(network: &VisorModel, prepared: &Prepared) -> Streams {
+    let prompt = prepared.prompt();
+    let seams = network.seams(prepared.pictures(), prompt).unwrap();
+    let hidden = seams.iter().find(|seam| seam.name == "hidden_0").unwrap();
+    let e = hidden.width;
+    let rows = |positions: &mut dyn Iterator<Item = usize>| {
+        let values: Vec<f32> =
+            positions.flat_map(|at| hidden.values[at * e..(at + 1) * e].to_vec()).collect();
+        let n = values.len() / e;
+        let data = burn::tensor::TensorData::new(values, [1, n, e]);
+        (n > 0).then(|| burn::tensor::Tensor::<3>::from_data(data, network.device()))
+    };
+    Streams {
+        text: rows(&mut prompt.text_positions().iter().copied()).unwrap(),
+        visual: rows(&mut prompt.visual_positions()),
+    }
+}
+
 #[test]
 fn layers_in_two_passes_equal_one_pass_in_every_family() {
     for name in ALL {
@@ -40,28 +66,9 @@ fn layers_in_two_passes_equal_one_pass_in_every_family() {
         for pictures in PROMPTS {
             let prepared = model.prepare(question(pictures)).unwrap();
             let prompt = prepared.prompt();
-            let seams = network.seams(prepared.pictures(), prompt).unwrap();
-            let hidden = seams.iter().find(|seam| seam.name == "hidden_0").unwrap();
-            let e = hidden.width;
-            let rows = |positions: &mut dyn Iterator<Item = usize>| {
-                let values: Vec<f32> =
-                    positions.flat_map(|at| hidden.values[at * e..(at + 1) * e].to_vec()).collect();
-                let n = values.len() / e;
-                let data = burn::tensor::TensorData::new(values, [1, n, e]);
-                (n > 0).then(|| burn::tensor::Tensor::<3>::from_data(data, network.device()))
-            };
-            let streams = || Streams {
-                text: rows(&mut prompt.text_positions().iter().copied()).unwrap(),
-                visual: rows(&mut prompt.visual_positions()),
-            };
-            let at = Placement::prefill(
-                &[map(prompt)],
-                network.rotary(),
-                ImageMask::Causal,
-                None,
-                network.device(),
-            );
-            assert_eq!(PositionScheme::STOCK.image_mask, ImageMask::Causal);
+            let streams = || streams(network, &prepared);
+            let at = placement(network, prompt);
+            assert_eq!(network.card().positions.image_mask, ImageMask::Causal);
             let schedule = Schedule::dense(decoder.n_layers());
             let run = |streams, layers| {
                 let refinement = Refinement::Apply;

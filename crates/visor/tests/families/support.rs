@@ -5,8 +5,16 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use visor::{Error, GenerationSettings, LoadOptions, Model, ModelRef, Picture, PictureLimits};
 use visor::{Question, VisorModel};
-use visor_checkpoint::{Dtype, NamedTensor, TensorToSave, read_safetensors, write_safetensors};
-use visor_runtime::Runner;
+use visor_checkpoint::{
+    Checkpoint, CrossAttentionManifest, DEFAULT_MAX_SHARD_BYTES, DenseMode, Dtype, Manifest,
+    NamedTensor, Provenance, Source, TensorToSave, files, read_safetensors, save_checkpoint,
+    write_safetensors,
+};
+use visor_core::{Ladder, Layout, PositionScheme};
+use visor_model::cross::CrossSizes;
+use visor_model::init::Noise;
+use visor_model::{Extension, Head, ModelConfig, Network, weights};
+use visor_runtime::{DeviceRequest, Runner, device};
 
 /// Every golden checkpoint.
 pub(crate) const ALL: [&str; 4] = ["idefics3", "smolvlm", "llava-onevision", "llava-onevision-v5"];
@@ -94,6 +102,61 @@ impl Copy {
     pub(crate) fn refusal(&self) -> String {
         chain(&self.load().expect_err("damaged"))
     }
+}
+
+/// A golden as a universal checkpoint with cross-attention at both ends of its three layers and one
+/// layer between that may refine: what is added has random weights, and gates that are open.
+pub(crate) fn universal(name: &str) -> Copy {
+    const SEED: u64 = 11;
+    let copy = Copy::of(name);
+    let checkpoint = Checkpoint::open(Source::Folder(copy.path())).unwrap();
+    let config = ModelConfig::parse(checkpoint.config_json()).unwrap();
+    let layout = Layout::try_new(config.text.n_layers, &[0, 2], &[1]).unwrap();
+    let rungs = [("sa0".to_owned(), vec![]), ("sa1".to_owned(), vec![1])];
+    let ladder = Ladder::try_new(layout.clone(), 1, &rungs).unwrap();
+    let sizes = CrossSizes::like_the_decoders(&config.text);
+    let extension = Extension { layout, cross: sizes, selector: None };
+    let head = if config.tied { Head::Tied } else { Head::Own };
+    let device = device::open(DeviceRequest::Cpu).unwrap();
+    let (keys, mut stock) = (config.family.key_map(), checkpoint.weights().unwrap());
+    let network = Network::new(&config, Some(&extension), head, &device);
+    let network = weights::fill(network, &device, &mut |name, shape| {
+        let stored = keys.in_files(name, &stock);
+        if stock.contains(&stored) {
+            return Ok(stock.take(&stored, shape)?);
+        }
+        let mut noise = Noise::new(SEED, name);
+        let n = shape.iter().product();
+        Ok(match shape {
+            _ if name.ends_with("gate") => vec![0.5; n],
+            [_] if name.ends_with("norm.weight") => {
+                noise.normal(n, 0.1).into_iter().map(|value| 1.0 + value).collect()
+            }
+            [] | [_] => noise.normal(n, 0.5),
+            [_, inner @ ..] => noise.normal(n, (inner.iter().product::<usize>() as f32).powf(-0.5)),
+        })
+    })
+    .unwrap();
+    let cross =
+        CrossAttentionManifest { n_kv_heads: config.text.n_kv_heads, bias: false, null_key: true };
+    let (dense, made) = (DenseMode::Stock, Provenance::default());
+    let manifest = Manifest::new(ladder, PositionScheme::STOCK, cross, dense, made);
+    let small = |name: &str| {
+        ![files::CONFIG, files::STAMP].contains(&name) && !name.contains("safetensors")
+    };
+    let entries = fs::read_dir(copy.path()).unwrap().map(Result::unwrap);
+    let extra: Vec<(String, Vec<u8>)> = entries
+        .map(|entry| (entry.file_name().into_string().unwrap(), entry.path()))
+        .filter(|(name, _)| small(name))
+        .map(|(name, path)| (name, fs::read(path).unwrap()))
+        .collect();
+    let extra: Vec<(&str, &[u8])> =
+        extra.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
+    let tensors = weights::tensors(&network, &keys);
+    let (json, most) = (checkpoint.config_json(), DEFAULT_MAX_SHARD_BYTES);
+    save_checkpoint(&copy.path(), json, &extra, Some(&manifest), &tensors, Dtype::F32, most)
+        .unwrap();
+    copy
 }
 
 /// Writes the weights of a copy again with changes.
