@@ -176,7 +176,7 @@ impl ImageProcessor {
     /// The tiles of a picture as 8-bit levels, in the order in which the encoder sees them, and how
     /// they lie. The configuration must have passed [`check`](Self::check).
     pub fn tiles(&self, picture: &Picture, setting: Setting) -> (Vec<Picture>, Arrangement) {
-        let original = PixelSize { width: picture.width(), height: picture.height() };
+        let original = picture.size();
         let (size, filter) = (self.tile_side(), self.filter());
         let whole = |picture: &Picture| resize(picture, size, size, filter);
         let arrangement = self.arrange(original, setting);
@@ -237,6 +237,13 @@ impl ImageProcessor {
             }
             Self::AnyRes { .. } => Arrangement::Lined,
         }
+    }
+
+    /// Bytes of the values of a picture that lies like this.
+    pub fn pixel_bytes(&self, arrangement: Arrangement) -> u64 {
+        let side = u64::from(self.tile_side());
+        let tile = Pixels::CHANNELS as u64 * side * side * size_of::<f32>() as u64;
+        (arrangement.tiles() as u64).saturating_mul(tile)
     }
 
     /// The longer side of a picture that is cut, and its grid: at the checkpoint's own size, or at

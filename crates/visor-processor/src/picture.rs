@@ -8,6 +8,7 @@ mod jpeg;
 mod place;
 mod webp;
 
+use crate::tiles::PixelSize;
 pub use error::PictureError;
 pub use format::PictureFormat;
 
@@ -58,6 +59,21 @@ impl Picture {
     /// [`PictureError`], for a picture beyond `limits` before its pixels are decoded.
     pub fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Self, PictureError> {
         decode::decode(bytes, limits)
+    }
+
+    /// The size that [`decode`](Self::decode) would give, without decoding a pixel.
+    ///
+    /// # Errors
+    ///
+    /// [`PictureError`], for a size beyond `limits` and for what is wrong in front of the pixels;
+    /// that they are damaged, or would take too much memory, shows when they are decoded.
+    pub fn measure(bytes: &[u8], limits: &PictureLimits) -> Result<PixelSize, PictureError> {
+        decode::measure(bytes, limits)
+    }
+
+    /// Its size.
+    pub fn size(&self) -> PixelSize {
+        PixelSize { width: self.width, height: self.height }
     }
 
     /// Takes `width * height` RGB triples, row by row from the top.

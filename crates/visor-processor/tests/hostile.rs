@@ -284,9 +284,11 @@ proptest! {
         if let Some(cut) = cut {
             bytes.truncate(cut.index(bytes.len()));
         }
+        let measured = Picture::measure(&bytes, &SMALL);
         if let Ok(picture) = Picture::decode(&bytes, &SMALL) {
             let expected = picture.width() as usize * picture.height() as usize * 3;
             prop_assert_eq!(picture.rgb().len(), expected, "{}", name);
+            prop_assert_eq!(measured.ok(), Some(picture.size()), "{}", name);
         }
     }
 }

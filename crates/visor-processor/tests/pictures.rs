@@ -4,9 +4,9 @@
 
 mod common;
 
-use common::{RED, decode, encode, exif_note, fixture, quadrants, with_exif};
+use common::{RED, decode, encode, exif_note, fixture, one_of_each, quadrants, with_exif};
 use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, LumaA, Rgb, Rgba};
-use visor_processor::Picture;
+use visor_processor::{Picture, PictureLimits};
 
 fn assert_shows(picture: &Picture, expected: &[u8], tolerance: u8, name: &str) {
     assert_eq!((picture.width(), picture.height()), (32, 24), "{name}");
@@ -156,5 +156,16 @@ fn a_damaged_exif_note_does_not_cost_the_picture() {
     let jpeg = encode(&rgb, ImageFormat::Jpeg);
     for note in [&b""[..], b"MM", b"MM\0*\xff\xff\xff\xff", b"no note at all"] {
         assert_eq!(decode(&with_exif(&jpeg, note)).unwrap(), decode(&jpeg).unwrap());
+    }
+}
+
+#[test]
+fn a_picture_has_the_size_that_it_is_measured_to_have_however_it_is_turned() {
+    let tall = DynamicImage::ImageRgb8(ImageBuffer::from_pixel(8, 24, Rgb([1, 2, 3])));
+    let tall = encode(&tall, ImageFormat::Jpeg);
+    let turned = (1..=8).map(|way| (format!("turned {way}"), with_exif(&tall, &exif_note(way))));
+    for (name, bytes) in one_of_each().into_iter().chain(turned) {
+        let measured = Picture::measure(&bytes, &PictureLimits::default());
+        assert_eq!(measured.ok(), decode(&bytes).ok().map(|picture| picture.size()), "{name}");
     }
 }

@@ -61,6 +61,8 @@ fn a_whole_picture_is_one_square_tile_whatever_its_shape() {
         assert_eq!(processed.pixels.shape(), [1, 3, 16, 16]);
         let tile = ImageTokens { rows: 4, cols: 4 };
         assert_eq!(processed.arrangement.places(tile), [tile]);
+        let bytes = size_of_val(processed.pixels.data());
+        assert_eq!(whole(16).pixel_bytes(processed.arrangement), bytes as u64);
     }
 }
 

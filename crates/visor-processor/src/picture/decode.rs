@@ -1,4 +1,5 @@
-//! From a file's bytes to RGB: size first, then memory, then pixels, then rotation.
+//! From a file's bytes to RGB: size first, then memory, then pixels, then rotation. Who only asks
+//! for the size takes the first of these steps and no other.
 
 use std::io::Cursor;
 
@@ -7,6 +8,7 @@ use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageReader, Limi
 
 use super::{Picture, PictureError, PictureFormat, PictureLimits, color, jpeg, webp};
 use crate::shield::shielded;
+use crate::tiles::PixelSize;
 
 /// Text, profiles and EXIF notes inside a PNG file, decompressed.
 const MAX_METADATA_BYTES: u64 = 64 << 20;
@@ -14,15 +16,29 @@ const MAX_METADATA_BYTES: u64 = 64 << 20;
 pub(super) fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Picture, PictureError> {
     let format = PictureFormat::sniff(bytes)?;
     // Should a codec panic, a picture is lost and not the process.
-    shielded(|| decode_as(format, bytes, limits))
+    shielded(|| open(format, bytes, limits)?.pixels(limits))
         .unwrap_or_else(|| Err(malformed(format, "the decoder gave up")))
 }
 
-fn decode_as(
+pub(super) fn measure(bytes: &[u8], limits: &PictureLimits) -> Result<PixelSize, PictureError> {
+    let format = PictureFormat::sniff(bytes)?;
+    shielded(|| Ok(open(format, bytes, limits)?.size()))
+        .unwrap_or_else(|| Err(malformed(format, "the decoder gave up")))
+}
+
+/// A file whose size is within the limits, and of which no pixel is decoded.
+struct Opened<'a, D> {
     format: PictureFormat,
-    bytes: &[u8],
+    notes: Notes<'a>,
+    decoder: D,
+    orientation: Orientation,
+}
+
+fn open<'a>(
+    format: PictureFormat,
+    bytes: &'a [u8],
     limits: &PictureLimits,
-) -> Result<Picture, PictureError> {
+) -> Result<Opened<'a, impl ImageDecoder + use<'a>>, PictureError> {
     if format == PictureFormat::Png
         && let Some(&[w0, w1, w2, w3, h0, h1, h2, h3]) =
             bytes.get(16..).and_then(|rest| rest.first_chunk())
@@ -41,7 +57,6 @@ fn decode_as(
 
     let (width, height) = decoder.dimensions();
     check_size(width, height, limits)?;
-    let layout = decoder.color_type();
     let orientation = match notes.exif {
         Some(exif) => Orientation::from_exif_chunk(exif),
         None if format == PictureFormat::WebP => None,
@@ -49,24 +64,40 @@ fn decode_as(
     }
     // A damaged note does not make the pixels unreadable.
     .unwrap_or(Orientation::NoTransforms);
+    Ok(Opened { format, notes, decoder, orientation })
+}
 
-    let pixels = u64::from(width) * u64::from(height);
-    let decoded = decoder.total_bytes();
-    let needed = (decoded.saturating_add(notes.codec_bytes(format, pixels)))
-        .max(decoded.saturating_add(color::extra_bytes(layout, pixels)))
-        .max(if turns(orientation) { pixels.saturating_mul(6) } else { 0 });
-    let max_bytes = limits.max_alloc_bytes;
-    if needed > max_bytes {
-        return Err(PictureError::TooMuchMemory { format, max_bytes });
+impl<D: ImageDecoder> Opened<'_, D> {
+    /// The size of the picture once it is turned.
+    fn size(&self) -> PixelSize {
+        match (self.decoder.dimensions(), turns(self.orientation)) {
+            ((width, height), false) => PixelSize { width, height },
+            ((height, width), true) => PixelSize { width, height },
+        }
     }
-    let fail = |error| refused(format, error, max_bytes);
-    decoder.set_limits(memory(max_bytes.saturating_sub(decoded))).map_err(fail)?;
-    let mut data = zeroed(decoded).ok_or(PictureError::TooMuchMemory { format, max_bytes })?;
-    decoder.read_image(&mut data).map_err(fail)?;
 
-    let rgb = color::to_rgb(layout, data)
-        .ok_or_else(|| malformed(format, format!("pixels are laid out as {layout:?}")))?;
-    oriented(width, height, rgb, orientation)
+    fn pixels(self, limits: &PictureLimits) -> Result<Picture, PictureError> {
+        let Self { format, notes, mut decoder, orientation } = self;
+        let (width, height) = decoder.dimensions();
+        let layout = decoder.color_type();
+        let pixels = u64::from(width) * u64::from(height);
+        let decoded = decoder.total_bytes();
+        let needed = (decoded.saturating_add(notes.codec_bytes(format, pixels)))
+            .max(decoded.saturating_add(color::extra_bytes(layout, pixels)))
+            .max(if turns(orientation) { pixels.saturating_mul(6) } else { 0 });
+        let max_bytes = limits.max_alloc_bytes;
+        if needed > max_bytes {
+            return Err(PictureError::TooMuchMemory { format, max_bytes });
+        }
+        let fail = |error| refused(format, error, max_bytes);
+        decoder.set_limits(memory(max_bytes.saturating_sub(decoded))).map_err(fail)?;
+        let mut data = zeroed(decoded).ok_or(PictureError::TooMuchMemory { format, max_bytes })?;
+        decoder.read_image(&mut data).map_err(fail)?;
+
+        let rgb = color::to_rgb(layout, data)
+            .ok_or_else(|| malformed(format, format!("pixels are laid out as {layout:?}")))?;
+        oriented(width, height, rgb, orientation)
+    }
 }
 
 /// What a format's own walk found: the facts that the decoder does not give or does not check.
