@@ -136,7 +136,7 @@ pub(super) fn run(ask: &Ask, args: &BatchArgs) -> Result<()> {
         let mut batch = Vec::new();
         while batch.len() < together {
             let Some(line) = lines.next_line()? else { break };
-            let Item { id, asked } = request::read(&line, lines.folder(), &defaults);
+            let Item { id, asked } = request::read(line, lines.folder(), &defaults);
             if record.has(&id) {
                 skipped += 1;
                 continue;

@@ -132,6 +132,31 @@ fn a_bad_request_is_reported_in_its_line_and_the_others_finish() {
 }
 
 #[test]
+fn a_line_that_is_too_long_or_no_text_is_a_bad_request_and_the_others_finish() {
+    let tiny = Tiny::new();
+    let sound = format!("{}\n", json!({"prompt": QUESTION}));
+    let long = format!("{}\n", json!({"prompt": QUESTION, "stop": ["x".repeat(3 << 20)]}));
+    let cut = &long.as_bytes()[..2 << 20];
+    let input =
+        [sound.as_bytes(), b"{\"prompt\": \"\xff\"}\n", long.as_bytes(), sound.as_bytes(), cut];
+    let input = input.concat();
+    for together in ["1", "8"] {
+        let args = ["--batch", "-", "--together", together];
+        let ended = finish_with_input(tiny.asking().args(args), &input);
+        assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+        assert!(ended.stderr.ends_with("error: 3 of 5 requests failed: their lines say why\n"));
+        let answers = lines(&ended.stdout);
+        let ids: Vec<&Value> = answers.iter().map(|answer| &answer["id"]).collect();
+        assert_eq!(ids, [1, 2, 3, 4, 5]);
+        let too_long = |number| format!("line {number} has more than 1048576 bytes");
+        let says = ["", "line 2 is no UTF-8 text", &too_long(3), "", &too_long(5)];
+        for (answer, says) in answers.iter().zip(says) {
+            assert_eq!(answer["error"].as_str().unwrap_or_default(), says);
+        }
+    }
+}
+
+#[test]
 fn a_batch_comes_from_standard_input_too() {
     let tiny = Tiny::new();
     let input = format!("{}\n\n{}", json!({"prompt": QUESTION}), json!({"prompt": QUESTION}));

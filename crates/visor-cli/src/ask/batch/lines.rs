@@ -1,6 +1,6 @@
 //! The lines of a file or of standard input, one at a time and none without bound.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, stdin};
 use std::path::{Path, PathBuf};
@@ -22,7 +22,8 @@ pub(super) struct Lines {
 pub(super) struct Line {
     /// Counted from 1.
     pub(super) number: u64,
-    pub(super) text: String,
+    /// Or why there is no text.
+    pub(super) text: Result<String>,
 }
 
 impl Lines {
@@ -46,24 +47,31 @@ impl Lines {
         &self.folder
     }
 
-    /// The next line that is not empty.
+    /// The next line that is not empty. One that has more bytes than a request may, or is no text,
+    /// is a line as well: what stands behind it is read.
     ///
     /// # Errors
-    /// If it cannot be read, is no text or has more bytes than a request may.
+    /// If it cannot be read.
     pub(super) fn next_line(&mut self) -> Result<Option<Line>> {
         loop {
             let number = self.number + 1;
             let cannot = || format!("cannot read line {number} of `{}`", self.name);
-            let mut text = String::new();
+            let mut bytes = Vec::new();
             let mut bounded = (&mut self.reader).take(MAX_LINE + 1);
-            let read = bounded.read_line(&mut text).with_context(cannot)?;
-            if text.len() as u64 > MAX_LINE {
-                bail!("line {number} of `{}` has more than {MAX_LINE} bytes", self.name);
+            let read = bounded.read_until(b'\n', &mut bytes).with_context(cannot)?;
+            let too_long = bytes.len() as u64 > MAX_LINE;
+            if too_long && !bytes.ends_with(b"\n") {
+                self.reader.skip_until(b'\n').with_context(cannot)?;
             }
             self.number = number;
-            match read {
-                0 => return Ok(None),
-                _ if text.trim().is_empty() => {}
+            let text = match String::from_utf8(bytes) {
+                _ if too_long => Err(anyhow!("line {number} has more than {MAX_LINE} bytes")),
+                Err(_) => Err(anyhow!("line {number} is no UTF-8 text")),
+                Ok(text) => Ok(text),
+            };
+            match &text {
+                _ if read == 0 => return Ok(None),
+                Ok(text) if text.trim().is_empty() => {}
                 _ => return Ok(Some(Line { number, text })),
             }
         }

@@ -69,15 +69,19 @@ struct Named {
 
 /// Reads a line; pictures are looked for from `folder`. A line without a name is called by its
 /// number.
-pub(super) fn read(line: &Line, folder: &Path, defaults: &Defaults<'_>) -> Item {
+pub(super) fn read(line: Line, folder: &Path, defaults: &Defaults<'_>) -> Item {
     let by_number = Id::Number(line.number);
-    match serde_json::from_str::<Raw>(&line.text) {
+    let text = match line.text {
+        Ok(text) => text,
+        Err(error) => return Item { id: by_number, asked: Err(error) },
+    };
+    match serde_json::from_str::<Raw>(&text) {
         Ok(raw) => {
             let id = raw.id.clone().unwrap_or(by_number);
             Item { id, asked: question(raw, folder, defaults) }
         }
         Err(error) => {
-            let named = serde_json::from_str::<Named>(&line.text).ok();
+            let named = serde_json::from_str::<Named>(&text).ok();
             let id = named.and_then(|named| named.id).unwrap_or(by_number);
             let about = format!("line {} is no request", line.number);
             Item { id, asked: Err(Error::new(error).context(about)) }
