@@ -5,7 +5,7 @@ use crate::card::ModelCard;
 use crate::patches;
 use crate::policy::BudgetPolicy;
 use std::num::NonZeroUsize;
-use visor_core::cost::{Flops, PolicyShape, Prompt, Scopes};
+use visor_core::cost::{Flops, Looks, PolicyShape, Prompt, Scopes};
 use visor_core::{LayerMode, RungId, Schedule};
 
 /// What one level costs for one prompt.
@@ -35,6 +35,8 @@ pub struct CostTable {
     pub rungs: Vec<LevelCost>,
     /// The dense reference.
     pub dense: LevelCost,
+    /// Bytes of keys and values that every token of an answer adds, at any level.
+    pub kv_bytes_per_token: u64,
 }
 
 impl CostTable {
@@ -65,7 +67,13 @@ impl CostTable {
             })
         });
         let dense = Schedule::dense(card.shape.decoder.n_layers);
-        Self { rungs: rungs.collect(), dense: level(Level::Dense, "dense", &dense, prompt, None) }
+        let none = Looks::alike(0);
+        let token = card.shape.decoder.kv_bytes(&dense, 1, 0, none, size_of::<f32>());
+        Self {
+            rungs: rungs.collect(),
+            dense: level(Level::Dense, "dense", &dense, prompt, None),
+            kv_bytes_per_token: token,
+        }
     }
 
     /// The cost of one level.

@@ -2,7 +2,8 @@
 //!
 //! A [`Runner`] owns a model behind the [`Backbone`] trait, a tokenizer and the family's picture
 //! and prompt preparation. [`Runner::prepare`] does everything that needs no tensor: it decodes
-//! pictures, encodes the prompt, resolves the budget and predicts what it costs.
+//! pictures, encodes the prompt, resolves the budget and predicts what it costs; [`Runner::plan`]
+//! does as much of it as needs no pixel.
 //! [`Runner::generate`] is a plain iterator of [`Event`]s: the caller decides about threads and
 //! streaming.
 //!
@@ -57,7 +58,7 @@ pub use outcome::{FinishReason, Outcome, PictureUse, RunCost};
 pub use picture_cache::PictureCacheStats;
 pub use policy::{BudgetPolicy, PolicyChoice, PolicyError};
 pub use prepared_image::PreparedImage;
-pub use request::{PictureInput, Prepared, Request, Wording};
+pub use request::{PictureInput, Planned, Prepared, Request, Wording};
 pub use runner::Runner;
 pub use sample::{Phase, Sample};
 pub use sampler::{Sampler, Sampling, SamplingError, Temperature, TopK, TopP};

@@ -5,7 +5,6 @@
 //! three; the picture is named by the SHA-256 of what was handed in, so that nobody can make one
 //! that is mistaken for another, and its tiles by how they lie.
 
-use crate::request::PictureInput;
 use lru::LruCache;
 use sha2::{Digest, Sha256};
 use std::any::Any;
@@ -32,15 +31,6 @@ impl PictureKey {
         let hash = Sha256::new().chain_update([1]);
         let hash = hash.chain_update(picture.width().to_le_bytes());
         Self(hash.chain_update(picture.rgb()).finalize().into())
-    }
-
-    /// `None` for a picture that is encoded already and brings its own.
-    pub(crate) fn of(input: &PictureInput) -> Option<Self> {
-        match input {
-            PictureInput::Bytes(bytes) => Some(Self::of_bytes(bytes)),
-            PictureInput::Decoded(picture) => Some(Self::of_picture(picture)),
-            PictureInput::Prepared(_) => None,
-        }
     }
 }
 

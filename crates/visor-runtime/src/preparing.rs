@@ -5,8 +5,9 @@ use crate::error::RunError;
 use crate::model::Backbone;
 use crate::picture_cache::{Kept, PictureCache, PictureKey};
 use crate::prepared_image::{PreparedImage, Shown, State};
-use crate::request::PictureInput;
+use crate::request::{PictureInput, Planned, Prepared};
 use crate::runner::Runner;
+use crate::timing::timed;
 use std::borrow::Cow;
 use std::sync::Arc;
 use visor_processor::{Picture, PixelSize, ProcessedPicture, Setting};
@@ -25,17 +26,19 @@ impl<M: Backbone> Runner<M> {
         cancel: &Cancel,
     ) -> Result<PreparedImage, RunError> {
         let owner = self.owner.clone();
-        let looked = self.look(0, input, setting)?;
-        if let Looked::Encoded { key, size, kept } = looked {
-            return Ok(PreparedImage { owner, key, size, kept });
-        }
-        let (shown, processed) = self.process(0, input, setting)?;
+        let (key, size) = match self.look(0, input, setting)? {
+            Looked::Encoded { key, size, kept } => {
+                return Ok(PreparedImage { owner, key, size, kept });
+            }
+            Looked::New { key, size } => (key, size),
+        };
+        let processed = self.process(0, input, setting)?;
         let encoded = self.model.encode(std::slice::from_ref(&processed), cancel)?;
         // Without a cache it is up to whoever holds it.
         let room = self.cache.as_ref().map_or(u64::MAX, PictureCache::room);
         let encoded = Arc::new(self.model.keep(encoded, room));
         let bytes = self.model.visual_bytes(&encoded);
-        let Shown { key, size, arrangement, n_tiles, .. } = shown;
+        let (arrangement, n_tiles) = (processed.arrangement, processed.pixels.tiles());
         let kept = Kept { arrangement, n_tiles, encoded, bytes };
         if let Some(cache) = &self.cache {
             cache.insert(key, size, kept.clone());
@@ -43,51 +46,89 @@ impl<M: Backbone> Runner<M> {
         Ok(PreparedImage { owner, key, size, kept })
     }
 
-    /// The pictures of a request in their order, and the tiles of those that are to be encoded.
+    /// Decodes the pictures of a request that are to be encoded, and cuts them into tiles. The
+    /// request must have been planned by this runner.
+    ///
+    /// # Errors
+    /// If a picture cannot be read, or the request was called off.
+    pub fn lay_out(&self, planned: Planned) -> Result<Prepared, RunError> {
+        let Planned { prepared, unread, setting, .. } = planned;
+        let mut spent = prepared.spent;
+        let picture = |(index, input): (usize, PictureInput)| {
+            prepared.cancel.check()?;
+            self.process(index, &input, setting)
+        };
+        let pictures: Result<Vec<ProcessedPicture>, RunError> =
+            timed(&mut spent, || unread.into_iter().map(picture).collect());
+        Ok(Prepared { pictures: pictures?.into(), spent, ..prepared })
+    }
+
+    /// The pictures of a request in their order, and those of them that are to be laid out, each
+    /// with its place among all.
     pub(crate) fn shown(
         &self,
-        inputs: &[PictureInput],
+        inputs: Vec<PictureInput>,
         setting: Setting,
         cancel: &Cancel,
-    ) -> Result<(Vec<Shown>, Vec<ProcessedPicture>), RunError> {
-        let (mut all, mut pictures) = (Vec::new(), Vec::new());
-        for (index, input) in inputs.iter().enumerate() {
+    ) -> Result<(Vec<Shown>, Vec<(usize, PictureInput)>), RunError> {
+        let (mut all, mut unread) = (Vec::new(), Vec::new());
+        for (index, input) in inputs.into_iter().enumerate() {
             cancel.check()?;
-            all.push(match self.look(index, input, setting)? {
+            all.push(match self.look(index, &input, setting)? {
                 Looked::Encoded { key, size, kept } => Shown::kept(key, size, kept),
-                Looked::New => {
-                    let (shown, processed) = self.process(index, input, setting)?;
-                    pictures.push(processed);
-                    Shown { state: State::Processed(pictures.len() - 1), ..shown }
+                Looked::New { key, size } => {
+                    self.image_processor.check()?;
+                    let arrangement = self.image_processor.arrange(size, setting);
+                    let state = State::Processed(unread.len());
+                    unread.push((index, input));
+                    Shown { key, size, arrangement, n_tiles: arrangement.tiles(), state }
                 }
             });
         }
-        Ok((all, pictures))
+        Ok((all, unread))
     }
 
-    /// Whether a picture is encoded already: brought along, or kept.
+    /// Whether a picture is encoded already: brought along, or kept. Of one that is not, its size.
     fn look(
         &self,
         index: usize,
         input: &PictureInput,
         setting: Setting,
     ) -> Result<Looked, RunError> {
-        let arrange = |size| self.image_processor.arrange(size, setting);
-        if let PictureInput::Prepared(PreparedImage { owner, key, size, kept }) = input {
-            if *owner != self.owner {
-                return Err(RunError::ForeignImage { index });
+        let unreadable = |source| RunError::Picture { index, source };
+        match input {
+            PictureInput::Prepared(PreparedImage { owner, key, size, kept }) => {
+                if *owner != self.owner {
+                    return Err(RunError::ForeignImage { index });
+                }
+                if self.image_processor.arrange(*size, setting) != kept.arrangement {
+                    return Err(RunError::OtherSetting { index, pictures: setting.pictures });
+                }
+                Ok(Looked::Encoded { key: *key, size: *size, kept: kept.clone() })
             }
-            if arrange(*size) != kept.arrangement {
-                return Err(RunError::OtherSetting { index, pictures: setting.pictures });
+            PictureInput::Bytes(bytes) => {
+                self.look_up(PictureKey::of_bytes(bytes), setting, || {
+                    Picture::measure(bytes, &self.limits).map_err(unreadable)
+                })
             }
-            return Ok(Looked::Encoded { key: *key, size: *size, kept: kept.clone() });
+            PictureInput::Decoded(picture) => {
+                self.look_up(PictureKey::of_picture(picture), setting, || Ok(picture.size()))
+            }
         }
-        let kept = || {
-            let key = PictureKey::of(input)?;
-            let (size, kept) = self.cache.as_ref()?.get(&key, arrange)?;
-            Some(Looked::Encoded { key, size, kept })
-        };
-        Ok(kept().unwrap_or(Looked::New))
+    }
+
+    /// Whether a picture is kept. Of one that is not, its size.
+    fn look_up(
+        &self,
+        key: PictureKey,
+        setting: Setting,
+        size: impl FnOnce() -> Result<PixelSize, RunError>,
+    ) -> Result<Looked, RunError> {
+        let arrange = |size| self.image_processor.arrange(size, setting);
+        Ok(match self.cache.as_ref().and_then(|cache| cache.get(&key, arrange)) {
+            Some((size, kept)) => Looked::Encoded { key, size, kept },
+            None => Looked::New { key, size: size()? },
+        })
     }
 
     /// Decodes a picture and cuts it into tiles.
@@ -96,23 +137,15 @@ impl<M: Backbone> Runner<M> {
         index: usize,
         input: &PictureInput,
         setting: Setting,
-    ) -> Result<(Shown, ProcessedPicture), RunError> {
-        let (key, picture) = match input {
-            PictureInput::Decoded(picture) => {
-                (PictureKey::of_picture(picture), Cow::Borrowed(picture))
-            }
-            PictureInput::Bytes(bytes) => {
-                let picture = Picture::decode(bytes, &self.limits)
-                    .map_err(|source| RunError::Picture { index, source })?;
-                (PictureKey::of_bytes(bytes), Cow::Owned(picture))
-            }
+    ) -> Result<ProcessedPicture, RunError> {
+        let picture = match input {
+            PictureInput::Decoded(picture) => Cow::Borrowed(picture),
+            PictureInput::Bytes(bytes) => Picture::decode(bytes, &self.limits)
+                .map(Cow::Owned)
+                .map_err(|source| RunError::Picture { index, source })?,
             PictureInput::Prepared(_) => return Err(RunError::ForeignImage { index }),
         };
-        let size = PixelSize { width: picture.width(), height: picture.height() };
-        let processed = self.image_processor.process_in(&picture, setting)?;
-        let (arrangement, n_tiles) = (processed.arrangement, processed.pixels.tiles());
-        let state = State::Processed(0);
-        Ok((Shown { key, size, arrangement, n_tiles, state }, processed))
+        Ok(self.image_processor.process_in(&picture, setting)?)
     }
 }
 
@@ -121,5 +154,5 @@ enum Looked {
     /// It is encoded already.
     Encoded { key: PictureKey, size: PixelSize, kept: Kept },
     /// It is to be decoded and encoded.
-    New,
+    New { key: PictureKey, size: PixelSize },
 }

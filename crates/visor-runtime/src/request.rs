@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use visor_core::cost::{Flops, Prompt};
 use visor_core::{BudgetRequest, Patches, Thrift};
-use visor_processor::{Arrangement, EncodedPrompt, Message, Picture, ProcessedPicture};
+use visor_processor::{Arrangement, EncodedPrompt, Message, Picture, ProcessedPicture, Setting};
 
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +74,26 @@ impl Request {
     }
 }
 
+/// A request whose prompt is encoded and whose budget is resolved, from the sizes of its pictures
+/// alone: none of those that are to be encoded is decoded yet.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// Without any pixels.
+    pub(crate) prepared: Prepared,
+    /// The pictures that are to be laid out, each with its place among all of the request's.
+    pub(crate) unread: Vec<(usize, PictureInput)>,
+    pub(crate) setting: Setting,
+    pub(crate) pixel_bytes: u64,
+}
+
+impl Planned {
+    /// Bytes that the pixels of its pictures take from when they are laid out until they are
+    /// encoded. None where every picture is encoded already.
+    pub fn pixel_bytes(&self) -> u64 {
+        self.pixel_bytes
+    }
+}
+
 /// A request with its pictures and prompt prepared and its budget resolved: what is left to do
 /// needs the model.
 #[derive(Clone, Debug)]
@@ -81,7 +101,7 @@ pub struct Prepared {
     pub(crate) prompt: EncodedPrompt,
     /// All pictures in the order of the prompt.
     pub(crate) shown: Arc<[Shown]>,
-    /// Those among them that are to be encoded.
+    /// Those among them that are to be encoded, until they are.
     pub(crate) pictures: Arc<[ProcessedPicture]>,
     pub(crate) sizes: Prompt,
     pub(crate) requested: Option<BudgetRequest>,
@@ -139,6 +159,21 @@ impl Prepared {
             Resolved::Decided { level, .. } => level,
             Resolved::ByPolicy { highest } => Level::Rung(highest),
         }
+    }
+
+    /// Bytes of keys and values that the request can come to hold: at whichever level it may run,
+    /// with as many tokens as its answer may have.
+    pub fn kv_bytes(&self) -> u64 {
+        let costs = &self.costs;
+        let prompt = match self.dearest() {
+            Level::Dense => costs.dense.kv_bytes,
+            Level::Rung(highest) => {
+                let allowed = &costs.rungs[..=highest.index()];
+                allowed.iter().map(|cost| cost.kv_bytes).max().unwrap_or_default()
+            }
+        };
+        // The last token of an answer is never fed back.
+        prompt + costs.kv_bytes_per_token * (self.max_new_tokens as u64).saturating_sub(1)
     }
 
     /// Most tokens of the answer.

@@ -10,12 +10,13 @@ use crate::outcome::Outcome;
 use crate::patches::{expect_readers, keys};
 use crate::picture_cache::{PictureCache, PictureCacheStats};
 use crate::policy::BudgetPolicy;
-use crate::prepared_image::{Owner, Shown};
-use crate::request::{Prepared, Request, Wording};
+use crate::prepared_image::{Owner, Shown, State};
+use crate::request::{Planned, Prepared, Request, Wording};
 use crate::settings::DEFAULT_MAX_NEW_TOKENS;
 use crate::timing::timed;
 use std::borrow::Cow;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 use visor_core::cost::{Flops, Prompt};
 use visor_core::{BudgetRequest, Patches};
@@ -114,9 +115,20 @@ impl<M: Backbone> Runner<M> {
     /// # Errors
     /// See [`RunError`].
     pub fn prepare(&self, request: Request) -> Result<Prepared, RunError> {
+        self.lay_out(self.plan(request)?)
+    }
+
+    /// Does all that needs no pixel: measures the pictures, encodes the prompt, holds it against
+    /// the context, resolves the budget and predicts what it costs. [`lay_out`](Self::lay_out) does
+    /// what is left of [`prepare`](Self::prepare).
+    ///
+    /// # Errors
+    /// See [`RunError`].
+    pub fn plan(&self, request: Request) -> Result<Planned, RunError> {
         let mut spent = Duration::ZERO;
-        let prepared = timed(&mut spent, || self.prepare_untimed(request))?;
-        Ok(Prepared { spent, ..prepared })
+        let mut planned = timed(&mut spent, || self.plan_untimed(request))?;
+        planned.prepared.spent = spent;
+        Ok(planned)
     }
 
     /// Runs a request that this runner prepared: an iterator of events that ends with the outcome.
@@ -127,10 +139,10 @@ impl<M: Backbone> Runner<M> {
     /// Answers several requests together. They may differ in everything: length, pictures, budget,
     /// sampling. All samples run through the layers before the decision at once, then through the
     /// rest at once, each by its own schedule, then decode at once: what has weights runs on the
-    /// rows of all samples, each sample attends to its own keys. A picture that several of them show
-    /// is encoded once. The answers are those that [`generate`](Self::generate) gives: scores agree
-    /// but for rounding, since sums may be taken in another order. A sample that ends early, fails
-    /// or is called off leaves the batch, and the others go on.
+    /// rows of all samples, each sample attends to its own keys. A picture that several of them
+    /// show is encoded once. The answers are those that [`generate`](Self::generate) gives: scores
+    /// agree but for rounding, since sums may be taken in another order. A sample that ends early,
+    /// fails or is called off leaves the batch, and the others go on.
     ///
     /// One result a request, in their order. All of them are held in memory at once: how many go
     /// together is for the caller to say.
@@ -180,7 +192,7 @@ impl<M: Backbone> Runner<M> {
         Ok(Prepared { sizes, patches, resolved, costs, ..prepared.clone() })
     }
 
-    fn prepare_untimed(&self, request: Request) -> Result<Prepared, RunError> {
+    fn plan_untimed(&self, request: Request) -> Result<Planned, RunError> {
         let Request {
             wording,
             pictures,
@@ -194,7 +206,8 @@ impl<M: Backbone> Runner<M> {
         } = request;
         let card = self.card();
         let setting = Setting { pictures: pictures.len(), max_tiles };
-        let (shown, pictures) = self.shown(&pictures, setting, &cancel)?;
+        let (shown, unread) = self.shown(pictures, setting, &cancel)?;
+        cancel.check()?;
         let (prompt, unknown_words) = self.encode(&wording, &shown)?;
         let max_new_tokens = room(card, &prompt, settings.max_new_tokens)?;
         let sizes = Prompt {
@@ -206,10 +219,13 @@ impl<M: Backbone> Runner<M> {
         };
         let (resolved, costs) = self.resolve(sizes, budget.as_ref(), ceiling)?;
         expect_readers(self.card(), resolved, patches)?;
-        Ok(Prepared {
+        let laid_out = shown.iter().filter(|shown| matches!(shown.state, State::Processed(_)));
+        let pixel_bytes =
+            laid_out.map(|shown| self.image_processor.pixel_bytes(shown.arrangement)).sum();
+        let prepared = Prepared {
             prompt,
             shown: shown.into(),
-            pictures: pictures.into(),
+            pictures: Arc::default(),
             sizes,
             requested: budget,
             ceiling,
@@ -222,7 +238,8 @@ impl<M: Backbone> Runner<M> {
             settings,
             cancel,
             spent: Duration::ZERO,
-        })
+        };
+        Ok(Planned { prepared, unread, setting, pixel_bytes })
     }
 
     /// Holds a budget against what the model offers, and counts what every level costs.

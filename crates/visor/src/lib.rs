@@ -83,9 +83,9 @@ pub use visor_processor::{ChatTemplateError, Message, Part, Role};
 pub use visor_runtime::{
     Cancel, Cancelled, CostTable, Decided, DenseMode, DeviceError, DeviceInfo, DeviceRequest,
     Dtype, EmptyStop, Event, FinishReason, Generation, GenerationSettings, Level, LevelCost,
-    ModelCard, Outcome as Answer, PictureCacheStats, PictureInput, PictureUse, PolicyError,
-    Prepared, PreparedImage, RunCost, RunError, Sampling, SamplingError, Selection, SelectorCard,
-    StopString, Temperature, Timing, TopK, TopP, UnknownDtype,
+    ModelCard, Outcome as Answer, PictureCacheStats, PictureInput, PictureUse, Planned,
+    PolicyError, Prepared, PreparedImage, RunCost, RunError, Sampling, SamplingError, Selection,
+    SelectorCard, StopString, Temperature, Timing, TopK, TopP, UnknownDtype,
 };
 
 /// The devices that this binary can use on this machine.

@@ -14,7 +14,7 @@ use visor_policy::Policy;
 use visor_processor::{PictureLimits, Setting};
 use visor_runtime::{
     Cancel, CostTable, DeviceRequest, Dtype, Generation, ModelCard, Outcome, PictureCacheStats,
-    PictureInput, Prepared, PreparedImage, Runner, device,
+    PictureInput, Planned, Prepared, PreparedImage, Runner, device,
 };
 
 /// Where and how a model is loaded, and with which policy. The default is the processor, in single
@@ -157,8 +157,8 @@ impl Model {
     }
 
     /// The same with these pairs of a rung and a number of patches among its budgets, in place of
-    /// any that it had. A policy chooses from the budgets that it was trained for, so the model must
-    /// have been loaded with [`PolicyRef::None`].
+    /// any that it had. A policy chooses from the budgets that it was trained for, so the model
+    /// must have been loaded with [`PolicyRef::None`].
     ///
     /// # Errors
     /// If the model has no selector, a pair is of no rung of its ladder, or a policy was loaded.
@@ -179,8 +179,8 @@ impl Model {
         Ok(self.stream(question)?.finish()?)
     }
 
-    /// Answers a question piece by piece: an iterator of [`Event`](crate::Event)s, the last of which holds the
-    /// whole answer.
+    /// Answers a question piece by piece: an iterator of [`Event`](crate::Event)s, the last of
+    /// which holds the whole answer.
     ///
     /// # Errors
     /// As [`ask`](Self::ask).
@@ -198,8 +198,27 @@ impl Model {
         question.into_request(|request| self.runner.prepare(request))
     }
 
-    /// Encodes a picture once, for any number of questions that show it in the same setting: so many
-    /// pictures, in so many tiles at most. It is asked about with
+    /// Does as much of [`prepare`](Self::prepare) as needs no pixel: pictures are measured, and
+    /// none is decoded.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask), but for what only shows when a picture is decoded.
+    pub fn plan(&self, question: Question) -> Result<Planned, Error> {
+        question.expect_use_of_thrift(self.policy())?;
+        question.into_request(|request| self.runner.plan(request))
+    }
+
+    /// Decodes the pictures of a question that this model has planned: what is left of
+    /// [`prepare`](Self::prepare).
+    ///
+    /// # Errors
+    /// If a picture cannot be read, or the question was called off.
+    pub fn lay_out(&self, planned: Planned) -> Result<Prepared, Error> {
+        Ok(self.runner.lay_out(planned)?)
+    }
+
+    /// Encodes a picture once, for any number of questions that show it in the same setting: so
+    /// many pictures, in so many tiles at most. It is asked about with
     /// [`Question::prepared_image`](crate::Question::prepared_image).
     ///
     /// # Errors

@@ -43,6 +43,43 @@ fn prompt_and_answer_must_fit_the_context_together() {
     assert!(error.to_string().contains("at most 24"), "{error}");
 }
 
+/// A file whose head says what follows, and nothing follows.
+fn head_without_pixels(width: u32, height: u32) -> PictureInput {
+    let info = [40, width, height, 1 | 24 << 16, 0, 0, 0, 0, 0, 0];
+    let head = [0, 0, 54].into_iter().chain(info);
+    let bytes = b"BM".iter().copied().chain(head.flat_map(u32::to_le_bytes));
+    PictureInput::Bytes(bytes.collect())
+}
+
+#[test]
+fn a_request_is_held_against_context_and_budget_before_a_picture_is_decoded() {
+    let runner = runner(&[]);
+    let request = |n, budget: &str| Request {
+        pictures: vec![head_without_pixels(5, 3), PictureInput::Decoded(picture())],
+        settings: new_tokens(n),
+        budget: Some(budget.parse().unwrap()),
+        ..Request::new("what colour ?")
+    };
+    assert!(matches!(runner.prepare(request(25, "sa0")), Err(RunError::Context { .. })));
+    assert!(matches!(runner.prepare(request(1, "sa9")), Err(RunError::Budget(_))));
+    let planned = runner.plan(request(1, "sa0")).unwrap();
+    // Two tiles of 4 x 4 pixels in three channels.
+    assert_eq!(planned.pixel_bytes(), 2 * 4 * 4 * 3 * 4);
+    let error = runner.lay_out(planned).unwrap_err();
+    assert!(matches!(error, RunError::Picture { index: 0, .. }), "{error}");
+}
+
+#[test]
+fn a_request_that_is_called_off_is_planned_and_laid_out_no_further() {
+    let runner = runner(&[]);
+    let request = Request { pictures: pictures(1), ..Request::new("what") };
+    let planned = runner.plan(request.clone()).unwrap();
+    request.cancel.cancel();
+    assert!(matches!(runner.lay_out(planned), Err(RunError::Cancelled(_))));
+    let text_alone = Request { pictures: Vec::new(), ..request };
+    assert!(matches!(runner.plan(text_alone), Err(RunError::Cancelled(_))));
+}
+
 #[test]
 fn without_a_number_the_answer_gets_what_the_context_has_room_for() {
     let room = |context| {
@@ -123,4 +160,21 @@ fn costs_are_known_for_every_level_before_the_model_runs() {
     // Two heads' worth of one KV head of width 4, in single precision, for 4 + 8 tokens.
     assert_eq!(costs.dense.kv_bytes, 2 * 4 * 4 * 4 * 12);
     assert!(log(&runner).is_empty());
+}
+
+#[test]
+fn keys_and_values_are_counted_for_the_whole_answer_at_whatever_a_request_may_run_at() {
+    let runner = runner(&["red"]);
+    let prepared = |budget: Option<&str>, n| {
+        let (settings, budget) = (new_tokens(n), budget.map(|word| word.parse().unwrap()));
+        let request = Request { pictures: pictures(2), settings, budget, ..Request::new("what ?") };
+        runner.prepare(request).unwrap()
+    };
+    // One KV head of width 4, in single precision, of 4 layers.
+    let token = 2 * 4 * 4 * 4;
+    let dense = prepared(Some("dense"), 7);
+    assert_eq!(dense.kv_bytes(), token * (dense.prompt().len() as u64 + 6));
+    let (one, open) = (prepared(Some("sa1"), 1), prepared(None, 3));
+    assert_eq!(one.kv_bytes(), one.costs().rungs[1].kv_bytes);
+    assert_eq!(open.kv_bytes(), open.costs().rungs[2].kv_bytes + 2 * token);
 }
