@@ -158,6 +158,9 @@ pub trait Backbone {
     /// may stay with them, as long as all of it takes no more than `room` bytes.
     fn keep(&self, visual: Self::Visual, room: u64) -> Self::Visual;
 
+    /// The pictures alone, without what has come to stay with them.
+    fn bare(&self, visual: &Self::Visual) -> Self::Visual;
+
     /// Bytes that pictures take, with what has come to stay with them.
     fn visual_bytes(&self, visual: &Self::Visual) -> u64;
 

@@ -72,6 +72,23 @@ impl<V: Send + Sync + 'static> Encoded<V> {
         self.samples[sample].iter().map(piece).collect()
     }
 
+    /// What a sample shows, with its pictures encoded, to be run again without their pixels; `None`
+    /// where one of them could not be encoded. Of a picture that is kept for others it holds no
+    /// more than the picture: what layers make of it must not outlive its place in the cache.
+    pub(crate) fn held<M: Backbone<Visual = V>>(
+        &self,
+        model: &M,
+        sample: usize,
+        shown: &[Shown],
+    ) -> Option<Arc<[Shown]>> {
+        let encoded = |(shown, place): (&Shown, &Place)| {
+            let visual = self.distinct[place.distinct].as_ref().ok()?;
+            let state = State::Encoded(Arc::new(model.bare(visual)));
+            Some(Shown { state, ..shown.clone() })
+        };
+        shown.iter().zip(&self.samples[sample]).map(encoded).collect()
+    }
+
     /// What a sample need not spend, because its pictures were encoded before.
     pub(crate) fn spared(&self, sample: usize, prepared: &Prepared, shape: &ModelShape) -> Flops {
         let pictures = prepared.shown.iter().zip(&self.samples[sample]);

@@ -19,8 +19,8 @@ use visor_core::{BudgetError, Patches};
 use visor_processor::TextStream;
 
 /// A request on its way, for those who decide themselves which requests go together:
-/// [`Runner::start`] makes it, [`Runner::advance`] takes it further. It may go from thread to thread
-/// and from batch to batch between any two events.
+/// [`Runner::start`] makes it, [`Runner::advance`] takes it further. It may go from thread to
+/// thread and from batch to batch between any two events.
 pub struct Sample<'r, M: Backbone> {
     runner: &'r Runner<M>,
     pub(crate) prepared: Prepared,
@@ -96,6 +96,12 @@ impl<'r, M: Backbone> Sample<'r, M> {
             Stage::Decoding { .. } | Stage::Complete { .. } => Phase::Decode,
             Stage::Over => Phase::Over,
         }
+    }
+
+    /// What it was started with, to start it again. Once its pictures are encoded it holds them so,
+    /// and no pixels.
+    pub fn prepared(&self) -> &Prepared {
+        &self.prepared
     }
 
     /// Takes the stage out; a sample that was called off with work left is over.

@@ -12,6 +12,7 @@ use crate::request::Prepared;
 use crate::runner::Runner;
 use crate::sample::{Sample, Stage};
 use crate::timing::timed;
+use std::sync::Arc;
 use std::time::Duration;
 use visor_core::Schedule;
 
@@ -68,6 +69,10 @@ fn decide<M: Backbone>(runner: &Runner<M>, mut samples: Vec<&mut Sample<'_, M>>)
     for (index, (sample, state)) in samples.iter_mut().zip(states).enumerate() {
         sample.spared = encoded.spared(index, &sample.prepared, &runner.card().shape);
         sample.cached = encoded.found(index);
+        if let Some(shown) = encoded.held(&runner.model, index, &sample.prepared.shown) {
+            // Nobody needs pixels any more, and they take many times what they were encoded to.
+            (sample.prepared.shown, sample.prepared.pictures) = (shown, Arc::default());
+        }
         sample.event = Some(timed(&mut prefill, || sample.decide(state?)));
     }
     for sample in samples {

@@ -44,6 +44,10 @@ impl Backbone for VisorModel {
         visual.keeping(room)
     }
 
+    fn bare(&self, visual: &EncodedPictures) -> EncodedPictures {
+        EncodedPictures::new(visual.pictures().to_vec())
+    }
+
     fn visual_bytes(&self, visual: &EncodedPictures) -> u64 {
         visual.pictures().iter().map(bytes).sum::<u64>()
             + visual.kept().map_or(0, KeptPicture::bytes)

@@ -55,6 +55,20 @@ fn without_a_cache_nothing_is_kept() {
 }
 
 #[test]
+fn once_a_picture_is_encoded_a_request_holds_it_so_and_can_be_started_again_without_its_pixels() {
+    let runner = runner(&["red"]);
+    let mut sample = runner.start(runner.prepare(request(&[7, 8])).unwrap());
+    assert_eq!(sample.prepared().pictures().len(), 2);
+    runner.advance(std::slice::from_mut(&mut sample));
+    assert!(sample.prepared().pictures().is_empty());
+    let again = runner.generate(sample.prepared().clone()).finish().unwrap();
+    assert_eq!((again.text.as_str(), again.visual_tokens), ("red", 8));
+    let passes = encoded(&runner);
+    runner.generate(sample.prepared().clone()).finish().unwrap();
+    assert_eq!(encoded(&runner), passes, "it was encoded again");
+}
+
+#[test]
 fn a_picture_that_was_put_aside_is_encoded_anew_and_the_answer_is_the_same() {
     let runner = runner(&["red"]).with_picture_cache(PICTURE_BYTES * 3 / 2);
     let first = ask(&runner, request(&[7])).unwrap();

@@ -84,6 +84,10 @@ impl Backbone for Scripted {
         pictures
     }
 
+    fn bare(&self, pictures: &usize) -> usize {
+        *pictures
+    }
+
     fn visual_bytes(&self, _: &usize) -> u64 {
         PICTURE_BYTES
     }

@@ -64,6 +64,10 @@ impl Backbone for Faulty {
         self.network().keep(visual, room)
     }
 
+    fn bare(&self, visual: &EncodedPictures) -> EncodedPictures {
+        self.network().bare(visual)
+    }
+
     fn visual_bytes(&self, visual: &EncodedPictures) -> u64 {
         self.network().visual_bytes(visual)
     }
