@@ -12,6 +12,7 @@
 
 mod contained;
 mod lanes;
+mod pace;
 mod queue;
 mod shared;
 mod ticket;

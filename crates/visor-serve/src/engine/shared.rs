@@ -1,18 +1,14 @@
 //! What the lanes of an engine and those who ask it share: the queue, and counts.
 
+use super::pace::Pace;
 use super::queue::FairQueue;
 use super::ticket::{EngineError, Refused, Update};
 use super::{Client, EngineOptions};
 use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::sync::mpsc::UnboundedSender;
 use visor_runtime::{Cancel, Prepared};
-
-/// Never asked to come back later than this.
-const MAX_RETRY: Duration = Duration::from_secs(60);
-/// How much a new measurement of the time between two ends weighs.
-const NEW: f64 = 0.1;
 
 /// Where the updates of a request go.
 pub(super) type Updates = UnboundedSender<Result<Update, EngineError>>;
@@ -67,9 +63,7 @@ struct State {
     next: u64,
     closing: bool,
     stats: EngineStats,
-    /// When a request ended last, and how long there is between two ends, in seconds.
-    ended: Option<Instant>,
-    between: f64,
+    pace: Pace,
 }
 
 /// What the prefill lane is to do next.
@@ -87,8 +81,7 @@ impl Shared {
             next: 0,
             closing: false,
             stats: EngineStats::default(),
-            ended: None,
-            between: 0.0,
+            pace: Pace::default(),
         };
         Self { state: Mutex::new(state), changed: Condvar::new(), options }
     }
@@ -107,14 +100,16 @@ impl Shared {
         if state.closing {
             return Err(Refused::Closing);
         }
+        if state.queue.len() + state.running.len() == 0 {
+            state.pace.begin(Instant::now());
+        }
         if let Err(job) = state.queue.push(client, job) {
             // Those whose clients have left make room.
             state.queue.take_if(Job::is_gone);
             if state.queue.push(client, job).is_err() {
                 state.stats.refused += 1;
                 let waiting = state.queue.len();
-                let seconds = (state.between * waiting as f64).clamp(1.0, MAX_RETRY.as_secs_f64());
-                let retry_after = Duration::from_secs_f64(seconds.ceil());
+                let retry_after = state.pace.room_behind(waiting);
                 return Err(Refused::Full { waiting, retry_after });
             }
         }
@@ -144,11 +139,7 @@ impl Shared {
     pub(super) fn end(&self, number: u64) {
         let mut state = self.state();
         state.running.remove(&number);
-        let now = Instant::now();
-        if let Some(before) = state.ended.replace(now) {
-            let between = (now - before).as_secs_f64();
-            state.between += NEW * (between - state.between);
-        }
+        state.pace.end(Instant::now());
         self.changed.notify_all();
     }
 
