@@ -92,6 +92,11 @@ impl Planned {
     pub fn pixel_bytes(&self) -> u64 {
         self.pixel_bytes
     }
+
+    /// As [`Prepared::kv_bytes`].
+    pub fn kv_bytes(&self) -> u64 {
+        self.prepared.kv_bytes()
+    }
 }
 
 /// A request with its pictures and prompt prepared and its budget resolved: what is left to do

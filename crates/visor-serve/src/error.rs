@@ -87,6 +87,7 @@ impl From<Refused> for ApiError {
                 let error = Self::new(429, "overloaded", message);
                 Self { retry_after: Some(retry_after), ..error }
             }
+            Refused::TooLarge { .. } => Self::new(413, "too_many_keys", refused.to_string()),
             Refused::Closing => Self::closing(),
         }
     }

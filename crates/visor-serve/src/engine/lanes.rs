@@ -2,6 +2,7 @@
 
 use super::Pressure;
 use super::contained::{Panicked, contained};
+use super::gate::Share;
 use super::shared::{Job, Shared, Taken, Updates};
 use super::ticket::{EngineError, Update};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -13,6 +14,8 @@ struct Flight<'s> {
     number: u64,
     /// To run it again, should another request make the model panic.
     prepared: Prepared,
+    /// Memory of its pixels, until they are encoded.
+    pixels: Option<Share>,
     updates: Updates,
     /// Tokens that have been sent.
     sent: Vec<u32>,
@@ -66,7 +69,10 @@ fn prefill_lane<'s, 'r, M: Backbone>(
                 }
             }
         }
-        for (flight, sample) in flights.into_iter().zip(samples) {
+        for (mut flight, sample) in flights.into_iter().zip(samples) {
+            // From here on it is run again from pictures that are encoded.
+            flight.prepared = sample.prepared().clone();
+            flight.pixels = None;
             // A decode lane that is gone has nothing to be told; the flight ends as it is dropped.
             if sample.phase() == Phase::Decode {
                 let _ = joined.send((flight, sample));
@@ -80,7 +86,7 @@ fn begin<'s, 'r, M: Backbone>(
     runner: &'r Runner<M>,
     shared: &'s Shared,
     number: u64,
-    Job { prepared, updates, queued }: Job,
+    Job { prepared, pixels, updates, queued }: Job,
     waiting: usize,
 ) -> Flying<'s, 'r, M> {
     let options = shared.options();
@@ -98,7 +104,8 @@ fn begin<'s, 'r, M: Backbone>(
     // One who has left has called the request off as well.
     let _ = updates.send(Ok(Update::Started { waited: queued.elapsed() }));
     let sample = runner.start(prepared.clone());
-    (Flight { shared, number, prepared, updates, sent: Vec::new(), decided: false }, sample)
+    let (sent, decided) = (Vec::new(), false);
+    (Flight { shared, number, prepared, pixels, updates, sent, decided }, sample)
 }
 
 /// Runs prompts up to their first tokens; what happened to each.

@@ -3,20 +3,27 @@
 //! Two lanes of one engine share the model, whose weights nobody changes. The *prefill lane* takes
 //! requests from a fair, bounded queue, encodes their pictures and runs their prompts up to the
 //! first token, several together as far as a bound on their tokens allows. The *decode lane* owns
-//! the requests that generate and takes them all one step at a time, whatever their rungs; a request
-//! joins it between two steps and leaves it with its last token, with an error, or when it is called
-//! off. A long prefill therefore stalls no decoding, and no request waits for another to end.
+//! the requests that generate and takes them all one step at a time, whatever their rungs; a
+//! request joins it between two steps and leaves it with its last token, with an error, or when it
+//! is called off. A long prefill therefore stalls no decoding, and no request waits for another to
+//! end.
+//!
+//! A request is begun when there is room for the keys and values that it can come to hold beside
+//! those of all that run; one that must wait for room holds back those behind it, so that it does
+//! not wait for ever. Its pixels are dropped once its pictures are encoded.
 //!
 //! A panic of the model ends at most the request that causes it: the others of its pass are run
 //! again, each by itself. Nothing here knows of HTTP.
 
 mod contained;
+mod gate;
 mod lanes;
 mod pace;
 mod queue;
 mod shared;
 mod ticket;
 
+pub use gate::{Gate, GateError, Share};
 pub use shared::EngineStats;
 pub use ticket::{EngineError, Refused, Ticket, Update};
 
@@ -53,6 +60,9 @@ pub struct EngineOptions {
     pub batch: NonZeroUsize,
     /// Tokens of the prompts that go through the layers together; a longer prompt goes alone.
     pub prefill_tokens: NonZeroUsize,
+    /// Bytes of keys and values that the requests that are worked on can come to hold, all
+    /// together.
+    pub kv_memory: u64,
     /// What happens when the queue fills.
     pub pressure: Pressure,
 }
@@ -64,6 +74,7 @@ impl Default for EngineOptions {
             queue: number(128),
             batch: number(32),
             prefill_tokens: number(2048),
+            kv_memory: 4 << 30,
             pressure: Pressure::Queue,
         }
     }
@@ -121,12 +132,39 @@ impl Engine {
     /// Queues a request that the engine's runner has prepared.
     ///
     /// # Errors
-    /// If the queue is full or the engine ends.
+    /// If the queue is full, the request is too large for the engine, or the engine ends.
     pub fn submit(&self, client: Client, prepared: Prepared) -> Result<Ticket, Refused> {
+        self.submit_with(client, prepared, None)
+    }
+
+    /// The same with the memory that was reserved for its pixels: it is given back when they are
+    /// encoded.
+    ///
+    /// # Errors
+    /// As of [`submit`](Self::submit).
+    pub fn submit_with(
+        &self,
+        client: Client,
+        prepared: Prepared,
+        pixels: Option<Share>,
+    ) -> Result<Ticket, Refused> {
         let (updates, receiver) = tokio::sync::mpsc::unbounded_channel();
         let cancel = prepared.cancel().clone();
-        self.shared.push(client, Job { prepared, updates, queued: Instant::now() })?;
+        self.shared.push(client, Job { prepared, pixels, updates, queued: Instant::now() })?;
         Ok(Ticket::new(receiver, cancel))
+    }
+
+    /// Whether a request that can come to hold so many bytes of keys and values may be submitted.
+    ///
+    /// # Errors
+    /// If there is no room for it even when nothing else runs.
+    pub fn expect_room(&self, kv_bytes: u64) -> Result<(), Refused> {
+        self.shared.expect_room(kv_bytes)
+    }
+
+    /// Counts a request that was refused before it was prepared; when to come back.
+    pub fn refuse(&self) -> Refused {
+        self.shared.refuse()
     }
 
     /// Takes no more requests; what is queued is still answered.

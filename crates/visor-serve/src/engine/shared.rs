@@ -1,5 +1,6 @@
 //! What the lanes of an engine and those who ask it share: the queue, and counts.
 
+use super::gate::Share;
 use super::pace::Pace;
 use super::queue::FairQueue;
 use super::ticket::{EngineError, Refused, Update};
@@ -17,6 +18,8 @@ pub(super) type Updates = UnboundedSender<Result<Update, EngineError>>;
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) prepared: Prepared,
+    /// Memory of its pixels.
+    pub(super) pixels: Option<Share>,
     pub(super) updates: Updates,
     pub(super) queued: Instant,
 }
@@ -35,6 +38,8 @@ pub struct EngineStats {
     pub queued: usize,
     /// Requests that are worked on.
     pub running: usize,
+    /// Bytes of keys and values that these can come to hold.
+    pub kv_bytes: u64,
     /// Requests that were refused, because too many waited.
     pub refused: u64,
     /// Panics of the model that were contained.
@@ -58,12 +63,19 @@ pub(super) struct Shared {
 #[derive(Debug)]
 struct State {
     queue: FairQueue<Job>,
-    /// The switches of those that are worked on.
-    running: HashMap<u64, Cancel>,
+    running: HashMap<u64, Running>,
     next: u64,
     closing: bool,
     stats: EngineStats,
     pace: Pace,
+}
+
+/// A request that is worked on.
+#[derive(Debug)]
+struct Running {
+    cancel: Cancel,
+    /// Bytes of keys and values that it can come to hold.
+    kv_bytes: u64,
 }
 
 /// What the prefill lane is to do next.
@@ -90,12 +102,14 @@ impl Shared {
         &self.options
     }
 
-    /// Nothing that is done under the lock stops halfway, so that a panic elsewhere leaves it whole.
+    /// Nothing that is done under the lock stops halfway, so that a panic elsewhere leaves it
+    /// whole.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn push(&self, client: Client, job: Job) -> Result<(), Refused> {
+        self.expect_room(job.prepared.kv_bytes())?;
         let mut state = self.state();
         if state.closing {
             return Err(Refused::Closing);
@@ -107,14 +121,20 @@ impl Shared {
             // Those whose clients have left make room.
             state.queue.take_if(Job::is_gone);
             if state.queue.push(client, job).is_err() {
-                state.stats.refused += 1;
-                let waiting = state.queue.len();
-                let retry_after = state.pace.room_behind(waiting);
-                return Err(Refused::Full { waiting, retry_after });
+                return Err(state.refuse());
             }
         }
         self.changed.notify_all();
         Ok(())
+    }
+
+    pub(super) fn expect_room(&self, kv_bytes: u64) -> Result<(), Refused> {
+        let room = self.options.kv_memory;
+        if kv_bytes <= room { Ok(()) } else { Err(Refused::TooLarge { kv_bytes, room }) }
+    }
+
+    pub(super) fn refuse(&self) -> Refused {
+        self.state().refuse()
     }
 
     /// Waits for requests and takes as many as go through a prefill together. `None` at the end.
@@ -122,10 +142,9 @@ impl Shared {
         let mut state = self.state();
         loop {
             state.queue.take_if(Job::is_gone);
-            let room = self.options.batch.get().saturating_sub(state.running.len());
             let waiting = state.queue.len();
-            if room > 0 && waiting > 0 {
-                let jobs = state.together(room, self.options.prefill_tokens.get());
+            let jobs = state.together(&self.options);
+            if !jobs.is_empty() {
                 return Some(Taken { jobs, waiting });
             }
             if state.closing && waiting == 0 {
@@ -150,7 +169,7 @@ impl Shared {
 
     pub(super) fn call_off(&self) {
         let mut state = self.state();
-        state.running.values().for_each(Cancel::cancel);
+        state.running.values().for_each(|running| running.cancel.cancel());
         drop(state.queue.take_if(|_| true));
         self.changed.notify_all();
     }
@@ -161,20 +180,41 @@ impl Shared {
 
     pub(super) fn stats(&self) -> EngineStats {
         let state = self.state();
-        EngineStats { queued: state.queue.len(), running: state.running.len(), ..state.stats }
+        let (queued, running) = (state.queue.len(), state.running.len());
+        EngineStats { queued, running, kv_bytes: state.kv_bytes(), ..state.stats }
     }
 }
 
 impl State {
-    /// Up to `room` jobs whose prompts have at most `tokens` together, or one with more.
-    fn together(&mut self, room: usize, tokens: usize) -> Vec<(u64, Job)> {
-        let (mut jobs, mut left) = (Vec::new(), tokens);
-        while jobs.len() < room {
-            let first = jobs.is_empty();
-            let fits = |job: &Job| first || job.prepared.prompt().len() <= left;
+    /// Too many wait.
+    fn refuse(&mut self) -> Refused {
+        self.stats.refused += 1;
+        let waiting = self.queue.len();
+        Refused::Full { waiting, retry_after: self.pace.room_behind(waiting) }
+    }
+
+    /// Bytes of keys and values that those who are worked on can come to hold.
+    fn kv_bytes(&self) -> u64 {
+        self.running.values().map(|running| running.kv_bytes).sum()
+    }
+
+    /// The jobs whose turn it is, as far as there is room for them: to be worked on, for their keys
+    /// and values, and for their prompts to go through a prefill together. A longer prompt goes
+    /// alone.
+    fn together(&mut self, options: &EngineOptions) -> Vec<(u64, Job)> {
+        let mut jobs: Vec<(u64, Job)> = Vec::new();
+        let mut tokens = options.prefill_tokens.get();
+        let mut room = options.kv_memory.saturating_sub(self.kv_bytes());
+        while self.running.len() < options.batch.get() {
+            let fits = |Job { prepared, .. }: &Job| {
+                (jobs.is_empty() || prepared.prompt().len() <= tokens)
+                    && prepared.kv_bytes() <= room
+            };
             let Some(job) = self.queue.pop_if(fits) else { break };
-            left = left.saturating_sub(job.prepared.prompt().len());
-            self.running.insert(self.next, job.prepared.cancel().clone());
+            let (cancel, kv_bytes) = (job.prepared.cancel().clone(), job.prepared.kv_bytes());
+            tokens = tokens.saturating_sub(job.prepared.prompt().len());
+            room -= kv_bytes;
+            self.running.insert(self.next, Running { cancel, kv_bytes });
             jobs.push((self.next, job));
             self.next += 1;
         }

@@ -48,6 +48,17 @@ pub enum Refused {
         /// When there should be room, by how fast requests end.
         retry_after: Duration,
     },
+    /// The request alone can come to hold more keys and values than all may.
+    #[error(
+        "the request can come to hold {kv_bytes} bytes of keys and values, and there is room for \
+         {room}: ask for fewer tokens, smaller pictures or a cheaper budget"
+    )]
+    TooLarge {
+        /// What it can come to hold.
+        kv_bytes: u64,
+        /// What there is room for.
+        room: u64,
+    },
     /// The engine takes no more.
     #[error("no more requests are taken")]
     Closing,

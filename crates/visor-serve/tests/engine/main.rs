@@ -4,4 +4,5 @@
 
 mod faults;
 mod faulty;
+mod memory;
 mod together;
