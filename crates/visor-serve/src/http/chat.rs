@@ -1,26 +1,24 @@
 //! `/v1/chat/completions`.
 
 use super::door::Caller;
+use super::preparing::{Preparing, Ready};
 use super::respond;
-use super::state::{BODY_UNIT, Served, Shared};
+use super::state::Shared;
 use super::stream;
 use crate::api::{
-    ChatRequest, KnobHeader, PictureSource, Reply, Stages, Streaming, expect_length, parse, usage,
+    ChatRequest, KnobHeader, Reply, Stages, Streaming, expect_length, parse, usage,
 };
-use crate::engine::{Client, EngineError, Ticket, Update};
+use crate::engine::{Client, EngineError, Share, Ticket, Update};
 use crate::error::ApiError;
-use crate::remote::RemoteImages;
 use axum::Extension;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 use http_body_util::LengthLimitError;
-use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
-use visor::{Answer, Cancel, Event, Prepared, Question, Thrift};
+use visor::{Answer, Cancel, Event, Question, Thrift};
 
 /// Names the first picture of a request, for balancers that send requests about it to one replica.
 const AFFINITY: HeaderName = HeaderName::from_static("x-visor-affinity");
@@ -70,8 +68,8 @@ async fn answer(
     }
     expect_json(headers)?;
     let knobs = knob_headers(headers)?;
-    let (request, part) = received(shared, headers, body, &knobs, deadline).await?;
-    let mut asked = ask(shared, caller, request, part, begun, deadline).await?;
+    let (request, held) = received(shared, caller, headers, body, &knobs, deadline).await?;
+    let mut asked = ask(shared, caller, request, held, begun, deadline).await?;
     let affinity = asked.affinity.take();
     let mut response = match asked.streaming {
         Streaming::Off => whole(shared, asked).await?,
@@ -113,11 +111,12 @@ fn knob_headers(headers: &HeaderMap) -> Result<Vec<(KnobHeader, String)>, ApiErr
 /// has it until its pictures are decoded.
 async fn received(
     shared: &Shared,
+    caller: &Caller,
     headers: &HeaderMap,
     body: Body,
     knobs: &[(KnobHeader, String)],
     deadline: Instant,
-) -> Result<(ChatRequest, OwnedSemaphorePermit), ApiError> {
+) -> Result<(ChatRequest, Share), ApiError> {
     let limits = &shared.options.limits;
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     let announced = announced.and_then(|length| length.parse::<u64>().ok());
@@ -125,9 +124,9 @@ async fn received(
         return Err(ApiError::too_large(limits.body));
     }
     let most = announced.unwrap_or(limits.body).min(limits.bodies).max(1);
-    let units = u32::try_from(most.div_ceil(BODY_UNIT)).unwrap_or(u32::MAX);
-    let waiting = timeout_at(deadline, shared.bodies.clone().acquire_many_owned(units)).await;
-    let part = waiting.map_err(|_| ApiError::timeout())?.map_err(|_| ApiError::closing())?;
+    let waiting = timeout_at(deadline, shared.bodies.pass(Client(caller.client), most)).await;
+    // There is a place to wait for every connection.
+    let held = waiting.map_err(|_| ApiError::timeout())?.map_err(|_| ApiError::too_large(most))?;
     let most = usize::try_from(limits.body).unwrap_or(usize::MAX);
     let read = timeout(limits.body_time, to_bytes(body, most)).await;
     let body: Bytes = match read {
@@ -136,7 +135,7 @@ async fn received(
         Ok(Err(error)) if is_too_large(&error) => return Err(ApiError::too_large(limits.body)),
         Ok(Err(_)) => return Err(ApiError::new(400, "broken_body", "the body is not whole")),
     };
-    Ok((parse(&body, knobs, &limits.request)?, part))
+    Ok((parse(&body, knobs, &limits.request)?, held))
 }
 
 /// Whether a body went beyond its limit, and is not broken in another way.
@@ -149,7 +148,7 @@ async fn ask(
     shared: &Arc<Shared>,
     caller: &Caller,
     request: ChatRequest,
-    part: OwnedSemaphorePermit,
+    body: Share,
     begun: Instant,
     deadline: Instant,
 ) -> Result<Asked, ApiError> {
@@ -166,24 +165,11 @@ async fn ask(
     let cancel = Cancel::new();
     let question = knobs.apply(Question::conversation(messages).settings(settings));
     let question = question.cancel(cancel.clone());
-    let preparing = Preparing { shared: shared.clone(), served, question, pictures };
     // Called off if the client leaves or the time is over.
-    let guard = CallOff(Some(cancel));
-    let permit = timeout_at(deadline, shared.decoders.clone().acquire_owned()).await;
-    let permit = permit.map_err(|_| ApiError::timeout())?.map_err(|_| ApiError::closing())?;
-    let work = tokio::task::spawn_blocking(move || {
-        let _permits = (permit, part);
-        preparing.run()
-    });
-    let prepared = timeout_at(deadline, work).await.map_err(|_| ApiError::timeout())?;
-    let (prepared, affinity) = match prepared {
-        Ok(prepared) => prepared?,
-        Err(_) => {
-            tracing::error!(request = %caller.id, "preparing a request panicked");
-            return Err(ApiError::internal());
-        }
-    };
-    let ticket = found.engine.submit(Client(caller.client), prepared)?;
+    let guard = CallOff(Some(cancel.clone()));
+    let preparing = Preparing { shared, served: found, caller, cancel: &cancel, deadline };
+    let Ready { prepared, pixels, affinity } = preparing.run(question, pictures, body).await?;
+    let ticket = found.engine.submit_with(Client(caller.client), prepared, pixels)?;
     guard.keep();
     let created = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let reply = Reply {
@@ -207,47 +193,6 @@ impl Drop for CallOff {
     fn drop(&mut self) {
         self.0.iter().for_each(Cancel::cancel);
     }
-}
-
-/// Work on a request that blocks a thread: pictures are fetched and decoded, words encoded.
-struct Preparing {
-    shared: Arc<Shared>,
-    served: usize,
-    question: Question,
-    pictures: Vec<PictureSource>,
-}
-
-impl Preparing {
-    fn run(self) -> Result<(Prepared, Option<String>), ApiError> {
-        let Self { shared, served, mut question, pictures } = self;
-        let mut affinity = None;
-        for picture in pictures {
-            let bytes = match picture {
-                PictureSource::Bytes(bytes) => bytes,
-                PictureSource::Remote(url) => fetched(shared.options.remote.as_ref(), &url)?,
-            };
-            affinity.get_or_insert_with(|| name(&bytes));
-            question = question.picture_bytes(bytes);
-        }
-        let served: Option<&Served> = shared.served().and_then(|all| all.get(served));
-        let served = served.ok_or_else(ApiError::loading)?;
-        Ok((served.model.prepare(question)?, affinity))
-    }
-}
-
-fn fetched(remote: Option<&RemoteImages>, url: &str) -> Result<Vec<u8>, ApiError> {
-    let Some(remote) = remote else {
-        let message = "this server fetches no pictures; send them as data URLs";
-        let error = ApiError::invalid("image_url.url", message);
-        return Err(ApiError { code: "remote_images_off", ..error });
-    };
-    remote.fetch(url)
-}
-
-/// A short name of a picture.
-fn name(bytes: &[u8]) -> String {
-    let hash = Sha256::digest(bytes);
-    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Waits for the whole answer.

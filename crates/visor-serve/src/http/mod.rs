@@ -8,6 +8,7 @@ mod metrics;
 mod models;
 mod openapi;
 mod options;
+mod preparing;
 mod respond;
 mod server;
 mod socket;

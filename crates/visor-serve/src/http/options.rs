@@ -16,9 +16,11 @@ pub struct Limits {
     pub body: u64,
     /// Bytes of all bodies that are held at once.
     pub bodies: u64,
+    /// Bytes of the pixels of all requests that are prepared, wait or run, until they are encoded.
+    pub pixels: u64,
     /// Connections that are open at once.
     pub connections: usize,
-    /// Pictures that are decoded at once, and remote ones that are fetched.
+    /// Requests whose pictures are decoded at once.
     pub decoders: usize,
     /// From the beginning of a connection, or the last answer, to the end of a request's head.
     pub head_time: Duration,
@@ -40,6 +42,7 @@ impl Default for Limits {
             request: RequestLimits::default(),
             body: 20 << 20,
             bodies: 256 << 20,
+            pixels: 1 << 30,
             connections: 512,
             decoders: 2,
             head_time: Duration::from_secs(10),

@@ -3,17 +3,18 @@
 use super::metrics::Metrics;
 use super::options::{Limits, ServeOptions};
 use crate::api::ModelName;
-use crate::engine::Engine;
+use crate::engine::{Engine, Gate};
 use crate::error::ApiError;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use visor::{BudgetRequest, Model};
 
-/// Bodies are counted in this unit, for a semaphore counts to no more than 2^29 on small machines.
-pub(super) const BODY_UNIT: u64 = 1 << 10;
+/// Remote pictures that are fetched at once; a request that has more of them is alone. Each keeps a
+/// thread busy, and words must find one that is not.
+pub(super) const FETCHES: u64 = 8;
 
 /// A model that is served.
 #[derive(Debug)]
@@ -30,9 +31,14 @@ pub(super) struct Shared {
     /// Empty while models are loaded.
     served: OnceLock<Vec<Served>>,
     pub(super) metrics: Metrics,
-    /// Memory for bodies, in [`BODY_UNIT`].
-    pub(super) bodies: Arc<Semaphore>,
-    pub(super) decoders: Arc<Semaphore>,
+    /// Bytes of bodies.
+    pub(super) bodies: Gate,
+    /// Remote pictures that are fetched, or wait to be decoded.
+    pub(super) fetches: Gate,
+    /// Bytes of pixels, from a picture's decoding until it is encoded.
+    pub(super) pixels: Gate,
+    /// Requests whose pictures are decoded.
+    pub(super) decoders: Gate,
     closing: AtomicBool,
     /// Told when the server takes no more connections.
     pub(super) closed: watch::Sender<bool>,
@@ -53,13 +59,16 @@ pub(super) enum Names {
 
 impl Shared {
     pub(super) fn new(options: ServeOptions, names: Names) -> Self {
-        let Limits { bodies, decoders, .. } = options.limits;
-        let units = usize::try_from(bodies.div_ceil(BODY_UNIT)).unwrap_or(usize::MAX);
+        let Limits { bodies, pixels, connections, decoders, .. } = options.limits;
+        // As many as wait for a model wait for what they need before.
+        let waiting = options.engine.queue.get();
         Self {
             served: OnceLock::new(),
             metrics: Metrics::new(),
-            bodies: Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))),
-            decoders: Arc::new(Semaphore::new(decoders)),
+            bodies: Gate::new(bodies, connections),
+            fetches: Gate::new(FETCHES, waiting),
+            pixels: Gate::new(pixels, waiting),
+            decoders: Gate::new(decoders as u64, waiting),
             closing: AtomicBool::new(false),
             closed: watch::Sender::new(false),
             names,
