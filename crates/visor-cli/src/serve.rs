@@ -77,7 +77,7 @@ pub(crate) struct Serve {
 impl Serve {
     pub(crate) fn run(&self) -> Result<()> {
         let keys = self.keys()?;
-        let mut engine = self.limits.engine();
+        let mut engine = self.limits.engine()?;
         if self.degrade {
             engine.pressure = Pressure::Degrade;
         }

@@ -30,6 +30,14 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "MIB", default_value_t = 256)]
     picture_cache: u64,
 
+    /// MiB of memory for the pixels of all pictures that are on their way to be encoded
+    #[arg(long, value_name = "MIB", default_value_t = 1024)]
+    pixel_memory: u64,
+
+    /// MiB of keys and values that the requests of a model that are worked on can come to hold
+    #[arg(long, value_name = "MIB", default_value_t = 4096)]
+    kv_memory: u64,
+
     /// MiB of a request, its pictures included
     #[arg(long, value_name = "MIB", default_value_t = 20)]
     max_body: u64,
@@ -46,7 +54,7 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "N", default_value = "512")]
     max_connections: NonZeroUsize,
 
-    /// Pictures that are decoded at once
+    /// Requests whose pictures are decoded at once
     #[arg(long, value_name = "N", default_value = "2")]
     decoders: NonZeroUsize,
 
@@ -78,13 +86,16 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl LimitArgs {
-    pub(super) fn engine(&self) -> EngineOptions {
+    /// # Errors
+    /// If a number of MiB is beyond all memory.
+    pub(super) fn engine(&self) -> Result<EngineOptions> {
         let Self { queue, batch, prefill_tokens, .. } = *self;
-        EngineOptions { queue, batch, prefill_tokens, ..EngineOptions::default() }
+        let kv_memory = bytes("--kv-memory", self.kv_memory)?;
+        Ok(EngineOptions { queue, batch, prefill_tokens, kv_memory, ..EngineOptions::default() })
     }
 
     /// # Errors
-    /// If a number of MiB is beyond all memory.
+    /// As [`engine`](Self::engine).
     pub(super) fn limits(&self) -> Result<Limits> {
         let request = RequestLimits {
             pictures: self.max_pictures,
@@ -97,6 +108,7 @@ impl LimitArgs {
             request,
             body,
             bodies: all.bodies.max(body),
+            pixels: bytes("--pixel-memory", self.pixel_memory)?,
             connections: self.max_connections.get(),
             decoders: self.decoders.get(),
             head_time: self.head_timeout,
@@ -109,7 +121,7 @@ impl LimitArgs {
     }
 
     /// # Errors
-    /// As [`limits`](Self::limits).
+    /// As [`engine`](Self::engine).
     pub(super) fn picture_cache(&self) -> Result<u64> {
         bytes("--picture-cache", self.picture_cache)
     }
