@@ -24,6 +24,12 @@ for port in 8080 8081 8082; do
     until curl -sf "localhost:$port/health" >/dev/null; do sleep 0.1; done
 done
 
+foreign=$(curl -s -o /dev/null -w '%{http_code}' -H 'host: example.org' localhost:8080/v1/models)
+if [ "$foreign" != 421 ]; then
+    echo "a foreign name was answered with $foreign" >&2
+    exit 1
+fi
+
 for sample in 00000 00001 00002 00003 00004 00005 00006 00007; do
     printf '{"model": "nano@auto", "messages": [{"role": "user", "content": [
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,%s"}},
