@@ -56,6 +56,7 @@ fn content(repo: &Repo, name: &str) -> Result<String> {
         "loading" => loading::block(repo),
         "serving" => serving::block(repo),
         "speed" => speed::stages(repo),
+        "speeds" => speed::summary::block(repo),
         "selectors" => selector::block(repo, "selector"),
         _ => bail!("nothing generates a block of this name"),
     }
