@@ -24,6 +24,7 @@ mod dtype;
 mod error;
 mod generate;
 mod lowered;
+pub mod memory;
 mod model;
 mod outcome;
 mod patches;

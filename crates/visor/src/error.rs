@@ -12,7 +12,8 @@ use visor_checkpoint::hub::HubError;
 use visor_model::ModelError;
 use visor_policy::PolicyFileError;
 use visor_processor::{ChatTemplateError, PictureError, TemplateError, TokenizerError};
-use visor_runtime::{DeviceError, RunError};
+use visor_runtime::memory::TooLittleMemory;
+use visor_runtime::{DeviceError, Dtype, RunError};
 
 /// Why a model cannot be loaded or a question not be answered.
 #[derive(Debug, Error)]
@@ -63,6 +64,19 @@ pub enum Error {
     /// There is no such device.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// The weights do not fit.
+    #[error(
+        "the weights of `{model}` do not fit into memory in {dtype}: free some, or load them in fewer \
+         bytes (`--dtype int8`)"
+    )]
+    Memory {
+        /// The model.
+        model: String,
+        /// The number format.
+        dtype: Dtype,
+        /// What there is.
+        source: TooLittleMemory,
+    },
     /// The checkpoint's files are missing, damaged or from another checkpoint.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),

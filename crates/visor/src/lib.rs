@@ -80,6 +80,8 @@ pub use visor_processor::{
 #[doc(inline)]
 pub use visor_processor::{ChatTemplateError, Message, Part, Role};
 #[doc(inline)]
+pub use visor_runtime::memory;
+#[doc(inline)]
 pub use visor_runtime::{
     Cancel, Cancelled, CostTable, Decided, DenseMode, DeviceError, DeviceInfo, DeviceRequest,
     Dtype, EmptyStop, Event, FinishReason, Generation, GenerationSettings, Level, LevelCost,

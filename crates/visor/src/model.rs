@@ -14,7 +14,7 @@ use visor_policy::Policy;
 use visor_processor::{PictureLimits, Setting};
 use visor_runtime::{
     Cancel, CostTable, DeviceRequest, Dtype, Generation, ModelCard, Outcome, PictureCacheStats,
-    PictureInput, Planned, Prepared, PreparedImage, Runner, device,
+    PictureInput, Planned, Prepared, PreparedImage, Runner, device, memory,
 };
 
 /// Where and how a model is loaded, and with which policy. The default is the processor, in single
@@ -129,6 +129,14 @@ impl Model {
         let default = checkpoint.manifest().and_then(|manifest| manifest.default_policy.as_deref());
         let read = |source: &_| Policy::load(source, &device);
         let policy = policy::load(&options.policy, model, default, read)?;
+        if options.device == DeviceRequest::Cpu {
+            let needed = checkpoint.weights()?.parameters() * options.dtype.bytes() as u64;
+            memory::expect_free(needed).map_err(|source| Error::Memory {
+                model: model.to_string(),
+                dtype: options.dtype,
+                source,
+            })?;
+        }
         let (network, report) = VisorModel::load_as(&checkpoint, options.dtype, &device)?;
         let network = match model.own_name() {
             Some(name) => network.named(name),

@@ -11,7 +11,7 @@ use crate::loading;
 use crate::model::failed;
 use crate::output;
 use crate::untrained;
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use lines::Lines;
 use record::Record;
@@ -19,7 +19,7 @@ use request::{Defaults, Id, Item};
 use serde::Serialize;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use visor::{Answer, Cancel, LoadOptions, Model, Patches, Prepared, RunError, Thrift};
+use visor::{Answer, Cancel, LoadOptions, Model, Patches, Prepared, RunError, Thrift, memory};
 
 const MIB: u64 = 1 << 20;
 /// In MiB.
@@ -150,7 +150,7 @@ pub(super) fn run(ask: &Ask, args: &BatchArgs) -> Result<()> {
         if batch.is_empty() {
             break;
         }
-        let results = answers(&model, batch);
+        let results = answers(&model, batch)?;
         for (id, thrift, result) in results {
             interrupt.check("the requests that are answered are kept")?;
             match result {
@@ -175,14 +175,23 @@ pub(super) fn run(ask: &Ask, args: &BatchArgs) -> Result<()> {
 }
 
 /// One result a request, in their order; those that are sound are answered together.
+///
+/// # Errors
+/// If there is no memory for what they hold together.
 fn answers(
     model: &Model,
     batch: Vec<Pending>,
-) -> Vec<(Id, Option<Thrift>, Result<Answer, String>)> {
+) -> Result<Vec<(Id, Option<Thrift>, Result<Answer, String>)>> {
     let (mut sound, mut rest) = (Vec::new(), Vec::new());
     for Pending { id, thrift, prepared } in batch {
         rest.push((id, thrift, prepared.map(|prepared| sound.push(prepared))));
     }
+    let n = sound.len();
+    memory::expect_free(sound.iter().map(Prepared::kv_bytes).sum()).with_context(|| {
+        format!(
+            "no room for the keys and values of {n} requests: answer fewer at once (--together)"
+        )
+    })?;
     let mut results = model.runner().answer_batch(sound).into_iter();
     let result = |(id, thrift, prepared): (Id, Option<Thrift>, Result<(), String>)| {
         let result = prepared.and_then(|()| {
@@ -191,5 +200,5 @@ fn answers(
         });
         (id, thrift, result)
     };
-    rest.into_iter().map(result).collect()
+    Ok(rest.into_iter().map(result).collect())
 }
