@@ -83,6 +83,20 @@ pub struct Training {
     pub parameters: u64,
     /// Wall minutes, where they were measured.
     pub minutes: Option<f64>,
+    /// What the network learned after that, along with its selector.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub along: Option<Along>,
+}
+
+/// Steps in which a network learned along with its selector.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Along {
+    /// Steps.
+    pub steps: u64,
+    /// Pictures seen.
+    pub pictures: u64,
+    /// Wall minutes.
+    pub minutes: f64,
 }
 
 /// The record.
@@ -188,6 +202,7 @@ pub fn make(
             pictures: trainer.steps_done() * batch,
             parameters: trainer.parameters(),
             minutes,
+            along: None,
         },
     })
 }

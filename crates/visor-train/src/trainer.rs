@@ -116,6 +116,17 @@ impl Trainer {
         })
     }
 
+    /// A run of this recipe whose network has learned elsewhere, to be looked at.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn of(recipe: &Recipe, network: Network, device: &Device) -> Result<Self, TrainError> {
+        let run = Self::new(recipe, device)?;
+        let Trained { grounder, .. } = run.trained;
+        let step = recipe.steps.total();
+        Ok(Self { trained: Trained { network, grounder }, step, ..run })
+    }
+
     /// What makes batches.
     pub fn feed(&self) -> Feed {
         Feed {

@@ -47,6 +47,15 @@ struct Training {
     pictures: u64,
     parameters: u64,
     minutes: Option<f64>,
+    along: Option<Along>,
+}
+
+/// What the network learned with its selector.
+#[derive(Deserialize)]
+struct Along {
+    steps: u64,
+    pictures: u64,
+    minutes: f64,
 }
 
 #[derive(Deserialize)]
@@ -91,17 +100,22 @@ fn card(record: &Record) -> String {
 }
 
 fn training(record: &Record) -> Vec<String> {
-    let Training { recipe, steps, pictures, parameters, minutes } = &record.training;
+    let Training { recipe, steps, pictures, parameters, minutes, along } = &record.training;
     let Steps { visual, alternating, universal } = recipe.steps;
     let time = match minutes {
         Some(minutes) => format!("{minutes:.0} minutes on a shared CPU core"),
         None => "time not recorded".to_owned(),
     };
+    let along = along.as_ref().map_or_else(String::new, |Along { steps, pictures, minutes }| {
+        format!(
+            " Then {steps} steps along with the selector ({pictures} pictures), {minutes:.0} minutes."
+        )
+    });
     vec![format!(
         "{parameters} parameters, seed {}, suite `{}`. {steps} steps of {} pictures ({pictures} \
          pictures with up to four questions each): {visual} on the visual stream, {alternating} on \
          the largest and the smallest budget, {universal} on all. AdamW, peak learning rate {}. \
-         {time}.",
+         {time}.{along}",
         recipe.seed, record.suite, recipe.batch, recipe.learning_rate
     )]
 }
