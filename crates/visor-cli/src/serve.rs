@@ -16,7 +16,7 @@ use log::LogArgs;
 use remote::RemoteArgs;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use visor::{DeviceRequest, Dtype, LoadOptions, Model, ModelRef};
+use visor::{DeviceRequest, Dtype, LoadOptions, Model, ModelRef, WarmUp};
 use visor_serve::engine::Pressure;
 use visor_serve::http::{self, ApiKeys, ServeError, ServeOptions};
 
@@ -97,6 +97,7 @@ impl Serve {
         let load = LoadOptions::default()
             .device(self.device)
             .dtype(self.dtype)
+            .warm_up(self.warm_up())
             .picture_cache(self.limits.picture_cache()?)
             .picture_limits(self.limits.pictures());
         let load = move || load_all(&models, &load);
@@ -104,6 +105,14 @@ impl Serve {
             Ok(()) => Ok(()),
             Err(ServeError::Load(error)) => Err(error),
             Err(other) => bail!("{other}"),
+        }
+    }
+
+    /// Where kernels are compiled for the sizes that come, no client waits for it.
+    fn warm_up(&self) -> WarmUp {
+        match self.device {
+            DeviceRequest::Cpu => WarmUp::Nothing,
+            _ => WarmUp::EveryWay,
         }
     }
 

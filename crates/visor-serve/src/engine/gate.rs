@@ -176,7 +176,8 @@ mod tests {
         drop(two);
         given.abort();
         drop(given.await);
-        assert_eq!((gate.state().free, gate.state().waiting.len()), (2, 0));
+        let state = gate.state();
+        assert_eq!((state.free, state.waiting.len()), (2, 0));
     }
 
     #[tokio::test]

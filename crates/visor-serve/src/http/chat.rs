@@ -5,9 +5,7 @@ use super::preparing::{Preparing, Ready};
 use super::respond;
 use super::state::Shared;
 use super::stream;
-use crate::api::{
-    ChatRequest, KnobHeader, Reply, Stages, Streaming, expect_length, parse, usage,
-};
+use crate::api::{ChatRequest, KnobHeader, Reply, Stages, Streaming, expect_length, parse, usage};
 use crate::engine::{Client, EngineError, Share, Ticket, Update};
 use crate::error::ApiError;
 use axum::Extension;
