@@ -1,5 +1,5 @@
 //! How long a checkpoint takes to load and how much memory of its own that needs: `load-memory
-//! --name NAME --model DIR --out FILE [--rounds N] [--visor BINARY]`. Every round is a process of
+//! --name NAME --model DIR --out FILE [--dtype F] [--rounds N] [--visor BINARY]`. Every round is a process of
 //! its own, so that nothing is left of the one before; the file has been read before the first that
 //! counts, and its hash is trusted by its stamp, as in every load but the first. With `--visor` the
 //! time of `visor inspect` is taken too. Linux alone tells what is needed.
@@ -20,12 +20,12 @@ use visor_benches::speed::clock::Clock;
 use visor_benches::speed::record::Times;
 use visor_checkpoint::files::STAMP;
 use visor_model::VisorModel;
-use visor_runtime::Backbone;
 use visor_runtime::device::{DeviceRequest, open};
+use visor_runtime::{Backbone, Dtype};
 use visor_train::{Checkpoint, Source};
 
-/// Bytes of a number in the format that is computed in.
-const COMPUTE_BYTES: u64 = 4;
+/// Bytes of a number in single precision, which memory is held against.
+const SINGLE: u64 = 4;
 /// Between two looks at the memory in use.
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -39,7 +39,9 @@ struct Record {
     tensors: usize,
     parameters: u64,
     file_bytes: u64,
-    /// The weights in the number format that is computed in.
+    /// The number format that matrices are held in.
+    dtype: String,
+    /// The weights in single precision.
     weight_bytes: u64,
     rounds: usize,
     /// The load that hashes the file, which is done once.
@@ -51,6 +53,8 @@ struct Record {
     peak_anonymous_bytes: u64,
     /// That over the weights.
     ratio: f64,
+    /// The same once it is loaded.
+    held_anonymous_bytes: u64,
     inspect_ms: Option<Times>,
 }
 
@@ -60,13 +64,14 @@ struct Round {
     ms: f64,
     cpu_ms: f64,
     peak_anonymous_bytes: u64,
+    held_anonymous_bytes: u64,
     tensors: usize,
     parameters: u64,
 }
 
 fn main() -> Result<()> {
-    let (mut name, mut model, mut out, mut visor, mut rounds, mut once) =
-        (None, None, None, None, 7_usize, None);
+    let (mut name, mut model, mut out, mut visor, mut rounds, mut once, mut dtype) =
+        (None, None, None, None, 7_usize, None, Dtype::F32);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let value = arguments.next().with_context(|| format!("{argument} needs a value"))?;
@@ -76,12 +81,15 @@ fn main() -> Result<()> {
             "--out" => out = Some(PathBuf::from(value)),
             "--visor" => visor = Some(PathBuf::from(value)),
             "--rounds" => rounds = value.parse().context("--rounds takes a number")?,
+            "--dtype" => dtype = value.parse()?,
             "--once" => once = Some(PathBuf::from(value)),
-            other => bail!("unknown option {other}: expected --name, --model, --out, --rounds"),
+            other => {
+                bail!("unknown option {other}: expected --name, --model, --out, --dtype, --rounds")
+            }
         }
     }
     if let Some(model) = once {
-        println!("{}", serde_json::to_string(&round(model)?)?);
+        println!("{}", serde_json::to_string(&round(model, dtype)?)?);
         return Ok(());
     }
     let (Some(name), Some(model)) = (name, model) else { bail!("expected --name and --model") };
@@ -93,8 +101,8 @@ fn main() -> Result<()> {
     {
         return Err(error).context("cannot remove the stamp of an earlier verification");
     }
-    let first = child(&model)?;
-    let all = (0..rounds.max(1)).map(|_| child(&model)).collect::<Result<Vec<Round>>>()?;
+    let first = child(&model, dtype)?;
+    let all = (0..rounds.max(1)).map(|_| child(&model, dtype)).collect::<Result<Vec<Round>>>()?;
     let times: Vec<f64> = all.iter().map(|round| round.ms).collect();
     let peak = all.iter().map(|round| round.peak_anonymous_bytes).max().unwrap_or_default();
     let inspect = match visor {
@@ -104,7 +112,8 @@ fn main() -> Result<()> {
             Some(Times::of(times.collect::<Result<Vec<f64>>>()?).context("no round")?)
         }
     };
-    let weight_bytes = first.parameters * COMPUTE_BYTES;
+    let weight_bytes = first.parameters * SINGLE;
+    let held = all.iter().map(|round| round.held_anonymous_bytes).max().unwrap_or_default();
     let record = Record {
         schema_version: 1,
         environment: Environment::here(),
@@ -113,6 +122,7 @@ fn main() -> Result<()> {
         tensors: first.tensors,
         parameters: first.parameters,
         file_bytes,
+        dtype: dtype.to_string(),
         weight_bytes,
         rounds,
         first_load_ms: first.ms,
@@ -121,6 +131,7 @@ fn main() -> Result<()> {
             .context("no round")?,
         peak_anonymous_bytes: peak,
         ratio: peak as f64 / weight_bytes as f64,
+        held_anonymous_bytes: held,
         inspect_ms: inspect,
     };
     let json = format!("{}\n", serde_json::to_string_pretty(&record)?);
@@ -143,8 +154,9 @@ fn file_bytes(model: &std::path::Path) -> Result<u64> {
 }
 
 /// A round in a process of its own.
-fn child(model: &std::path::Path) -> Result<Round> {
-    let output = Command::new(std::env::current_exe()?).arg("--once").arg(model).output()?;
+fn child(model: &std::path::Path, dtype: Dtype) -> Result<Round> {
+    let mut command = Command::new(std::env::current_exe()?);
+    let output = command.args(["--dtype", &dtype.to_string(), "--once"]).arg(model).output()?;
     if !output.status.success() {
         bail!("{}", String::from_utf8_lossy(&output.stderr));
     }
@@ -152,7 +164,7 @@ fn child(model: &std::path::Path) -> Result<Round> {
 }
 
 /// Loads a model and watches what that takes.
-fn round(model: PathBuf) -> Result<Round> {
+fn round(model: PathBuf, dtype: Dtype) -> Result<Round> {
     let device = open(DeviceRequest::Cpu)?;
     let before = anonymous().context("the system does not tell what memory is used")?;
     let (peak, done) = (AtomicU64::new(before), AtomicBool::new(false));
@@ -165,15 +177,17 @@ fn round(model: PathBuf) -> Result<Round> {
         });
         let start = Instant::now();
         let mut loaded = None;
-        let cpu = Clock::Cpu.seconds(|| loaded = Some(opened(model, &device)));
+        let cpu = Clock::Cpu.seconds(|| loaded = Some(opened(model, dtype, &device)));
         let ms = start.elapsed().as_secs_f64() * 1e3;
         peak.fetch_max(anonymous().unwrap_or_default(), Ordering::Relaxed);
         done.store(true, Ordering::Relaxed);
         let (model, tensors) = loaded.context("nothing was loaded")??;
         anyhow::Ok((ms, 1e3 * cpu, model, tensors))
     })?;
+    let held = anonymous().unwrap_or_default().saturating_sub(before);
     Ok(Round {
         ms,
+        held_anonymous_bytes: held,
         cpu_ms,
         peak_anonymous_bytes: peak.into_inner().saturating_sub(before),
         tensors,
@@ -182,10 +196,10 @@ fn round(model: PathBuf) -> Result<Round> {
 }
 
 /// The model with the number of its tensors on disk.
-fn opened(model: PathBuf, device: &Device) -> Result<(VisorModel, usize)> {
+fn opened(model: PathBuf, dtype: Dtype, device: &Device) -> Result<(VisorModel, usize)> {
     let checkpoint = Checkpoint::open(Source::Folder(model))?;
     let tensors = checkpoint.weights()?.names().count();
-    Ok((VisorModel::load(&checkpoint, device)?.0, tensors))
+    Ok((VisorModel::load_as(&checkpoint, dtype, device)?.0, tensors))
 }
 
 /// Resident memory of this process that belongs to no file, in bytes.

@@ -24,7 +24,6 @@ mod dtype;
 mod error;
 mod generate;
 mod lowered;
-pub mod memory;
 mod model;
 mod outcome;
 mod patches;

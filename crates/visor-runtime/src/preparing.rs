@@ -12,6 +12,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use visor_processor::{Picture, PixelSize, ProcessedPicture, Setting};
 
+/// Pictures that are to be laid out, each with its place among all.
+pub(crate) type Unread = Vec<(usize, PictureInput)>;
+
 impl<M: Backbone> Runner<M> {
     /// Encodes a picture once, for any number of questions. `setting` is that of the questions: how
     /// many pictures they show, and in how many tiles at most. Where the cache has it, it is taken
@@ -70,7 +73,7 @@ impl<M: Backbone> Runner<M> {
         inputs: Vec<PictureInput>,
         setting: Setting,
         cancel: &Cancel,
-    ) -> Result<(Vec<Shown>, Vec<(usize, PictureInput)>), RunError> {
+    ) -> Result<(Vec<Shown>, Unread), RunError> {
         let (mut all, mut unread) = (Vec::new(), Vec::new());
         for (index, input) in inputs.into_iter().enumerate() {
             cancel.check()?;

@@ -4,6 +4,7 @@ use crate::budget::{Decided, Level, Resolved};
 use crate::cancel::Cancel;
 use crate::costs::CostTable;
 use crate::prepared_image::{PreparedImage, Shown};
+use crate::preparing::Unread;
 use crate::settings::GenerationSettings;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -81,7 +82,7 @@ pub struct Planned {
     /// Without any pixels.
     pub(crate) prepared: Prepared,
     /// The pictures that are to be laid out, each with its place among all of the request's.
-    pub(crate) unread: Vec<(usize, PictureInput)>,
+    pub(crate) unread: Unread,
     pub(crate) setting: Setting,
     pub(crate) pixel_bytes: u64,
 }

@@ -1,5 +1,6 @@
 //! Why a model cannot be loaded or a question not be answered.
 
+use crate::memory::TooLittleMemory;
 use crate::model_ref::ModelRefError;
 use crate::policy_ref::PolicyRefError;
 use crate::preprocessor::PreprocessorError;
@@ -12,7 +13,6 @@ use visor_checkpoint::hub::HubError;
 use visor_model::ModelError;
 use visor_policy::PolicyFileError;
 use visor_processor::{ChatTemplateError, PictureError, TemplateError, TokenizerError};
-use visor_runtime::memory::TooLittleMemory;
 use visor_runtime::{DeviceError, Dtype, RunError};
 
 /// Why a model cannot be loaded or a question not be answered.

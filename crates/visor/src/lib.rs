@@ -31,6 +31,7 @@ mod error;
 #[doc(hidden)]
 pub mod fixture;
 mod info;
+pub mod memory;
 mod model;
 mod model_ref;
 mod policy;
@@ -79,8 +80,6 @@ pub use visor_processor::{
 };
 #[doc(inline)]
 pub use visor_processor::{ChatTemplateError, Message, Part, Role};
-#[doc(inline)]
-pub use visor_runtime::memory;
 #[doc(inline)]
 pub use visor_runtime::{
     Cancel, Cancelled, CostTable, Decided, DenseMode, DeviceError, DeviceInfo, DeviceRequest,

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::info::{self, PictureSize};
+use crate::memory;
 use crate::model_ref::ModelRef;
 use crate::policy::{self, PolicyInfo};
 use crate::policy_ref::PolicyRef;
@@ -14,7 +15,7 @@ use visor_policy::Policy;
 use visor_processor::{PictureLimits, Setting};
 use visor_runtime::{
     Cancel, CostTable, DeviceRequest, Dtype, Generation, ModelCard, Outcome, PictureCacheStats,
-    PictureInput, Planned, Prepared, PreparedImage, Runner, device, memory,
+    PictureInput, Planned, Prepared, PreparedImage, Runner, device,
 };
 
 /// Where and how a model is loaded, and with which policy. The default is the processor, in single

@@ -5,7 +5,7 @@
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
-use visor::{BudgetRequest, DeviceRequest, Dtype, LoadOptions, Model, ModelRef, Question, WarmUp};
+use visor::{BudgetRequest, DeviceRequest, Dtype, LoadOptions, Model, ModelRef, Question};
 
 /// Largest error that single precision in another order of sums excuses, as a share of the largest
 /// value of a seam.
@@ -69,17 +69,5 @@ fn every_recorded_seam_of_every_family_is_reproduced_on_vulkan() {
         let failures: Vec<_> = failures.filter(|failure| !parted(&failure.seam)).collect();
         assert!(failures.is_empty(), "{name} in {dtype}: {failures:#?}");
         assert!(parity.seams.len() > 15, "{name} compared {} seams", parity.seams.len());
-    }
-}
-
-#[test]
-fn a_model_that_was_warmed_up_on_vulkan_answers_as_one_that_was_not() {
-    let options = LoadOptions::default().device(DeviceRequest::Wgpu).warm_up(WarmUp::EveryWay);
-    let warm = Model::load(&ModelRef::Shipped("nano"), &options).expect("warms up");
-    let cold = nano(DeviceRequest::Wgpu);
-    for question in samples(48) {
-        let asked = question.budget("sa1".parse().expect("a budget"));
-        let (got, want) = (warm.ask(asked.clone()), cold.ask(asked));
-        assert_eq!(got.expect("an answer").token_ids, want.expect("an answer").token_ids);
     }
 }

@@ -234,6 +234,7 @@ mod tests {
                 pictures: 192,
                 parameters: 1000,
                 minutes: None,
+                along: None,
             },
         };
         let card = card(&record);

@@ -174,14 +174,14 @@ pub(super) fn run(ask: &Ask, args: &BatchArgs) -> Result<()> {
     Ok(())
 }
 
+/// What became of a request.
+type Done = (Id, Option<Thrift>, Result<Answer, String>);
+
 /// One result a request, in their order; those that are sound are answered together.
 ///
 /// # Errors
 /// If there is no memory for what they hold together.
-fn answers(
-    model: &Model,
-    batch: Vec<Pending>,
-) -> Result<Vec<(Id, Option<Thrift>, Result<Answer, String>)>> {
+fn answers(model: &Model, batch: Vec<Pending>) -> Result<Vec<Done>> {
     let (mut sound, mut rest) = (Vec::new(), Vec::new());
     for Pending { id, thrift, prepared } in batch {
         rest.push((id, thrift, prepared.map(|prepared| sound.push(prepared))));

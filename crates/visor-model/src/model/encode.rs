@@ -21,6 +21,10 @@ struct Tile<'a> {
     values: &'a [f32],
 }
 
+/// The visual tokens `[tiles, N, E]` of those tiles of a picture that were in a batch, and which
+/// picture of which sample it is.
+type Piece = ((usize, usize), Tensor<3>);
+
 impl VisorModel {
     /// The visual tokens of each sample's pictures in their places, `[places, N, E]` a picture. The
     /// tiles of all samples go through the encoder side by side, as many at once as memory should
@@ -72,12 +76,12 @@ impl VisorModel {
             .collect()
     }
 
-    /// One batch of tiles: the visual tokens of each picture that has tiles in it, `[tiles, N, E]`.
+    /// One batch of tiles: a piece for each picture that has tiles in it.
     fn encode_tiles(
         &self,
         tiles: &[Tile<'_>],
         observe: Observer<'_>,
-    ) -> Result<Vec<((usize, usize), Tensor<3>)>, ModelError> {
+    ) -> Result<Vec<Piece>, ModelError> {
         if tiles.is_empty() {
             return Ok(Vec::new());
         }

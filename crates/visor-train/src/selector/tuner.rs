@@ -341,7 +341,7 @@ impl SelectorTuner {
         let keep = put.as_mut().map(|put| put as Keep<'_>);
         let places = tokens(network, rows, self.frame, Some(Kept::Tokens), device, keep)?;
         let lifted = Lifted::new(rows, self.frame, device);
-        let places = lifted.condition(network, places.ok_or(TrainError::NoReader)?); // [places, N, E]
+        let places = lifted.condition(network, &places.ok_or(TrainError::NoReader)?); // [places, N, E]
         let text = network.decoder().embed(lifted.ids.clone()); // [B, T, E]
         let ([b, _, e], [n, tokens, _]) = (text.dims(), places.dims());
         let visual = places.reshape([b, n / b * tokens, e]); // [B, V, E]

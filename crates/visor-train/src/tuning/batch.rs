@@ -156,7 +156,7 @@ impl Lifted {
 
     /// Adds conditional positions to visual tokens `[places, N, E]` of all rows: the places of a
     /// picture are one sequence.
-    pub(crate) fn condition(&self, network: &Network, tokens: Tensor<3>) -> Tensor<3> {
+    pub(crate) fn condition(&self, network: &Network, tokens: &Tensor<3>) -> Tensor<3> {
         let [_, n, e] = tokens.dims();
         let mut start = 0;
         let alike = self.places.chunk_by(|one, next| one == next).map(|alike| {
@@ -185,7 +185,7 @@ impl Lifted {
         let visual = visual.map(|places| {
             let places = match schedule.count(LayerMode::CrossAttention) {
                 0 => places,
-                _ => self.condition(network, places),
+                _ => self.condition(network, &places),
             };
             let [n, tokens, _] = places.dims();
             places.reshape([b, n / b * tokens, e]) // [B, V, E]
