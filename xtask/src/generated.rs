@@ -57,7 +57,7 @@ fn content(repo: &Repo, name: &str) -> Result<String> {
         "serving" => serving::block(repo),
         "speed" => speed::stages(repo),
         "speeds" => speed::summary::block(repo),
-        "selectors" => selector::block(repo, "selector"),
+        "selectors" => selector::block(repo),
         _ => bail!("nothing generates a block of this name"),
     }
 }
@@ -68,7 +68,7 @@ fn of_model(repo: &Repo, model: &str, what: &str) -> Result<String> {
         (_, "card") => card::block(repo, model),
         (_, "networks") => networks::block(repo, model),
         (_, "policy") => policy::block(repo, model),
-        (_, "selectors") => selector::block(repo, &format!("{model}-selector")),
+        (_, "selectors") => selector::shipped(repo, model),
         ("nano", "controls") => controls::block(repo),
         ("nano", "unseen") => unseen::block(repo),
         _ => bail!("nothing generates a block of this name"),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// The records of the selectors that stand in shipped models.
 const SHIPPED: [(&str, &str); 2] = [
     ("benches/results/selector-labelled-backbone.json", "nano"),
-    ("benches/results/mini-selector-grounded.json", "mini"),
+    ("benches/results/mini-selector-joint.json", "mini"),
 ];
 
 #[derive(Deserialize)]
@@ -61,17 +61,26 @@ struct Level {
     one_look_difference: [f64; 3],
 }
 
-/// The tables of the records `benches/results/PREFIX-NAME.json`.
-pub(super) fn block(repo: &Repo, prefix: &str) -> Result<String> {
-    let prefix = format!("benches/results/{prefix}-");
+/// The content of the block `selectors`: the tables of the records `benches/results/selector-NAME.json`.
+pub(super) fn block(repo: &Repo) -> Result<String> {
     let mut blocks = Vec::new();
-    for file in repo.files() {
-        let name = file.strip_prefix(&prefix).and_then(|name| name.strip_suffix(".json"));
-        let Some(name) = name else { continue };
-        let record: Record = serde_json::from_str(&repo.text(file)?).context(file.to_owned())?;
-        blocks.push(of_record(name, &record, file));
+    for file in repo.files().filter(|file| file.starts_with("benches/results/selector-")) {
+        blocks.push(of_file(repo, file)?);
     }
     Ok(blocks.join("\n\n"))
+}
+
+/// The content of the block `MODEL-selectors`: the selector that stands in a shipped model.
+pub(super) fn shipped(repo: &Repo, model: &str) -> Result<String> {
+    let (file, _) =
+        SHIPPED.iter().find(|(_, of)| *of == model).context("no selector is shipped")?;
+    of_file(repo, file)
+}
+
+fn of_file(repo: &Repo, file: &str) -> Result<String> {
+    let record: Record = serde_json::from_str(&repo.text(file)?).context(file.to_owned())?;
+    let name = file.rsplit_once("selector-").map_or(file, |(_, name)| name);
+    Ok(of_record(name.trim_end_matches(".json"), &record, file))
 }
 
 fn of_record(name: &str, record: &Record, file: &str) -> String {
