@@ -92,6 +92,24 @@ pub enum BackboneTraining {
 }
 
 impl Settings {
+    /// The first option in which two trainings differ.
+    pub(super) fn difference(&self, other: &Self) -> Option<&'static str> {
+        let options = [
+            ("supervision", self.supervision == other.supervision),
+            ("seed", self.seed == other.seed),
+            ("steps", self.steps == other.steps),
+            ("batch", self.batch == other.batch),
+            ("lr", self.learning_rate == other.learning_rate),
+            ("target", self.target == other.target),
+            ("k-min", self.k_min == other.k_min),
+            ("k-max", self.k_max == other.k_max),
+            ("joint", self.backbone == other.backbone),
+            ("teacher", self.teacher == other.teacher),
+        ];
+        let differing = options.into_iter().find(|&(_, same)| !same).map(|(option, _)| option);
+        differing.or((self != other).then_some("a size of the selector"))
+    }
+
     /// The settings for a backbone of width `d_model` and pictures of `n_visual` tokens (method,
     /// section 5).
     pub fn new(supervision: Supervision, seed: u64, d_model: usize, n_visual: usize) -> Self {

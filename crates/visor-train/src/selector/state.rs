@@ -39,8 +39,9 @@ pub(super) fn save(
 /// [`TrainError::OtherRun`] where it is of another training, [`TrainError::State`] if it is damaged.
 pub(super) fn open(folder: &Path, origins: &Origins<'_>) -> Result<Option<Saved>, TrainError> {
     let Some(saved) = Saved::open(folder)? else { return Ok(None) };
-    if saved.json::<Settings>(SETTINGS)? != *origins.settings {
-        return Err(saved.other("an option of the training"));
+    let settings: Settings = saved.json(SETTINGS)?;
+    if let Some(option) = settings.difference(origins.settings) {
+        return Err(saved.other(option));
     }
     for (name, expected) in &origins.others {
         if saved.text(name)? != *expected {
