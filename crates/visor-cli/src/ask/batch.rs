@@ -19,7 +19,9 @@ use request::{Defaults, Id, Item};
 use serde::Serialize;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use visor::{Answer, Cancel, LoadOptions, Model, Patches, Prepared, RunError, Thrift, memory};
+use visor::{
+    Answer, Cancel, DeviceRequest, LoadOptions, Model, Patches, Prepared, RunError, Thrift, memory,
+};
 
 const MIB: u64 = 1 << 20;
 /// In MiB.
@@ -150,7 +152,7 @@ pub(super) fn run(ask: &Ask, args: &BatchArgs) -> Result<()> {
         if batch.is_empty() {
             break;
         }
-        let results = answers(&model, batch)?;
+        let results = answers(&model, ask.device, batch)?;
         for (id, thrift, result) in results {
             interrupt.check("the requests that are answered are kept")?;
             match result {
@@ -181,17 +183,17 @@ type Done = (Id, Option<Thrift>, Result<Answer, String>);
 ///
 /// # Errors
 /// If there is no memory for what they hold together.
-fn answers(model: &Model, batch: Vec<Pending>) -> Result<Vec<Done>> {
+fn answers(model: &Model, device: DeviceRequest, batch: Vec<Pending>) -> Result<Vec<Done>> {
     let (mut sound, mut rest) = (Vec::new(), Vec::new());
     for Pending { id, thrift, prepared } in batch {
         rest.push((id, thrift, prepared.map(|prepared| sound.push(prepared))));
     }
-    let n = sound.len();
-    memory::expect_free(sound.iter().map(Prepared::kv_bytes).sum()).with_context(|| {
-        format!(
-            "no room for the keys and values of {n} requests: answer fewer at once (--together)"
-        )
-    })?;
+    if device == DeviceRequest::Cpu {
+        memory::expect_free(sound.iter().map(Prepared::kv_bytes).sum()).with_context(|| {
+            let n = sound.len();
+            format!("no room for the keys and values of {n} requests: answer fewer (--together)")
+        })?;
+    }
     let mut results = model.runner().answer_batch(sound).into_iter();
     let result = |(id, thrift, prepared): (Id, Option<Thrift>, Result<(), String>)| {
         let result = prepared.and_then(|()| {
