@@ -6,15 +6,21 @@
 //! matrix is made, and there is no other copy of them.
 
 mod format;
+mod fours;
 mod int8;
 mod panels;
+mod share;
+mod vnni;
 
 pub use int8::{MAX_INPUTS, Quantised};
 
 use format::{Bf16, F16, Int8, Single};
-use int8::Dynamic;
+use int8::{Dynamic, Rounded};
 use panels::{Ending, Panels};
 use thiserror::Error;
+
+/// Most rows of a tile: with two registers of weights a row's sums stay within the registers.
+const TALLEST: usize = 12;
 
 /// `[outputs, inputs]` weights, row by row as a linear map has them.
 pub struct Matrix {

@@ -19,6 +19,10 @@ const UNFINISHED: [&str; 6] = [
 const OF_A_MACHINE: [&str; 4] =
     [concat!("/ho", "me/"), concat!("/ro", "ot/"), concat!("/wo", "rk/"), concat!("/Us", "ers/")];
 
+/// The lint that code which the compiler cannot vouch for has to be excused from, and where it is.
+const UNVOUCHED: &str = concat!("unsafe", "_code");
+const EXCUSED: [&str; 1] = ["crates/visor-kernels/src/matrix/vnni.rs"];
+
 /// Endings of files that people write; others are data.
 const WRITTEN: [&str; 8] = ["md", "py", "rs", "sh", "svg", "toml", "yaml", "yml"];
 
@@ -46,6 +50,10 @@ fn findings(file: &str, text: &str) -> Vec<String> {
     for (number, line) in text.lines().enumerate().map(|(i, line)| (i + 1, line)) {
         if let Some(folder) = OF_A_MACHINE.iter().find(|folder| names_root(line, folder)) {
             findings.push(format!("{file}:{number}: a path of one machine (`{folder}`)"));
+        }
+        if file.ends_with(".rs") && has_word(line, UNVOUCHED) && !EXCUSED.contains(&file) {
+            findings
+                .push(format!("{file}:{number}: `{UNVOUCHED}` is excused in {EXCUSED:?} alone"));
         }
         if let Some(mark) = UNFINISHED.iter().find(|mark| written && has_word(line, mark)) {
             findings.push(format!("{file}:{number}: unfinished or not run (`{mark}`)"));
@@ -98,6 +106,14 @@ mod tests {
         assert_eq!(findings("a/Cargo.toml", "[package]\n\n[lints]\nworkspace = true\n"), [""; 0]);
         assert_eq!(findings("stubs/a/Cargo.toml", "[package]\n"), [""; 0]);
         assert_eq!(findings("Cargo.toml", "[workspace]\n"), [""; 0]);
+    }
+
+    #[test]
+    fn what_the_compiler_cannot_vouch_for_stands_in_one_file() {
+        let text = format!("//! A module.\n#[allow({UNVOUCHED})]\n");
+        assert_eq!(findings("src/a.rs", &text).len(), 1);
+        assert_eq!(findings(EXCUSED[0], &text), [""; 0]);
+        assert_eq!(findings("Cargo.toml", &text), [""; 0]);
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! value, and products are sums of whole numbers: exact, in any order.
 
 use super::MatrixError;
+use super::fours::Fours;
+use super::vnni::Vnni;
 use crate::rows::is_alone;
 use rayon::prelude::*;
 use rten_gemm::{GemmExecutor, GemmInputA, GemmInputB, GemmOptions, PackedBMatrix};
@@ -11,6 +13,7 @@ use rten_simd::{Isa, SimdOp};
 use rten_tensor::NdTensorView;
 use rten_vecmath::{MinMax, Quantize};
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 /// Weights and the values that they are multiplied with, at their largest, over longer rows might
 /// leave 32 bits.
@@ -113,7 +116,7 @@ thread_local! {
 
 /// Weights in the order of the products of whole numbers.
 pub(super) struct Dynamic {
-    packed: PackedBMatrix<i8>,
+    order: Order,
     scales: Vec<f32>,
     /// The sum of each output's weights: what a zero of a row adds to its products.
     sums: Vec<i32>,
@@ -122,22 +125,38 @@ pub(super) struct Dynamic {
     levels: f32,
 }
 
+/// Whose products they are.
+enum Order {
+    /// Our own, where the processor has the instruction.
+    Fours(Fours),
+    /// Those of a crate, on all others.
+    Executor(PackedBMatrix<i8>),
+}
+
 /// A row in eight bits: `(number - zero) * step`.
 #[derive(Clone, Copy)]
-struct Rounded {
+pub(super) struct Rounded {
     step: f32,
     zero: u8,
 }
 
 impl Dynamic {
     pub(super) fn new(weights: &Quantised) -> Self {
+        Self::ordered(weights, Vnni::detect())
+    }
+
+    pub(super) fn ordered(weights: &Quantised, vnni: Option<Vnni>) -> Self {
         let shape = [weights.outputs(), weights.inputs()];
         let view = NdTensorView::from_data(shape, weights.values());
+        let order = match vnni {
+            Some(vnni) => Order::Fours(Fours::new(vnni, weights.values(), shape)),
+            None => Order::Executor(EXECUTOR.with(|gemm| gemm.prepack_b(view.transposed()))),
+        };
         let sum = |row: &[i8]| row.iter().map(|&value| i32::from(value)).sum();
         let rows = weights.values().chunks_exact(weights.inputs().max(1));
         Self {
             sums: rows.map(sum).collect(),
-            packed: EXECUTOR.with(|gemm| gemm.prepack_b(view.transposed())),
+            order,
             scales: weights.scales().to_vec(),
             inputs: weights.inputs(),
             // Where pairs of products are added up in 16 bits, half the numbers must do.
@@ -145,56 +164,101 @@ impl Dynamic {
         }
     }
 
-    /// A byte a weight, a factor and a sum an output; the executor's own sums are as many again.
+    /// A byte a weight, a factor and a sum an output; an executor's own sums are as many again.
     pub(super) fn bytes(&self) -> usize {
-        self.scales.len() * (self.inputs + size_of::<f32>() + 2 * size_of::<i32>())
+        let own = self.scales.len() * (size_of::<f32>() + size_of::<i32>());
+        own + match &self.order {
+            Order::Fours(fours) => fours.bytes(),
+            Order::Executor(_) => self.scales.len() * (self.inputs + size_of::<i32>()),
+        }
     }
 
     /// Rows `x` by all weights, into `out`.
     pub(super) fn product(&self, x: &[f32], bias: Option<&[f32]>, out: &mut [f32]) {
         let (inputs, outputs) = (self.inputs, self.scales.len());
+        let packed = match &self.order {
+            Order::Fours(fours) => {
+                let (numbers, rounded) = self.round(x);
+                return fours.product(&numbers, &rounded, self, bias, out);
+            }
+            Order::Executor(packed) => packed,
+        };
+        let block = |x, out: &mut [f32]| {
+            let (numbers, rounded) = self.round(x);
+            self.executed(packed, &numbers, &rounded, bias, out);
+        };
         let rows = x.len() / inputs;
-        let block = rows.div_ceil(rayon::current_num_threads()).clamp(1, BLOCK);
-        let (from, to) = (block * inputs, block * outputs);
+        let size = rows.div_ceil(rayon::current_num_threads()).clamp(1, BLOCK);
         match is_alone() || rows < BLOCK {
             true => {
                 let blocks = x.chunks(BLOCK * inputs).zip(out.chunks_mut(BLOCK * outputs));
-                blocks.for_each(|(x, out)| self.block(x, bias, out));
+                blocks.for_each(|(x, out)| block(x, out));
             }
             false => {
-                let blocks = x.par_chunks(from).zip(out.par_chunks_mut(to));
-                blocks.for_each(|(x, out)| self.block(x, bias, out));
+                let blocks = x.par_chunks(size * inputs).zip(out.par_chunks_mut(size * outputs));
+                blocks.for_each(|(x, out)| block(x, out));
             }
         }
     }
 
-    fn block(&self, x: &[f32], bias: Option<&[f32]>, out: &mut [f32]) {
-        let (inputs, outputs) = (self.inputs, self.scales.len());
-        let mut numbers = Vec::with_capacity(x.len());
-        let mut line = vec![MaybeUninit::uninit(); inputs];
-        let rounded: Vec<Rounded> = x
-            .chunks_exact(inputs)
-            .map(|row| {
-                let rounded = Rounded::fit(row, self.levels);
-                let steps = if rounded.step > 0.0 { rounded.step.recip() } else { 0.0 };
-                let row = Quantize::new(row, &mut line, steps, rounded.zero).dispatch();
-                numbers.extend_from_slice(row);
-                rounded
-            })
-            .collect();
+    /// Rows in eight bits.
+    fn round(&self, x: &[f32]) -> (Vec<u8>, Vec<Rounded>) {
+        let inputs = self.inputs;
+        let mut numbers = vec![0; x.len()];
+        let round = |(row, numbers): (&[f32], &mut [u8])| {
+            let rounded = Rounded::fit(row, self.levels);
+            let steps = if rounded.step > 0.0 { rounded.step.recip() } else { 0.0 };
+            let mut line = vec![MaybeUninit::uninit(); inputs];
+            let row = Quantize::new(row, &mut line, steps, rounded.zero).dispatch();
+            numbers.copy_from_slice(row);
+            rounded
+        };
+        let rounded = match is_alone() || x.len() < BLOCK * inputs {
+            true => {
+                x.chunks_exact(inputs).zip(numbers.chunks_exact_mut(inputs)).map(round).collect()
+            }
+            false => {
+                let rows = x.par_chunks_exact(inputs).zip(numbers.par_chunks_exact_mut(inputs));
+                rows.map(round).collect()
+            }
+        };
+        (numbers, rounded)
+    }
+
+    fn executed(
+        &self,
+        packed: &PackedBMatrix<i8>,
+        numbers: &[u8],
+        rounded: &[Rounded],
+        bias: Option<&[f32]>,
+        out: &mut [f32],
+    ) {
+        let outputs = self.scales.len();
         let mut sums = vec![0; out.len()];
-        let numbers = NdTensorView::from_data([rounded.len(), inputs], numbers.as_slice());
         // The executor takes zeros of rows as well, and gives every eight rows those of the first
         // eight (0.27.0, `pack_a`): here they are taken off behind the product.
-        let numbers = GemmInputA::Unpacked(numbers);
-        let packed = GemmInputB::Packed(&self.packed);
+        let numbers = NdTensorView::from_data([rounded.len(), self.inputs], numbers);
+        let (numbers, packed) = (GemmInputA::Unpacked(numbers), GemmInputB::Packed(packed));
         EXECUTOR
             .with(|gemm| gemm.gemm(&mut sums, numbers, packed, GemmOptions::default()))
             .expect("shapes follow from each other, and this executor has packed");
-        let rows = sums.chunks_exact(outputs).zip(out.chunks_exact_mut(outputs));
-        for ((sums, out), row) in rows.zip(rounded) {
-            Scale { sums, row, weights: self, bias, out }.dispatch();
-        }
+        self.scale(rounded, &sums, 0..outputs, bias, out, outputs);
+    }
+
+    /// Brings rows of sums of some outputs back to their scale, into the beginnings of lines of
+    /// `out`.
+    pub(super) fn scale(
+        &self,
+        rounded: &[Rounded],
+        sums: &[i32],
+        outputs: Range<usize>,
+        bias: Option<&[f32]>,
+        out: &mut [f32],
+        line: usize,
+    ) {
+        let (scales, weights) = (&self.scales[outputs.clone()], &self.sums[outputs.clone()]);
+        let bias = bias.map(|bias| &bias[outputs]);
+        Scale { sums, rounded, weights, scales, bias, out, line }.dispatch();
     }
 }
 
@@ -217,11 +281,16 @@ impl Rounded {
 
 /// Sums of whole numbers, brought back to their scale.
 struct Scale<'a> {
+    /// As many rows as are rounded.
     sums: &'a [i32],
-    row: Rounded,
-    weights: &'a Dynamic,
+    rounded: &'a [Rounded],
+    /// The sum of each output's weights.
+    weights: &'a [i32],
+    scales: &'a [f32],
     bias: Option<&'a [f32]>,
     out: &'a mut [f32],
+    /// From a row of `out` to the next.
+    line: usize,
 }
 
 impl SimdOp for Scale<'_> {
@@ -229,14 +298,17 @@ impl SimdOp for Scale<'_> {
 
     #[inline(always)]
     fn eval<I: Isa>(self, _: I) {
-        let Self { sums, row: Rounded { step, zero }, weights, bias, out } = self;
-        let zero = i32::from(zero);
-        let of_outputs = weights.sums.iter().zip(&weights.scales);
-        for ((out, &sum), (&weights, &scale)) in out.iter_mut().zip(sums).zip(of_outputs) {
-            *out = (sum - zero * weights) as f32 * (step * scale);
-        }
-        if let Some(bias) = bias {
-            out.iter_mut().zip(bias).for_each(|(out, bias)| *out += bias);
+        let Self { sums, rounded, weights, scales, bias, out, line } = self;
+        let rows = sums.chunks_exact(sums.len() / rounded.len()).zip(out.chunks_mut(line));
+        for (&Rounded { step, zero }, (sums, out)) in rounded.iter().zip(rows) {
+            let zero = i32::from(zero);
+            let of_outputs = weights.iter().zip(scales);
+            for ((out, &sum), (&weights, &scale)) in out.iter_mut().zip(sums).zip(of_outputs) {
+                *out = (sum - zero * weights) as f32 * (step * scale);
+            }
+            if let Some(bias) = bias {
+                out.iter_mut().zip(bias).for_each(|(out, bias)| *out += bias);
+            }
         }
     }
 }

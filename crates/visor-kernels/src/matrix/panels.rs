@@ -4,8 +4,9 @@
 //! tile is some rows by one or two panels: its sums stay in registers while all inputs go by. Every
 //! sum is taken in the order of the inputs, whatever the tile.
 
-use super::MatrixError;
 use super::format::{Format, Half, Int8, Single};
+use super::share::{Share, heights};
+use super::{MatrixError, TALLEST};
 use crate::rows::is_alone;
 use rayon::prelude::*;
 use rten_simd::ops::{BitOps, NumOps};
@@ -13,13 +14,9 @@ use rten_simd::{Isa, SimdOp};
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// Less than this many multiplications is done before another thread has woken up.
-const TASK: usize = 1 << 17;
 /// Most rows that are laid out for a pass over the panels: with their inputs they stay in a
 /// second-level cache.
 const ROWS: usize = 96;
-/// Most rows of a tile.
-const TALLEST: usize = 12;
 /// The longest line: 64 bytes of int8.
 const LONGEST: usize = 64;
 
@@ -118,43 +115,11 @@ impl<F: Format<V>, const V: usize> Panels<F, V> {
     /// Rows `x` by all panels, into `out`.
     pub(super) fn product(&self, x: &[f32], ending: Ending<'_>, out: &mut [f32]) {
         let &Self { outputs, inputs, .. } = self;
-        let (rows, threads) = (x.len() / inputs, rayon::current_num_threads());
-        let panels = outputs.div_ceil(self.width());
-        let part = |x, panels, out: &mut [f32]| {
+        let share = Share { rows: x.len() / inputs, outputs, inputs, width: self.width() };
+        share.among_threads(out, |rows, panels, out| {
+            let x = &x[rows.start * inputs..rows.end * inputs];
             Part { weights: self, x, panels, ending, out }.dispatch();
-        };
-        if is_alone() || rows * inputs * outputs < TASK {
-            return part(x, 0..panels, out);
-        }
-        if rows >= 2 * TALLEST * threads {
-            let block = rows.div_ceil(threads).next_multiple_of(TALLEST).min(ROWS);
-            let blocks = out.par_chunks_mut(block * outputs).zip(x.par_chunks(block * inputs));
-            return blocks.for_each(|(out, x)| part(x, 0..panels, out));
-        }
-        // Few rows: threads share the outputs.
-        let piece = panels.div_ceil(2 * threads);
-        let columns = piece * self.width();
-        let place = |index: usize| index * piece..panels.min((index + 1) * piece);
-        if rows == 1 {
-            let pieces = out.par_chunks_mut(columns).enumerate();
-            return pieces.for_each(|(index, out)| part(x, place(index), out));
-        }
-        let pieces: Vec<(usize, Vec<f32>)> = (0..panels.div_ceil(piece))
-            .into_par_iter()
-            .map(|index| {
-                let width = columns.min(outputs - index * columns);
-                let mut own = vec![0.0; rows * width];
-                part(x, place(index), &mut own);
-                (width, own)
-            })
-            .collect();
-        for (row, out) in out.chunks_exact_mut(outputs).enumerate() {
-            let mut at = 0;
-            for (width, own) in &pieces {
-                out[at..][..*width].copy_from_slice(&own[row * width..][..*width]);
-                at += width;
-            }
-        }
+        });
     }
 }
 
@@ -285,19 +250,6 @@ impl<F: Format<V>, const V: usize> Part<'_, F, V> {
         }
         self.out[row * all + at..][..n].copy_from_slice(line);
     }
-}
-
-/// Rows cut into the heights that there are tiles for.
-fn heights(rows: Range<usize>, most: usize) -> Vec<Range<usize>> {
-    let mut tiles = Vec::new();
-    let mut first = rows.start;
-    while first < rows.end {
-        let left = (rows.end - first).min(most);
-        let height = [TALLEST, 6, 2].into_iter().find(|&height| height <= left).unwrap_or(1);
-        tiles.push(first..first + height);
-        first += height;
-    }
-    tiles
 }
 
 /// Rows as a tile takes them: the first value of each, the second of each, and so on.

@@ -179,3 +179,26 @@ fn zeros_stay_zeros_and_what_is_no_number_stays_none() {
     assert!(lost.iter().all(|value| value.is_nan()), "{lost:?}");
     assert!(matrix.row(0).is_none() && matrix.product(&[], None).is_empty());
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn eight_bits_give_the_same_bits_with_and_without_the_instruction_for_them(
+        rows in 1_usize..60,
+        outputs in 1_usize..150,
+        inputs in 1_usize..90,
+        biased in any::<bool>(),
+        seed in 0_u32..1000,
+    ) {
+        let weights = quantised(&noise(outputs * inputs, seed), [outputs, inputs]);
+        let x = noise(rows * inputs, seed + 1);
+        let bias = biased.then(|| noise(outputs, seed + 2));
+        let product = |vnni| {
+            let mut out = vec![0.0; rows * outputs];
+            Dynamic::ordered(&weights, vnni).product(&x, bias.as_deref(), &mut out);
+            out
+        };
+        // Where processors lack it, both are the executor's.
+        prop_assert_eq!(product(vnni::Vnni::detect()), product(None));
+    }
+}
