@@ -31,6 +31,21 @@ pub struct Quantised {
 }
 
 impl Quantised {
+    /// No rows yet.
+    pub(super) fn none(inputs: usize) -> Self {
+        Self { values: Vec::new(), scales: Vec::new(), inputs }
+    }
+
+    /// Puts rows of the same width behind those that are there, of which there will be `outputs`.
+    pub(super) fn append(&mut self, rows: &Self, outputs: usize) -> Result<(), MatrixError> {
+        let (all, inputs) = (outputs.saturating_mul(self.inputs), self.inputs);
+        let none = |_| MatrixError::Memory { outputs, inputs };
+        self.values.try_reserve_exact(all.saturating_sub(self.values.len())).map_err(none)?;
+        self.values.extend_from_slice(&rows.values);
+        self.scales.extend_from_slice(&rows.scales);
+        Ok(())
+    }
+
     /// Rounds each row to whole steps, 127 of which reach its value of largest size.
     ///
     /// # Errors
@@ -99,7 +114,7 @@ fn short(scale: f32) -> f32 {
     f32::from_bits((scale.to_bits() + 0x7F) & !0x7F)
 }
 
-fn expect_width(inputs: usize) -> Result<(), MatrixError> {
+pub(super) fn expect_width(inputs: usize) -> Result<(), MatrixError> {
     match inputs <= MAX_INPUTS {
         true => Ok(()),
         false => Err(MatrixError::TooWide { inputs }),
@@ -130,16 +145,15 @@ struct Rounded {
 }
 
 impl Dynamic {
-    pub(super) fn new(weights: &Quantised) -> Self {
-        let shape = [weights.outputs(), weights.inputs()];
-        let view = NdTensorView::from_data(shape, weights.values());
+    pub(super) fn new(weights: Quantised) -> Self {
+        let Quantised { values, scales, inputs } = weights;
+        let view = NdTensorView::from_data([scales.len(), inputs], values.as_slice());
         let sum = |row: &[i8]| row.iter().map(|&value| i32::from(value)).sum();
-        let rows = weights.values().chunks_exact(weights.inputs().max(1));
         Self {
-            sums: rows.map(sum).collect(),
+            sums: values.chunks_exact(inputs.max(1)).map(sum).collect(),
             packed: EXECUTOR.with(|gemm| gemm.prepack_b(view.transposed())),
-            scales: weights.scales().to_vec(),
-            inputs: weights.inputs(),
+            scales,
+            inputs,
             // Where pairs of products are added up in 16 bits, half the numbers must do.
             levels: if EXECUTOR.with(GemmExecutor::may_saturate) { 127.0 } else { 255.0 },
         }
