@@ -13,7 +13,7 @@ use visor_benches::Environment;
 use visor_benches::environment::load;
 use visor_benches::speed::clock::Clock;
 use visor_benches::speed::record::Times;
-use visor_kernels::{Attention, Matrix, Quantised, Rows};
+use visor_kernels::{Attention, Matrix, MatrixFormat, Rows};
 use visor_runtime::device::{DeviceRequest, open};
 
 #[derive(Serialize)]
@@ -218,15 +218,15 @@ fn products(rows: usize, [outputs, inputs]: [usize; 2], device: &Device) -> Vec<
     let shape = [outputs, inputs];
     let copies = if rows == 1 { CACHES.div_ceil(4 * outputs * inputs).max(2) } else { 1 };
     let values = noise(outputs * inputs);
-    let whole = || Quantised::nearest(&values, shape).expect("as many values");
-    let halves = |make: fn(&[f32], [usize; 2]) -> Result<Matrix, _>| {
-        make(&values, shape).expect("small values")
+    let held = |format| -> Vec<Matrix> {
+        let matrix = |_| Matrix::new(format, &values, shape).expect("small values");
+        (0..copies).map(matrix).collect()
     };
     let formats: [(&'static str, Vec<Matrix>); 4] = [
-        ("product, bf16", (0..copies).map(|_| halves(Matrix::bf16)).collect()),
-        ("product, f16", (0..copies).map(|_| halves(Matrix::f16)).collect()),
-        ("product, int8", (0..copies).map(|_| Matrix::int8(&whole())).collect()),
-        ("product, int8 rows", (0..copies).map(|_| Matrix::int8_rows(&whole())).collect()),
+        ("product, bf16", held(MatrixFormat::Bf16)),
+        ("product, f16", held(MatrixFormat::F16)),
+        ("product, int8", held(MatrixFormat::Int8)),
+        ("product, int8 rows", held(MatrixFormat::Int8Rows)),
     ];
     let x = noise(rows * inputs);
     let weights: Vec<Tensor<2>> = (0..copies).map(|_| tensor(shape, device)).collect();

@@ -59,12 +59,12 @@ impl Blob {
 
     /// Passes `start..start + len` to `each` in pieces whose length is a multiple of four, but for
     /// the last.
-    pub(crate) fn read(
+    pub(crate) fn read<E: From<CheckpointError>>(
         &self,
         start: u64,
         len: u64,
-        mut each: impl FnMut(&[u8]) -> Result<(), CheckpointError>,
-    ) -> Result<(), CheckpointError> {
+        mut each: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         let eof = || CheckpointError::io("read", &self.shown)(io::ErrorKind::UnexpectedEof.into());
         match &self.bytes {
             Bytes::Static(all) => {
@@ -95,7 +95,7 @@ impl Blob {
         let mut all = Vec::with_capacity(len);
         self.read(start, len as u64, |piece| {
             all.extend_from_slice(piece);
-            Ok(())
+            Ok::<_, CheckpointError>(())
         })?;
         Ok(all)
     }

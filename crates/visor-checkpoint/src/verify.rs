@@ -109,7 +109,7 @@ fn hash(blob: &Blob, tally: &mut Tally) -> Result<Sha256Sum, CheckpointError> {
     blob.read(0, blob.len(), |piece| {
         hasher.update(piece);
         tally.add(piece.len());
-        Ok(())
+        Ok::<_, CheckpointError>(())
     })?;
     Ok(Sha256Sum::finish(hasher))
 }

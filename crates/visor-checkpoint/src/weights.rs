@@ -199,20 +199,66 @@ impl Weights {
     /// before anything is allocated; [`CheckpointError::NonFinite`] if a value is infinite or not a
     /// number; or the file cannot be read.
     pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, CheckpointError> {
-        let mut values = self.take_as_stored(name, shape)?;
-        if let (Some(Dtype::I8), &[rows, width]) = (self.dtype(name), shape) {
-            let factors = self.take_as_stored(&scale_of(name), &[rows])?;
-            for (row, factor) in values.chunks_exact_mut(width.max(1)).zip(factors) {
-                row.iter_mut().for_each(|value| *value *= factor);
-            }
-        }
+        let (stored, _) = self.readable(name, shape)?;
+        let (_, blob) = &self.blobs[stored.blob];
+        let no_memory = || {
+            CheckpointError::io("hold a tensor of", blob.shown())(io::ErrorKind::OutOfMemory.into())
+        };
+        let mut values = Vec::new();
+        let n = usize::try_from(stored.parameters()).map_err(|_| no_memory())?;
+        values.try_reserve_exact(n).map_err(|_| no_memory())?;
+        self.take_in_pieces(name, shape, &mut |piece| {
+            values.extend_from_slice(piece);
+            Ok::<_, CheckpointError>(())
+        })?;
         Ok(values)
     }
 
-    fn take_as_stored(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, CheckpointError> {
+    /// The same for who needs no tensor whole: passes its values to `each` from the first to the last,
+    /// about a mebibyte of the file at a time. Pieces do not end where rows do.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take), before `each` is given anything or behind values that are right; or
+    /// what `each` returns.
+    pub fn take_in_pieces<E: From<CheckpointError>>(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        each: &mut dyn FnMut(&[f32]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let (stored, dtype) = self.readable(name, shape)?;
+        let Stored { blob, entry: Entry { start, bytes, .. }, .. } = *stored;
+        let factors = match (dtype, shape) {
+            (Dtype::I8, &[rows, width]) => Some((self.take(&scale_of(name), &[rows])?, width)),
+            _ => None,
+        };
+        let (_, blob) = &self.blobs[blob];
+        let tally = &mut self.tally;
+        let (mut values, mut known) = (Vec::new(), 0);
+        blob.read(start, bytes, |piece| {
+            values.clear();
+            dtype.decode(piece, &mut values);
+            if let Some((factors, width)) = &factors {
+                multiply(&mut values, known, factors, *width);
+            }
+            tally.add(piece.len());
+            if let Some(place) = values.iter().position(|value| !value.is_finite()) {
+                let (name, index, value) = (name.to_owned(), known + place, values[place]);
+                return Err(CheckpointError::NonFinite { name, index, value }.into());
+            }
+            known += values.len();
+            each(&values)
+        })?;
+        if let Some(stored) = self.tensors.get_mut(name) {
+            stored.taken = true;
+        }
+        Ok(())
+    }
+
+    /// A tensor that can be taken in this shape, and its number format.
+    fn readable(&self, name: &str, shape: &[usize]) -> Result<(&Stored, Dtype), CheckpointError> {
         let missing = || Self::missing(&self.blobs, name, shape);
-        let stored = self.tensors.get_mut(name).ok_or_else(missing)?;
-        let Entry { format, start, bytes, .. } = stored.entry;
+        let stored = self.tensors.get(name).ok_or_else(missing)?;
         if stored.entry.shape != shape {
             return Err(CheckpointError::Shape {
                 name: name.to_owned(),
@@ -220,30 +266,8 @@ impl Weights {
                 got: stored.entry.shape.clone(),
             });
         }
-        let dtype = format.read().ok_or_else(|| not_read(name, format))?;
-        let (_, blob) = &self.blobs[stored.blob];
-        let tally = &mut self.tally;
-        let no_memory = || {
-            CheckpointError::io("hold a tensor of", blob.shown())(io::ErrorKind::OutOfMemory.into())
-        };
-        let mut values = Vec::new();
-        let n = usize::try_from(stored.parameters()).map_err(|_| no_memory())?;
-        values.try_reserve_exact(n).map_err(|_| no_memory())?;
-        blob.read(start, bytes, |piece| {
-            let known = values.len();
-            dtype.decode(piece, &mut values);
-            tally.add(piece.len());
-            match values[known..].iter().position(|value| !value.is_finite()) {
-                None => Ok(()),
-                Some(place) => Err(CheckpointError::NonFinite {
-                    name: name.to_owned(),
-                    index: known + place,
-                    value: values[known + place],
-                }),
-            }
-        })?;
-        stored.taken = true;
-        Ok(values)
+        let format = stored.entry.format;
+        Ok((stored, format.read().ok_or_else(|| not_read(name, format))?))
     }
 
     /// Says that some tensors are rightly left: `pattern` is a name, or a prefix followed by `*`.
@@ -348,7 +372,7 @@ impl Weights {
         self.blobs[stored.blob].1.read(start, bytes, |piece| {
             hasher.update(piece);
             read(piece.len());
-            Ok(())
+            Ok::<_, CheckpointError>(())
         })?;
         match format {
             Format::Read(Dtype::I8) => self.hash(&scale_of(name), hasher, read),
@@ -360,6 +384,18 @@ impl Weights {
 impl Stored {
     fn parameters(&self) -> u64 {
         self.entry.bytes / self.entry.format.bytes() as u64
+    }
+}
+
+/// Multiplies values of a matrix, which are those from place `first` on, with the factors of their
+/// rows.
+fn multiply(values: &mut [f32], first: usize, factors: &[f32], width: usize) {
+    let (mut values, mut place) = (values, first);
+    while !values.is_empty() {
+        let length = values.len().min(width - place % width);
+        let (row, rest) = values.split_at_mut(length);
+        row.iter_mut().for_each(|value| *value *= factors[place / width]);
+        (values, place) = (rest, place + length);
     }
 }
 

@@ -22,7 +22,7 @@ mod softmax;
 
 pub use activation::{gelu, gelu_gradient, gelu_tanh, silu, silu_gradient, silu_times};
 pub use attention::{Attention, Rows};
-pub use matrix::{MAX_INPUTS, Matrix, MatrixError, Quantised};
+pub use matrix::{MAX_INPUTS, Matrix, MatrixBuilder, MatrixError, MatrixFormat, Quantised};
 pub use norm::{layer_norm, rms_norm, to_unit_scale, to_unit_scale_gradient};
 pub use rotary::turn;
 pub use softmax::{softmax, softmax_gradient};

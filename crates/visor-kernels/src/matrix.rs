@@ -2,9 +2,11 @@
 //! products with rows of single precision.
 //!
 //! A product with one row reads every weight once and does nothing else to speak of, so that its
-//! time is that of the bytes. Weights are brought into the order of the products once, when the
-//! matrix is made, and there is no other copy of them.
+//! time is that of the bytes. Weights are brought into the order of the products once, while they
+//! come, and there is no other copy of them.
 
+mod builder;
+mod dynamic;
 mod format;
 mod fours;
 mod int8;
@@ -12,10 +14,11 @@ mod panels;
 mod share;
 mod vnni;
 
+pub use builder::{MatrixBuilder, MatrixFormat};
 pub use int8::{MAX_INPUTS, Quantised};
 
+use dynamic::Dynamic;
 use format::{Bf16, F16, Int8, Single};
-use int8::{Dynamic, Rounded};
 use panels::{Ending, Panels};
 use thiserror::Error;
 
@@ -63,6 +66,14 @@ pub enum MatrixError {
         /// The format.
         format: &'static str,
     },
+    /// There is no memory for the weights.
+    #[error("no memory for {outputs} x {inputs} weights: free some, or hold them in fewer bytes")]
+    Memory {
+        /// Rows.
+        outputs: usize,
+        /// Values of a row.
+        inputs: usize,
+    },
     /// Sums of that many products may leave 32 bits.
     #[error("rows of {inputs} values are too long for int8, at most {MAX_INPUTS}: use bf16")]
     TooWide {
@@ -72,49 +83,18 @@ pub enum MatrixError {
 }
 
 impl Matrix {
-    /// Holds values as they are.
+    /// Holds values `[outputs, inputs]`, row by row, in a format.
     ///
     /// # Errors
-    /// [`MatrixError::Size`].
-    pub fn single(values: &[f32], [outputs, inputs]: [usize; 2]) -> Result<Self, MatrixError> {
-        expect_size(values.len(), outputs, inputs)?;
-        let panels = Panels::single(values, inputs);
-        Ok(Self { store: Store::Single(panels), outputs, inputs })
-    }
-
-    /// Holds values in the upper halves of their single precision: 8 bits of fraction.
-    ///
-    /// # Errors
-    /// [`MatrixError::Size`]; [`MatrixError::Overflow`] of what rounds to infinity.
-    pub fn bf16(values: &[f32], [outputs, inputs]: [usize; 2]) -> Result<Self, MatrixError> {
-        expect_size(values.len(), outputs, inputs)?;
-        let panels = Panels::halves(values, inputs)?;
-        Ok(Self { store: Store::Bf16(panels), outputs, inputs })
-    }
-
-    /// Holds values in IEEE half precision: 11 bits of fraction, at most 65504.
-    ///
-    /// # Errors
-    /// As [`bf16`](Self::bf16).
-    pub fn f16(values: &[f32], [outputs, inputs]: [usize; 2]) -> Result<Self, MatrixError> {
-        expect_size(values.len(), outputs, inputs)?;
-        let panels = Panels::halves(values, inputs)?;
-        Ok(Self { store: Store::F16(panels), outputs, inputs })
-    }
-
-    /// Holds eight bits a weight; rows that come are rounded to eight bits too, each in steps of its
-    /// own, and sums are taken in whole numbers.
-    pub fn int8(weights: &Quantised) -> Self {
-        let (outputs, inputs) = (weights.outputs(), weights.inputs());
-        Self { store: Store::Int8(Dynamic::new(weights)), outputs, inputs }
-    }
-
-    /// Holds eight bits a weight; rows that come stay in single precision. For what is read a row at
-    /// a time too, as a table of embeddings that also scores.
-    pub fn int8_rows(weights: &Quantised) -> Self {
-        let (outputs, inputs) = (weights.outputs(), weights.inputs());
-        let panels = Panels::whole(weights.values(), inputs);
-        Self { store: Store::Int8Rows(panels, weights.scales().to_vec()), outputs, inputs }
+    /// As those of [`MatrixBuilder`].
+    pub fn new(
+        format: MatrixFormat,
+        values: &[f32],
+        dims: [usize; 2],
+    ) -> Result<Self, MatrixError> {
+        let mut builder = MatrixBuilder::new(format, dims)?;
+        builder.push(values)?;
+        builder.finish()
     }
 
     /// `[outputs, inputs]`.
@@ -161,12 +141,15 @@ impl Matrix {
 
     /// All weights, row by row; `None` where rows cannot be read, as in [`row`](Self::row).
     pub fn values(&self) -> Option<Vec<f32>> {
-        let rows = (0..self.outputs).map(|row| self.row(row));
-        rows.collect::<Option<Vec<_>>>().map(|rows| rows.concat())
+        let mut values = Vec::with_capacity(self.outputs * self.inputs);
+        for row in 0..self.outputs {
+            values.extend(self.row(row)?);
+        }
+        Some(values)
     }
 
     /// One row of weights, `inputs` values; `None` where there is none, or where rows cannot be read
-    /// (a matrix made by [`int8`](Self::int8)).
+    /// (of [`MatrixFormat::Int8`]).
     pub fn row(&self, row: usize) -> Option<Vec<f32>> {
         if row >= self.outputs {
             return None;
@@ -176,7 +159,7 @@ impl Matrix {
             Store::Bf16(panels) => Some(panels.row(row, 1.0)),
             Store::F16(panels) => Some(panels.row(row, 1.0)),
             Store::Int8(_) => None,
-            Store::Int8Rows(panels, scales) => Some(panels.row(row, scales[row])),
+            Store::Int8Rows(panels, scales) => scales.get(row).map(|&scale| panels.row(row, scale)),
         }
     }
 }

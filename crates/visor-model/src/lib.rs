@@ -17,6 +17,7 @@ pub mod cross;
 pub mod decoder;
 mod error;
 mod feature_map;
+mod filling;
 mod host;
 pub mod init;
 pub mod keys;

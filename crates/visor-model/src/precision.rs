@@ -1,14 +1,15 @@
 //! Filling a network whose large matrices are held as they are run: in the order of the processor's
 //! products, or in fewer bytes than they are trained in.
 //!
-//! A matrix is packed as soon as its values have come, before those of the next one, so that no more
-//! than one is ever there in single precision.
+//! A matrix is packed while its values come, a piece at a time, so that none is ever whole in single
+//! precision beside what it is held in.
 
 use crate::error::ModelError;
+use crate::filling::Filling;
 use crate::keys::KeyMap;
 use crate::network::Network;
 use crate::weight::{Half, Role, Weight};
-use crate::weights::{self, Values};
+use crate::weights::{self, InFiles, Origin, Values};
 use burn::module::{Module, ParamId};
 use burn::tensor::Device;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,25 +26,26 @@ pub(crate) struct Packing {
 }
 
 impl Packing {
-    /// Takes the values of a parameter that is to be packed; gives others back.
+    /// Takes the values of a parameter that is to be packed; gives those of others back, whole.
     pub(crate) fn take(
         &mut self,
         id: ParamId,
         name: &str,
         shape: &[usize],
-        values: Vec<f32>,
+        origin: &mut dyn Origin,
         device: &Device,
     ) -> Result<Option<Vec<f32>>, ModelError> {
-        let (Some(&role), &[d_out, d_in]) = (self.roles.get(&id), shape) else {
-            return Ok(Some(values));
-        };
-        match Weight::pack(name, &values, [d_out, d_in], self.dtype, role, device)? {
-            None => Ok(Some(values)),
-            Some(weight) => {
-                self.packed.insert(id, weight);
-                Ok(None)
+        let wrong = |source| ModelError::Packing { name: name.to_owned(), source };
+        let filling = match (self.roles.get(&id), shape) {
+            (Some(&role), &[d_out, d_in]) => {
+                Filling::new([d_out, d_in], self.dtype, role, device).map_err(wrong)?
             }
-        }
+            _ => None,
+        };
+        let Some(mut filling) = filling else { return origin.whole(name, shape).map(Some) };
+        origin.pieces(name, shape, &mut |piece| filling.push(piece).map_err(wrong))?;
+        self.packed.insert(id, filling.finish().map_err(wrong)?);
+        Ok(None)
     }
 }
 
@@ -56,26 +58,9 @@ pub fn fill(
     network: Network,
     dtype: Dtype,
     device: &Device,
-    value: Values<'_>,
+    mut value: Values<'_>,
 ) -> Result<Network, ModelError> {
-    let mut packing = Packing { dtype, ..Packing::default() };
-    let mut network = network;
-    network.for_each_weight(&mut |weight, role| {
-        if let Weight::Single(parameter) = weight {
-            packing.roles.insert(parameter.id, role);
-        }
-    });
-    let mut network = weights::fill_packing(network, device, value, &mut packing)?;
-    network.for_each_weight(&mut |weight, _| {
-        let packed = match weight {
-            Weight::Single(parameter) => packing.packed.remove(&parameter.id),
-            _ => None,
-        };
-        if let Some(packed) = packed {
-            *weight = packed;
-        }
-    });
-    Ok(network)
+    fill_from(network, dtype, device, &mut value)
 }
 
 /// As [`weights::load`], with matrices as [`fill`] holds them.
@@ -89,10 +74,32 @@ pub fn load(
     dtype: Dtype,
     device: &Device,
 ) -> Result<Network, ModelError> {
-    fill(network, dtype, device, &mut |name, shape| {
-        let name = keys.in_files(name, weights);
-        Ok(weights.take(&name, shape)?)
-    })
+    fill_from(network, dtype, device, &mut InFiles { weights, keys })
+}
+
+fn fill_from(
+    mut network: Network,
+    dtype: Dtype,
+    device: &Device,
+    origin: &mut dyn Origin,
+) -> Result<Network, ModelError> {
+    let mut packing = Packing { dtype, ..Packing::default() };
+    network.for_each_weight(&mut |weight, role| {
+        if let Weight::Single(parameter) = weight {
+            packing.roles.insert(parameter.id, role);
+        }
+    });
+    let mut network = weights::fill_packing(network, device, origin, &mut packing)?;
+    network.for_each_weight(&mut |weight, _| {
+        let packed = match weight {
+            Weight::Single(parameter) => packing.packed.remove(&parameter.id),
+            _ => None,
+        };
+        if let Some(packed) = packed {
+            *weight = packed;
+        }
+    });
+    Ok(network)
 }
 
 impl Network {
@@ -153,3 +160,78 @@ pub fn whole_numbers(values: &[f32], rows: usize) -> (Vec<f32>, Vec<f32>) {
 
 /// Is shown every weight of a network's large products, with what it is for.
 pub(crate) type ForEach<'a> = &'a mut dyn FnMut(&mut Weight, Role);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::linear::{Bias, Linear};
+    use crate::weights::Each;
+    use burn::tensor::{Tensor, TensorData};
+    use visor_runtime::device::{DeviceRequest, open};
+
+    const WIDTHS: [usize; 2] = [24, 70];
+
+    /// Hands values out five at a time, and notes what was asked for whole.
+    struct Drops {
+        values: Vec<f32>,
+        whole: Vec<String>,
+    }
+
+    impl Origin for Drops {
+        fn whole(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError> {
+            self.whole.push(name.to_owned());
+            Ok(self.values[..shape.iter().product()].to_vec())
+        }
+
+        fn pieces(&mut self, _: &str, shape: &[usize], each: Each<'_>) -> Result<(), ModelError> {
+            self.values[..shape.iter().product()].chunks(5).try_for_each(each)
+        }
+    }
+
+    fn drops() -> Drops {
+        let [d_in, d_out] = WIDTHS;
+        let values = (0..d_in * d_out).map(|i| (i as f32 * 0.37).sin()).collect();
+        Drops { values, whole: Vec::new() }
+    }
+
+    /// A map that is filled from there, its weight packed.
+    fn filled(dtype: Dtype, role: Role, origin: &mut dyn Origin) -> Result<Linear, ModelError> {
+        let device = open(DeviceRequest::Cpu).expect("a processor");
+        let linear = Linear::new(WIDTHS[0], WIDTHS[1], Bias::With, &device);
+        let id = linear.weight.parameter().expect("nothing is packed yet").id;
+        let roles = [(id, role)].into();
+        let mut packing = Packing { dtype, roles, ..Packing::default() };
+        let mut linear = weights::fill_packing(linear, &device, origin, &mut packing)?;
+        linear.weight = packing.packed.remove(&id).expect("a weight is packed");
+        Ok(linear)
+    }
+
+    #[test]
+    fn a_matrix_that_is_packed_comes_in_pieces_and_is_what_comes_whole() {
+        let device = open(DeviceRequest::Cpu).expect("a processor");
+        let x: Vec<f32> = (0..3 * WIDTHS[0]).map(|i| (i as f32 * 0.91).cos()).collect();
+        let x: Tensor<2> = Tensor::from_data(TensorData::new(x, [3, WIDTHS[0]]), &device);
+        for dtype in [Dtype::F32, Dtype::BF16, Dtype::F16, Dtype::Int8] {
+            for role in [Role::Product, Role::Table] {
+                let mut pieces = drops();
+                let dropped = filled(dtype, role, &mut pieces).expect("small values");
+                assert_eq!(pieces.whole, ["bias"], "{dtype}: parameters alone come whole");
+                let values = drops().values;
+                let mut whole: Values<'_> =
+                    &mut |_, shape| Ok(values[..shape.iter().product()].to_vec());
+                let whole = filled(dtype, role, &mut whole).expect("small values");
+                let (got, want) = (dropped.forward(x.clone()), whole.forward(x.clone()));
+                assert_eq!(got.into_data(), want.into_data(), "{dtype}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_in_a_later_piece_is_named_by_its_place_in_the_tensor() {
+        let mut pieces = drops();
+        pieces.values[1003] = 1e6;
+        let error = filled(Dtype::F16, Role::Product, &mut pieces).expect_err("above 65504");
+        let error = error.to_string();
+        assert!(error.contains("`weight`") && error.contains("place 1003"), "{error}");
+    }
+}

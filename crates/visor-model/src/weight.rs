@@ -1,14 +1,12 @@
 //! The weight of a linear map or a table: a parameter in single precision, or held in fewer bytes.
 
-use crate::error::ModelError;
 use burn::module::{
     Content, Devices, Module, ModuleDisplay, ModuleDisplayDefault, ModuleMapper, ModuleVisitor,
     Param, ParamId,
 };
 use burn::tensor::{DType, Device, FloatDType, Tensor, TensorData};
 use std::sync::Arc;
-use visor_kernels::{Matrix, MatrixError, Quantised};
-use visor_runtime::Dtype;
+use visor_kernels::Matrix;
 use visor_runtime::device::HostValues;
 
 /// `[d_out, d_in]`, the layout of Hugging Face checkpoints.
@@ -55,46 +53,6 @@ pub(crate) enum Role {
 }
 
 impl Weight {
-    /// Holds values in a format on a device; `None` where that is a parameter: in single precision on
-    /// a device other than the processor, and wherever gradients are tracked.
-    ///
-    /// # Errors
-    /// [`ModelError::Packing`] of values that the format does not hold.
-    pub(crate) fn pack(
-        name: &str,
-        values: &[f32],
-        dims: [usize; 2],
-        dtype: Dtype,
-        role: Role,
-        device: &Device,
-    ) -> Result<Option<Self>, ModelError> {
-        let half = match dtype {
-            Dtype::BF16 => Some(Half::BF16),
-            Dtype::F16 => Some(Half::F16),
-            _ => None,
-        };
-        if device.is_autodiff() || (dtype == Dtype::F32 && !HostValues::are_on(device)) {
-            return Ok(None);
-        }
-        if let Some(half) = half.filter(|_| !HostValues::are_on(device)) {
-            let values = TensorData::new(values.to_vec(), dims);
-            let weight: Tensor<2> = Tensor::from_data(values, device);
-            let weight = weight.cast(FloatDType::from(half));
-            return Ok(Some(Self::Halved(Box::new(weight))));
-        }
-        let wrong = |source| ModelError::Packing { name: name.to_owned(), source };
-        let int8 = || Quantised::nearest(values, dims);
-        let matrix: Result<Matrix, MatrixError> = match (dtype, role) {
-            (Dtype::F32, _) => Matrix::single(values, dims),
-            (Dtype::BF16, _) => Matrix::bf16(values, dims),
-            (Dtype::F16, _) => Matrix::f16(values, dims),
-            (Dtype::Int8, Role::Product) => int8().map(|weights| Matrix::int8(&weights)),
-            (Dtype::Int8, Role::Table) => int8().map(|weights| Matrix::int8_rows(&weights)),
-            _ => return Ok(None),
-        };
-        Ok(Some(Self::Packed(Arc::new(matrix.map_err(wrong)?))))
-    }
-
     /// `[d_out, d_in]`.
     pub fn dims(&self) -> [usize; 2] {
         match self {

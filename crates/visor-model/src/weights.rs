@@ -17,27 +17,50 @@ pub(crate) fn zeros<const R: usize>(shape: [usize; R], device: &Device) -> Param
 /// Gives the values of a parameter for its name and shape.
 pub type Values<'a> = &'a mut dyn FnMut(&str, &[usize]) -> Result<Vec<f32>, ModelError>;
 
+/// Where the values of parameters come from.
+pub(crate) trait Origin {
+    /// All of one, for its name and shape.
+    fn whole(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError>;
+
+    /// The same, from the first to the last in pieces of any length.
+    fn pieces(&mut self, name: &str, shape: &[usize], each: Each<'_>) -> Result<(), ModelError> {
+        each(&self.whole(name, shape)?)
+    }
+}
+
+/// Is given a piece of the values of a parameter.
+pub(crate) type Each<'a> = &'a mut dyn FnMut(&[f32]) -> Result<(), ModelError>;
+
+impl Origin for Values<'_> {
+    fn whole(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError> {
+        self(name, shape)
+    }
+}
+
+/// The files of a checkpoint, name by name through a key map.
+pub(crate) struct InFiles<'a> {
+    pub(crate) weights: &'a mut Weights,
+    pub(crate) keys: &'a KeyMap,
+}
+
+impl Origin for InFiles<'_> {
+    fn whole(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ModelError> {
+        let name = self.keys.in_files(name, self.weights);
+        Ok(self.weights.take(&name, shape)?)
+    }
+
+    fn pieces(&mut self, name: &str, shape: &[usize], each: Each<'_>) -> Result<(), ModelError> {
+        let name = self.keys.in_files(name, self.weights);
+        self.weights.take_in_pieces(&name, shape, each)
+    }
+}
+
 /// Fills every parameter of `module` from what `value` gives for its name and shape.
 ///
 /// # Errors
 /// The first one that `value` returns.
-pub fn fill<M: Module>(module: M, device: &Device, value: Values<'_>) -> Result<M, ModelError> {
-    fill_packing(module, device, value, &mut Packing::default())
-}
-
-/// As [`fill`]; what `packing` takes stays an empty parameter.
-pub(crate) fn fill_packing<M: Module>(
-    module: M,
-    device: &Device,
-    value: Values<'_>,
-    packing: &mut Packing,
-) -> Result<M, ModelError> {
-    let mut filler = Filler { path: Path::default(), device, value, packing, error: None };
-    let module = module.map(&mut filler);
-    match filler.error {
-        Some(error) => Err(error),
-        None => Ok(module),
-    }
+pub fn fill<M: Module>(module: M, device: &Device, mut value: Values<'_>) -> Result<M, ModelError> {
+    fill_packing(module, device, &mut value, &mut Packing::default())
 }
 
 /// Fills `module` from a checkpoint, name by name through the key map.
@@ -50,10 +73,22 @@ pub fn load<M: Module>(
     keys: &KeyMap,
     device: &Device,
 ) -> Result<M, ModelError> {
-    fill(module, device, &mut |name, shape| {
-        let name = keys.in_files(name, weights);
-        Ok(weights.take(&name, shape)?)
-    })
+    fill_packing(module, device, &mut InFiles { weights, keys }, &mut Packing::default())
+}
+
+/// As [`fill`]; what `packing` takes stays an empty parameter.
+pub(crate) fn fill_packing<M: Module>(
+    module: M,
+    device: &Device,
+    origin: &mut dyn Origin,
+    packing: &mut Packing,
+) -> Result<M, ModelError> {
+    let mut filler = Filler { path: Path::default(), device, origin, packing, error: None };
+    let module = module.map(&mut filler);
+    match filler.error {
+        Some(error) => Err(error),
+        None => Ok(module),
+    }
 }
 
 /// All parameters of a module under the names that checkpoints use.
@@ -99,7 +134,7 @@ impl Path {
 struct Filler<'a> {
     path: Path,
     device: &'a Device,
-    value: Values<'a>,
+    origin: &'a mut dyn Origin,
     packing: &'a mut Packing,
     error: Option<ModelError>,
 }
@@ -120,10 +155,7 @@ impl ModuleMapper for Filler<'_> {
         let shape = param.lazy_shape();
         let dims: Vec<usize> = shape.iter().copied().collect();
         let name = self.path.name();
-        let values = (self.value)(&name, &dims);
-        match values
-            .and_then(|values| self.packing.take(param.id, &name, &dims, values, self.device))
-        {
+        match self.packing.take(param.id, &name, &dims, self.origin, self.device) {
             Ok(None) => param,
             Ok(Some(values)) => {
                 let tensor = Tensor::from_data(TensorData::new(values, shape), self.device);

@@ -4,6 +4,7 @@ mod hostile;
 mod hub;
 mod hub_server;
 mod manifest;
+mod pieces;
 mod round_trip;
 mod saving;
 mod strict;

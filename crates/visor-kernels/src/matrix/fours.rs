@@ -3,9 +3,10 @@
 //! A panel is 32 outputs; its lines, one for every four inputs, lie one after another. A tile is
 //! some rows by a panel.
 
+use super::dynamic::{Dynamic, Rounded};
 use super::share::{Share, heights};
 use super::vnni::{BYTES, DEPTH, Line, Vnni, WIDTH};
-use super::{Dynamic, Rounded, TALLEST};
+use super::{MatrixError, TALLEST};
 use std::ops::Range;
 
 /// Bytes of rows that are laid out for a pass over the panels: they stay in a second-level cache.
@@ -16,22 +17,35 @@ pub(super) struct Fours {
     vnni: Vnni,
     lines: Vec<Line>,
     outputs: usize,
+    /// Rows that have come: all of them, before there are products.
+    filled: usize,
     inputs: usize,
 }
 
 impl Fours {
-    /// Of whole numbers, row by row.
-    pub(super) fn new(vnni: Vnni, values: &[i8], [outputs, inputs]: [usize; 2]) -> Self {
+    /// No rows yet of `[outputs, inputs]`.
+    pub(super) fn new(vnni: Vnni, [outputs, inputs]: [usize; 2]) -> Self {
+        Self { vnni, lines: Vec::new(), outputs, filled: 0, inputs }
+    }
+
+    /// Puts whole rows behind those that are there. Outputs that fill up the last panel, and inputs
+    /// that fill up a four, are zeros.
+    pub(super) fn push(&mut self, rows: &[i8]) -> Result<(), MatrixError> {
+        let &mut Self { outputs, inputs, filled, .. } = self;
         let depth = inputs.div_ceil(DEPTH);
-        let mut lines = vec![[[0; BYTES]; 2]; outputs.div_ceil(WIDTH) * depth];
-        for (output, row) in values.chunks_exact(inputs.max(1)).enumerate() {
-            let lines = &mut lines[output / WIDTH * depth..][..depth];
+        let all = outputs.div_ceil(WIDTH).saturating_mul(depth).saturating_sub(self.lines.len());
+        let none = |_| MatrixError::Memory { outputs, inputs };
+        self.lines.try_reserve_exact(all).map_err(none)?;
+        self.filled += rows.len().checked_div(inputs).unwrap_or(0);
+        self.lines.resize(self.filled.div_ceil(WIDTH) * depth, [[0; BYTES]; 2]);
+        for (output, row) in (filled..).zip(rows.chunks_exact(inputs.max(1))) {
+            let lines = &mut self.lines[output / WIDTH * depth..][..depth];
             let (register, lane) = (output % WIDTH * DEPTH / BYTES, output % WIDTH * DEPTH % BYTES);
             for (line, four) in lines.iter_mut().zip(row.chunks(DEPTH)) {
                 line[register][lane..][..four.len()].copy_from_slice(four);
             }
         }
-        Self { vnni, lines, outputs, inputs }
+        Ok(())
     }
 
     pub(super) fn bytes(&self) -> usize {

@@ -4,7 +4,7 @@
 //! tile is some rows by one or two panels: its sums stay in registers while all inputs go by. Every
 //! sum is taken in the order of the inputs, whatever the tile.
 
-use super::format::{Format, Half, Int8, Single};
+use super::format::Format;
 use super::share::{Share, heights};
 use super::{MatrixError, TALLEST};
 use crate::rows::is_alone;
@@ -24,6 +24,8 @@ const LONGEST: usize = 64;
 pub(super) struct Panels<F: Format<V>, const V: usize> {
     words: Vec<F::Word>,
     outputs: usize,
+    /// Rows that have come: all of them, before there are products.
+    filled: usize,
     inputs: usize,
     /// Numbers of single precision that a register holds.
     lanes: usize,
@@ -39,57 +41,48 @@ pub(super) struct Ending<'a> {
     pub(super) bias: Option<&'a [f32]>,
 }
 
-impl<F: Half> Panels<F, 2> {
-    /// Rounds values `[outputs, inputs]`.
-    pub(super) fn halves(values: &[f32], inputs: usize) -> Result<Self, MatrixError> {
-        let round = |place: usize| F::round(values[place], place);
-        Self::pack(values.len(), inputs, &round)
-    }
-}
-
-impl Panels<Single, 2> {
-    /// Of values `[outputs, inputs]`.
-    pub(super) fn single(values: &[f32], inputs: usize) -> Self {
-        let panels = Self::pack(values.len(), inputs, &|place| Ok(values[place]));
-        panels.expect("nothing is rounded")
-    }
-}
-
-impl Panels<Int8, 4> {
-    /// Of numbers `[outputs, inputs]`.
-    pub(super) fn whole(values: &[i8], inputs: usize) -> Self {
-        let panels = Self::pack(values.len(), inputs, &|place| Ok(values[place]));
-        panels.expect("a byte is a byte")
-    }
-}
-
 impl<F: Format<V>, const V: usize> Panels<F, V> {
-    /// Of `n` words, of which `word` gives that of a place. Columns that fill up the last panel are
-    /// zeros.
-    fn pack(
-        n: usize,
-        inputs: usize,
-        word: &(impl Fn(usize) -> Result<F::Word, MatrixError> + Sync),
-    ) -> Result<Self, MatrixError> {
-        let lanes = Lanes.dispatch();
-        let (width, outputs) = (V * lanes, n.checked_div(inputs).unwrap_or(0));
-        let mut words = vec![F::Word::default(); outputs.div_ceil(width) * width * inputs];
-        let fill = |(panel, words): (usize, &mut [F::Word])| {
-            let first = panel * width;
-            (first..outputs.min(first + width)).try_for_each(|output| {
-                let place = F::place(output - first, lanes);
-                (0..inputs).try_for_each(|input| {
-                    words[input * width + place] = word(output * inputs + input)?;
+    /// No rows yet of `[outputs, inputs]`.
+    pub(super) fn new([outputs, inputs]: [usize; 2]) -> Self {
+        let (words, lanes) = (Vec::new(), Lanes.dispatch());
+        Self { words, outputs, filled: 0, inputs, lanes, format: PhantomData }
+    }
+
+    /// Puts whole rows behind those that are there; `word` gives that of a value at a place, counted
+    /// through all rows. Columns that fill up the last panel are zeros.
+    pub(super) fn push<T: Copy + Sync>(
+        &mut self,
+        rows: &[T],
+        word: &(impl Fn(T, usize) -> Result<F::Word, MatrixError> + Sync),
+    ) -> Result<(), MatrixError> {
+        let &mut Self { outputs, filled: done, inputs, lanes, .. } = self;
+        let (width, panel) = (self.width(), self.width() * inputs);
+        let all = outputs.div_ceil(width).saturating_mul(panel).saturating_sub(self.words.len());
+        let none = |_| MatrixError::Memory { outputs, inputs };
+        self.words.try_reserve_exact(all).map_err(none)?;
+        // Zeros as far as rows go, so that memory is touched once.
+        let filled = done + rows.len().checked_div(inputs).unwrap_or(0);
+        self.words.resize(filled.div_ceil(width) * panel, F::Word::default());
+        // The first row goes to the panel of the last one before, where that has room.
+        let first = done / width;
+        let fill = |(index, words): (usize, &mut [F::Word])| {
+            let start = (first + index) * width;
+            (done.max(start)..filled.min(start + width)).try_for_each(|output| {
+                let place = F::place(output - start, lanes);
+                let row = &rows[(output - done) * inputs..][..inputs];
+                row.iter().enumerate().try_for_each(|(input, &value)| {
+                    words[input * width + place] = word(value, output * inputs + input)?;
                     Ok(())
                 })
             })
         };
-        let panel = (width * inputs).max(1);
+        let words = &mut self.words[first * panel..];
         match is_alone() {
-            true => words.chunks_mut(panel).enumerate().try_for_each(fill)?,
-            false => words.par_chunks_mut(panel).enumerate().try_for_each(fill)?,
+            true => words.chunks_mut(panel.max(1)).enumerate().try_for_each(fill)?,
+            false => words.par_chunks_mut(panel.max(1)).enumerate().try_for_each(fill)?,
         }
-        Ok(Self { words, outputs, inputs, lanes, format: PhantomData })
+        self.filled = filled;
+        Ok(())
     }
 
     pub(super) fn bytes(&self) -> usize {
