@@ -3,8 +3,8 @@
 //! order, in single precision or in fewer bytes.
 //!
 //! Instructions are chosen when the program runs (AVX-512, AVX2, NEON, or none in particular) by
-//! the crates underneath, but for one whose instruction they keep to themselves: `matrix/vnni.rs`,
-//! which holds the only unsafe expression. Every kernel has a slow obvious twin among the tests.
+//! the crates underneath, but for two that these keep to themselves or lack: `matrix/vnni.rs` and
+//! `matrix/pairs.rs` hold the only unsafe expressions. Every kernel has a slow obvious twin among the tests.
 //!
 //! All values but such weights are single precision, rows lie one after another, and work is shared
 //! among the threads of the pool that a kernel is called in. A result does not depend on how many

@@ -6,10 +6,11 @@
 //! come, and there is no other copy of them.
 
 mod builder;
+mod dots;
 mod dynamic;
 mod format;
-mod fours;
 mod int8;
+mod pairs;
 mod panels;
 mod share;
 mod vnni;
@@ -19,6 +20,7 @@ pub use int8::{MAX_INPUTS, Quantised};
 
 use dynamic::Dynamic;
 use format::{Bf16, F16, Int8, Single};
+use pairs::Pairs;
 use panels::{Ending, Panels};
 use thiserror::Error;
 
@@ -35,6 +37,8 @@ pub struct Matrix {
 enum Store {
     Single(Panels<Single, 2>),
     Bf16(Panels<Bf16, 2>),
+    /// Rows are rounded to bf16 on the way in.
+    Pairs(Pairs),
     F16(Panels<F16, 2>),
     /// Rows are rounded to eight bits on the way in.
     Int8(Dynamic),
@@ -107,6 +111,7 @@ impl Matrix {
         match &self.store {
             Store::Single(panels) => panels.bytes(),
             Store::Bf16(panels) => panels.bytes(),
+            Store::Pairs(pairs) => pairs.bytes(),
             Store::F16(panels) => panels.bytes(),
             Store::Int8(packed) => packed.bytes(),
             Store::Int8Rows(panels, scales) => panels.bytes() + size_of_val(scales.as_slice()),
@@ -130,6 +135,7 @@ impl Matrix {
         match &self.store {
             Store::Single(panels) => panels.product(x, Ending { scales: None, bias }, &mut out),
             Store::Bf16(panels) => panels.product(x, Ending { scales: None, bias }, &mut out),
+            Store::Pairs(pairs) => pairs.product(x, bias, &mut out),
             Store::F16(panels) => panels.product(x, Ending { scales: None, bias }, &mut out),
             Store::Int8(packed) => packed.product(x, bias, &mut out),
             Store::Int8Rows(panels, scales) => {
@@ -157,6 +163,7 @@ impl Matrix {
         match &self.store {
             Store::Single(panels) => Some(panels.row(row, 1.0)),
             Store::Bf16(panels) => Some(panels.row(row, 1.0)),
+            Store::Pairs(pairs) => Some(pairs.row(row)),
             Store::F16(panels) => Some(panels.row(row, 1.0)),
             Store::Int8(_) => None,
             Store::Int8Rows(panels, scales) => scales.get(row).map(|&scale| panels.row(row, scale)),
@@ -168,7 +175,8 @@ impl std::fmt::Debug for Matrix {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let format = match &self.store {
             Store::Single(_) => "f32",
-            Store::Bf16(_) => "bf16",
+            Store::Bf16(_) => "bf16, rows in single precision",
+            Store::Pairs(_) => "bf16",
             Store::F16(_) => "f16",
             Store::Int8(_) => "int8",
             Store::Int8Rows(..) => "int8, rows in single precision",

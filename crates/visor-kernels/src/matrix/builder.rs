@@ -3,6 +3,7 @@
 use super::dynamic::Gathering;
 use super::format::{Bf16, F16, Half, Int8, Single};
 use super::int8::{Quantised, expect_width};
+use super::pairs::Pairs;
 use super::panels::Panels;
 use super::vnni::Vnni;
 use super::{Matrix, MatrixError, Store};
@@ -12,8 +13,12 @@ use super::{Matrix, MatrixError, Store};
 pub enum MatrixFormat {
     /// As they are.
     Single,
-    /// In the upper halves of their single precision: 8 bits of fraction.
+    /// In the upper halves of their single precision: 8 bits of fraction. Rows that a product takes
+    /// are rounded so too where the processor multiplies such numbers (AVX512-BF16).
     Bf16,
+    /// The same weights. Rows that a product takes stay in single precision. For what is read a row
+    /// at a time too, as a table of embeddings that also scores.
+    Bf16Rows,
     /// In IEEE half precision: 11 bits of fraction, at most 65504.
     F16,
     /// In eight bits, with a factor an output. Rows that a product takes are rounded to eight bits
@@ -40,6 +45,7 @@ pub struct MatrixBuilder {
 enum Filling {
     Single(Panels<Single, 2>),
     Bf16(Panels<Bf16, 2>),
+    Pairs(Pairs),
     F16(Panels<F16, 2>),
     Int8(Gathering),
     Int8Rows(Panels<Int8, 4>, Vec<f32>),
@@ -62,7 +68,10 @@ impl MatrixBuilder {
         }
         let filling = match format {
             MatrixFormat::Single => Filling::Single(Panels::new(dims)),
-            MatrixFormat::Bf16 => Filling::Bf16(Panels::new(dims)),
+            MatrixFormat::Bf16 => {
+                Pairs::new(dims).map_or_else(|| Filling::Bf16(Panels::new(dims)), Filling::Pairs)
+            }
+            MatrixFormat::Bf16Rows => Filling::Bf16(Panels::new(dims)),
             MatrixFormat::F16 => Filling::F16(Panels::new(dims)),
             MatrixFormat::Int8 => Filling::Int8(Gathering::new(dims, Vnni::detect())),
             MatrixFormat::Int8Rows => Filling::Int8Rows(Panels::new(dims), Vec::new()),
@@ -112,6 +121,7 @@ impl MatrixBuilder {
         match &mut self.filling {
             Filling::Single(panels) => panels.push(rows, &|value, _| Ok(value)),
             Filling::Bf16(panels) => panels.push(rows, &Bf16::round),
+            Filling::Pairs(pairs) => pairs.push(rows),
             Filling::F16(panels) => panels.push(rows, &F16::round),
             Filling::Int8(all) => all.push(&whole()?),
             Filling::Int8Rows(panels, scales) => {
@@ -132,6 +142,7 @@ impl MatrixBuilder {
         let store = match filling {
             Filling::Single(panels) => Store::Single(panels),
             Filling::Bf16(panels) => Store::Bf16(panels),
+            Filling::Pairs(pairs) => Store::Pairs(pairs),
             Filling::F16(panels) => Store::F16(panels),
             Filling::Int8(weights) => Store::Int8(weights.finish()),
             Filling::Int8Rows(panels, scales) => Store::Int8Rows(panels, scales),

@@ -2,7 +2,7 @@
 //! least and largest value, and products are sums of whole numbers: exact, in any order.
 
 use super::MatrixError;
-use super::fours::Fours;
+use super::dots::{Ordered, Sums};
 use super::int8::Quantised;
 use super::vnni::Vnni;
 use crate::rows::is_alone;
@@ -44,7 +44,7 @@ pub(super) struct Gathering {
 
 enum Gathered {
     /// Row by row to their places.
-    Fours(Fours),
+    Fours(Ordered<Vnni>),
     /// What brings them in order wants all of them, a byte each.
     Whole(Vec<i8>),
 }
@@ -53,7 +53,7 @@ impl Gathering {
     /// None yet of `[outputs, inputs]`, for products with an instruction or without.
     pub(super) fn new([outputs, inputs]: [usize; 2], vnni: Option<Vnni>) -> Self {
         let order = match vnni {
-            Some(vnni) => Gathered::Fours(Fours::new(vnni, [outputs, inputs])),
+            Some(vnni) => Gathered::Fours(Ordered::new(vnni, [outputs, inputs])),
             None => Gathered::Whole(Vec::new()),
         };
         Self { order, scales: Vec::new(), sums: Vec::new(), outputs, inputs }
@@ -96,7 +96,7 @@ impl Gathering {
 /// Whose products they are.
 enum Order {
     /// Our own, where the processor has the instruction.
-    Fours(Fours),
+    Fours(Ordered<Vnni>),
     /// Those of a crate, on all others.
     Executor(PackedBMatrix<i8>),
 }
@@ -124,7 +124,9 @@ impl Dynamic {
         let packed = match &self.order {
             Order::Fours(fours) => {
                 let (numbers, rounded) = self.round(x);
-                return fours.product(&numbers, &rounded, self, bias, out);
+                return fours.product(&numbers, out, |Sums { sums, rows, outputs, out, line }| {
+                    self.scale(&rounded[rows], sums, outputs, bias, out, line);
+                });
             }
             Order::Executor(packed) => packed,
         };

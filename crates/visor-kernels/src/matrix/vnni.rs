@@ -1,40 +1,64 @@
 //! Sums of four products of bytes at once: AVX512-VNNI.
 //!
-//! The only file of the project that holds `unsafe`, once: instructions of a processor may be run
-//! where it has them, and the crates underneath offer this one inside their own products alone,
-//! which work out eight rows for every one that is asked for. `docs/performance.md` has what that
-//! cost. The slow obvious twin is among the tests.
+//! One of the two files that hold `unsafe`, once each: an instruction may be run where the processor
+//! has it, and the crates underneath offer this one inside their own products alone, which work out
+//! eight rows for every one that is asked for. `docs/performance.md` has what that cost.
+
+use super::dots::{Dots, WIDTH};
 
 /// Bytes of a register.
-pub(super) const BYTES: usize = 64;
+const BYTES: usize = 64;
 /// Sums of a register.
 const LANES: usize = BYTES / 4;
-/// Outputs of a panel: two registers of sums.
-pub(super) const WIDTH: usize = 2 * LANES;
-/// Inputs that one instruction takes of each output.
-pub(super) const DEPTH: usize = 4;
-
-/// As many inputs of every output of a panel: those of an output side by side.
-pub(super) type Line = [[i8; BYTES]; 2];
 
 /// This processor has the instruction.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Vnni(());
 
-#[cfg(target_arch = "x86_64")]
 impl Vnni {
     /// Where it has.
+    #[cfg(target_arch = "x86_64")]
     pub(super) fn detect() -> Option<Self> {
         let has = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni");
         has.then_some(Self(()))
     }
 
-    /// Sums of `R` rows by a panel. Of both as many lines are taken as the shorter has; whole
-    /// numbers wrap around past 32 bits.
-    pub(super) fn sums<const R: usize>(
+    /// No processor of this kind has.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub(super) fn detect() -> Option<Self> {
+        None
+    }
+}
+
+/// Whole numbers, exact: they wrap around past 32 bits, which rows of
+/// [`MAX_INPUTS`](super::MAX_INPUTS) do not reach.
+impl Dots for Vnni {
+    type Number = u8;
+    type Group = [u8; 4];
+    type Weight = i8;
+    type Line = [[i8; BYTES]; 2];
+    type Sum = i32;
+
+    const DEPTH: usize = 4;
+    const ZEROS: Self::Line = [[0; BYTES]; 2];
+
+    #[inline(always)]
+    fn group(numbers: &[u8]) -> [u8; 4] {
+        let mut group = [0; 4];
+        group[..numbers.len()].copy_from_slice(numbers);
+        group
+    }
+
+    #[inline(always)]
+    fn weights(line: &mut Self::Line, output: usize) -> &mut [i8] {
+        &mut line[output / LANES][output % LANES * 4..][..4]
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn sums<const R: usize>(
         self,
-        rows: &[[[u8; DEPTH]; R]],
-        panel: &[Line],
+        rows: &[[[u8; 4]; R]],
+        panel: &[Self::Line],
     ) -> [[i32; WIDTH]; R] {
         // SAFETY: `self` is made by `detect` alone, where the processor was found to have both
         // features that the function is compiled for; it asks for nothing else.
@@ -43,11 +67,16 @@ impl Vnni {
             sums(rows, panel)
         }
     }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn sums<const R: usize>(self, _: &[[[u8; 4]; R]], _: &[Self::Line]) -> [[i32; WIDTH]; R] {
+        unreachable!("there is no such processor to make one on")
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512vnni")]
-fn sums<const R: usize>(rows: &[[[u8; DEPTH]; R]], panel: &[Line]) -> [[i32; WIDTH]; R] {
+fn sums<const R: usize>(rows: &[[[u8; 4]; R]], panel: &[[[i8; BYTES]; 2]]) -> [[i32; WIDTH]; R] {
     use std::arch::x86_64::{
         __m512i, _mm512_dpbusd_epi32, _mm512_set1_epi32, _mm512_setzero_si512,
     };
@@ -70,36 +99,23 @@ fn sums<const R: usize>(rows: &[[[u8; DEPTH]; R]], panel: &[Line]) -> [[i32; WID
     out
 }
 
-#[cfg(not(target_arch = "x86_64"))]
-impl Vnni {
-    /// No processor of this kind has.
-    pub(super) fn detect() -> Option<Self> {
-        None
-    }
-
-    /// Is never called.
-    pub(super) fn sums<const R: usize>(
-        self,
-        _rows: &[[[u8; DEPTH]; R]],
-        _panel: &[Line],
-    ) -> [[i32; WIDTH]; R] {
-        unreachable!("there is no such processor to make one on")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     /// The sums by their definition.
-    fn obvious<const R: usize>(rows: &[[[u8; DEPTH]; R]], panel: &[Line]) -> [[i32; WIDTH]; R] {
+    fn obvious<const R: usize>(
+        rows: &[[[u8; 4]; R]],
+        panel: &[[[i8; BYTES]; 2]],
+    ) -> [[i32; WIDTH]; R] {
         let sum = |r: usize, output: usize| {
-            let lines = rows.iter().zip(panel);
-            let fours =
-                lines.map(|(x, line)| (x[r], &line[output / LANES][output % LANES * DEPTH..]));
-            let products = fours.flat_map(|(x, weights)| x.into_iter().zip(weights));
-            products.map(|(x, &weight)| i32::from(x) * i32::from(weight)).sum()
+            let groups = rows.iter().zip(panel).map(|(x, line)| {
+                let weights = &line[output / LANES][output % LANES * 4..];
+                let products = x[r].iter().zip(weights);
+                products.map(|(&x, &weight)| i32::from(x) * i32::from(weight)).sum::<i32>()
+            });
+            groups.sum::<i32>()
         };
         std::array::from_fn(|r| std::array::from_fn(|output| sum(r, output)))
     }
@@ -107,19 +123,17 @@ mod tests {
     fn agree<const R: usize>(vnni: Vnni, bytes: &[u8], lines: usize) {
         let mut bytes = bytes.iter().copied().cycle();
         let mut next = || bytes.next().expect("there are some");
-        let rows: Vec<[[u8; DEPTH]; R]> =
-            (0..lines).map(|_| std::array::from_fn(|_| std::array::from_fn(|_| next()))).collect();
-        let line = |next: &mut dyn FnMut() -> u8| {
-            std::array::from_fn(|_| std::array::from_fn(|_| next().cast_signed()))
-        };
-        let panel: Vec<Line> = (0..lines).map(|_| line(&mut next)).collect();
+        let mut row = || -> [u8; 4] { std::array::from_fn(|_| next()) };
+        let rows: Vec<[[u8; 4]; R]> = (0..lines).map(|_| std::array::from_fn(|_| row())).collect();
+        let mut line = || std::array::from_fn(|_| std::array::from_fn(|_| next().cast_signed()));
+        let panel: Vec<[[i8; BYTES]; 2]> = (0..lines).map(|_| line()).collect();
         assert_eq!(vnni.sums(&rows, &panel), obvious(&rows, &panel));
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]
         #[test]
-        fn sums_are_those_of_their_definition_to_the_bit(
+        fn sums_of_bytes_are_those_of_their_definition_to_the_bit(
             bytes in prop::collection::vec(any::<u8>(), 1..997),
             lines in 0_usize..40,
         ) {
