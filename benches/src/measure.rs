@@ -14,14 +14,13 @@ use crate::compare::references::{FamilyScores, ReferenceError};
 use crate::compare::store::{Entry, Settings, Store, StoreError};
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use thiserror::Error;
 use visor_core::{Patches, Thrift};
 use visor_model::VisorModel;
 use visor_runtime::{Dtype, GenerationSettings, RunError, Runner};
 use visor_train::TrainError;
-use visor_train::data::{Dataset, Item, ItemPicture, Need};
+use visor_train::data::{Dataset, Item, ItemPicture, Need, PicturePlace};
 
 /// What is compared, and how.
 #[derive(Debug)]
@@ -179,13 +178,13 @@ fn check(stop: &AtomicBool) -> Result<(), MeasureError> {
     if stop.load(Ordering::Relaxed) { Err(MeasureError::Stopped) } else { Ok(()) }
 }
 
-/// A number for the pictures of each item: the same where they are the same files.
+/// A number for the pictures of each item: the same where they lie in the same places.
 fn pictures(items: &[Item]) -> Vec<u64> {
-    let mut known: BTreeMap<Vec<&Path>, u64> = BTreeMap::new();
+    let mut known: BTreeMap<Vec<&PicturePlace>, u64> = BTreeMap::new();
     let mut numbers = Vec::with_capacity(items.len());
     for (index, item) in (0..).zip(items) {
         let files = item.pictures.iter().map(|picture| match picture {
-            ItemPicture::File(file) => Some(file.path()),
+            ItemPicture::File(file) => Some(file.place()),
             ItemPicture::Held(_) | ItemPicture::Grey { .. } => None,
         });
         numbers.push(match files.collect::<Option<Vec<_>>>() {

@@ -112,6 +112,21 @@ pub enum TrainError {
         /// What is wrong.
         because: String,
     },
+    /// A folder without the benchmark that it is said to hold.
+    #[error(
+        "{folder} does not hold {benchmark}: expected {files}; or, as on the Hugging Face hub, the \
+         parquet files of {columns}"
+    )]
+    NoBenchmark {
+        /// The folder.
+        folder: PathBuf,
+        /// The benchmark.
+        benchmark: &'static str,
+        /// What its authors distribute.
+        files: &'static str,
+        /// What the hub has.
+        columns: &'static str,
+    },
     /// A benchmark that is not about answers.
     #[error("`{benchmark}` asks for no answers: it says where chosen patches should lie")]
     NoAnswers {

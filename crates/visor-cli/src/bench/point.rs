@@ -29,7 +29,8 @@ pub(crate) struct Point {
     model: ModelChoice,
 
     /// Folder with RefCOCO: `refcoco_val.jsonl`, `refcoco_testA.jsonl`, `refcoco_testB.jsonl`,
-    /// those that are there, and the pictures in `train2014`
+    /// those that are there, and the pictures in `train2014`; or the Hugging Face hub's parquet
+    /// files, which docs/benchmarks.md names
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
 

@@ -16,7 +16,7 @@ use std::path::Path;
 use visor_processor::{Picture, PictureLimits};
 
 /// Larger picture files are not read.
-const MAX_PICTURE: u64 = 256 << 20;
+pub(super) const MAX_PICTURE: u64 = 256 << 20;
 
 /// What becomes of lines that cannot be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

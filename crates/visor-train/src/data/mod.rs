@@ -2,6 +2,7 @@
 //! on, from the generated suite, a file of the user's, or a benchmark that the user holds.
 
 pub mod benchmarks;
+mod columns;
 mod conversations;
 mod generated;
 mod jsonl;
@@ -9,12 +10,13 @@ mod scorer;
 mod shown;
 mod source;
 
+pub use columns::Cell;
 pub use conversations::{Conversation, Conversations, Place, read_conversations};
 pub use generated::{blank, standard, standard_without};
 pub use jsonl::{BadLines, Reading, read};
 pub(crate) use jsonl::{decode_picture, picture_bytes};
 pub use scorer::{Scorer, UnknownScorer};
-pub use shown::{ItemFile, ItemPicture};
+pub use shown::{ItemFile, ItemPicture, PicturePlace};
 pub use source::{DataSource, UnknownSource};
 
 use crate::error::TrainError;

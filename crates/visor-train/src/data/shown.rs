@@ -1,12 +1,14 @@
-//! A picture of a question: in memory, or where it lies on disk until it is asked about.
+//! A picture of a question: in memory, or where it lies on disk until it is asked about, in a file
+//! of its own or in a row of a table.
 //!
 //! Benchmarks have tens of thousands of pictures; their pixels do not fit in memory together.
 
-use super::jsonl::{decode_picture, picture_bytes};
+use super::columns::{Cell, Embedded};
+use super::jsonl::{MAX_PICTURE, decode_picture, picture_bytes};
 use crate::error::TrainError;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
-use visor_processor::Picture;
+use visor_processor::{Picture, PictureLimits};
 
 /// The grey of a picture that shows nothing.
 const GREY: u8 = 16;
@@ -16,7 +18,7 @@ const GREY: u8 = 16;
 pub enum ItemPicture {
     /// In memory.
     Held(Picture),
-    /// In a file that has been read once.
+    /// On disk, where it has been read once.
     File(ItemFile),
     /// One dark grey.
     Grey {
@@ -27,10 +29,46 @@ pub enum ItemPicture {
     },
 }
 
-/// A picture file that has been read once, so that damage was found.
+/// Where a picture lies on disk.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PicturePlace {
+    /// In a file of its own.
+    File(PathBuf),
+    /// In a row of a table.
+    Cell(Cell),
+}
+
+impl PicturePlace {
+    /// The file, or that of the table.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::File(path) => path,
+            Self::Cell(cell) => cell.path(),
+        }
+    }
+
+    /// Reads it, or says what is wrong with it.
+    fn picture(&self) -> Result<Picture, String> {
+        match self {
+            Self::File(path) => decode_picture(path, &picture_bytes(path)?),
+            Self::Cell(cell) => decode_cell(cell, &cell.bytes()?),
+        }
+    }
+}
+
+fn decode_cell(cell: &Cell, bytes: &[u8]) -> Result<Picture, String> {
+    let named = |because: String| format!("picture in {cell}: {because}");
+    if bytes.len() as u64 > MAX_PICTURE {
+        let size = bytes.len();
+        return Err(named(format!("{size} bytes are more than the limit of {MAX_PICTURE}")));
+    }
+    Picture::decode(bytes, &PictureLimits::default()).map_err(|error| named(error.to_string()))
+}
+
+/// A picture on disk that has been read once, so that damage was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ItemFile {
-    path: PathBuf,
+    place: PicturePlace,
     width: u32,
     height: u32,
     /// SHA-256 of its size and pixels.
@@ -38,18 +76,29 @@ pub struct ItemFile {
 }
 
 impl ItemFile {
-    /// Reads a picture and lets its pixels go again.
+    /// Reads a picture file and lets its pixels go again.
     pub(super) fn read(path: &Path) -> Result<Self, String> {
-        let picture = decode_picture(path, &picture_bytes(path)?)?;
-        let (width, height) = (picture.width(), picture.height());
+        let place = PicturePlace::File(path.to_owned());
+        let picture = place.picture()?;
+        Ok(Self::seen(place, &picture))
+    }
+
+    /// The same of a picture in a table, whose bytes have just been read.
+    pub(super) fn embedded(embedded: &Embedded) -> Result<Self, String> {
+        let picture = decode_cell(&embedded.cell, embedded.bytes())?;
+        Ok(Self::seen(PicturePlace::Cell(embedded.cell.clone()), &picture))
+    }
+
+    fn seen(place: PicturePlace, picture: &Picture) -> Self {
         let mut hash = Sha256::new();
-        update(&mut hash, &picture);
-        Ok(Self { path: path.to_owned(), width, height, sha256: hash.finalize().into() })
+        update(&mut hash, picture);
+        let (width, height) = (picture.width(), picture.height());
+        Self { place, width, height, sha256: hash.finalize().into() }
     }
 
     /// Where it lies.
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn place(&self) -> &PicturePlace {
+        &self.place
     }
 }
 
@@ -66,9 +115,11 @@ impl ItemPicture {
                 Ok(Picture::from_rgb(*width, *height, vec![GREY; bytes])?)
             }
             Self::File(file) => {
-                let changed = |because| TrainError::Unusable { path: file.path.clone(), because };
-                let bytes = picture_bytes(&file.path).map_err(changed)?;
-                let picture = decode_picture(&file.path, &bytes).map_err(changed)?;
+                let changed = |because| {
+                    let path = file.place.path().to_owned();
+                    TrainError::Unusable { path, because }
+                };
+                let picture = file.place.picture().map_err(changed)?;
                 let mut hash = Sha256::new();
                 update(&mut hash, &picture);
                 match <[u8; 32]>::from(hash.finalize()) == file.sha256 {

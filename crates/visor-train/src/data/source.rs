@@ -13,7 +13,7 @@ use thiserror::Error;
 pub enum DataSource {
     /// A list, one JSON object a line.
     List(PathBuf),
-    /// A benchmark in its official layout.
+    /// A benchmark as its authors or the Hugging Face hub distribute it.
     Benchmark(Benchmark, PathBuf),
 }
 

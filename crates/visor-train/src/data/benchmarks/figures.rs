@@ -2,7 +2,7 @@
 
 use super::Benchmark;
 use super::yes_no::{COGNITION, PERCEPTION, SPLITS};
-use crate::data::{Item, ItemPicture};
+use crate::data::Item;
 use std::collections::BTreeMap;
 
 /// One number of an evaluation, in the unit in which it is published.
@@ -79,9 +79,11 @@ fn mme(all: &[Scored<'_>]) -> Vec<Figure> {
             let own: Vec<Scored<'_>> =
                 all.iter().copied().filter(|(item, _)| item.family == *task).collect();
             let Some(right) = mean(&own) else { continue };
-            let mut pictures: BTreeMap<String, bool> = BTreeMap::new();
+            let mut pictures: BTreeMap<&str, bool> = BTreeMap::new();
             for (item, score) in &own {
-                *pictures.entry(shown(item)).or_insert(true) &= *score == 1.0;
+                // What stands before the last stroke is common to the questions about a picture.
+                let about = item.id.rsplit_once('/').map_or(item.id.as_str(), |(about, _)| about);
+                *pictures.entry(about).or_insert(true) &= *score == 1.0;
             }
             let whole = pictures.values().filter(|&&whole| whole).count() as f64;
             let value = 100.0 * (right + whole / pictures.len() as f64);
@@ -92,15 +94,6 @@ fn mme(all: &[Scored<'_>]) -> Vec<Figure> {
         figures.extend(of_tasks);
     }
     figures
-}
-
-/// The pictures of an item by name.
-fn shown(item: &Item) -> String {
-    let name = |picture: &ItemPicture| match picture {
-        ItemPicture::File(file) => file.path().display().to_string(),
-        ItemPicture::Held(_) | ItemPicture::Grey { .. } => item.id.clone(),
-    };
-    item.pictures.iter().map(name).collect::<Vec<_>>().join(" ")
 }
 
 /// By split. Yes is what is looked for; who was wrong said the opposite.

@@ -1,13 +1,16 @@
-//! Benchmarks that the user holds on disk, read in the layout in which they are distributed.
+//! Benchmarks that the user holds on disk, read in the layouts in which they are distributed.
 //!
 //! Nothing is downloaded and nothing is executed: annotations in JSON, JSON lines or text, beside
-//! pictures. [`layout`](Benchmark::layout) says what is read of each, `figures` what its own
-//! evaluation reports. Questions are asked with the words that LLaVA-NeXT's evaluation puts behind
-//! them.
+//! pictures, or tables in parquet files with pictures in them. [`layout`](Benchmark::layout) and
+//! [`columns`](Benchmark::columns) say what is read of each, `figures` what its own evaluation
+//! reports: both become the same questions. They are asked with the words that LLaVA-NeXT's
+//! evaluation puts behind them.
 
 mod documents;
 mod figures;
+mod hub;
 mod options;
+mod python;
 mod refcoco;
 mod rows;
 mod words;
@@ -112,7 +115,7 @@ impl Benchmark {
         Self::ALL.map(|benchmark| format!("`{benchmark}`")).join(", ")
     }
 
-    /// What is read in its folder: annotations, then pictures.
+    /// What is read in its folder where it is its authors' copy: annotations, then pictures.
     pub fn layout(self) -> &'static str {
         match self {
             Self::VqaRad => {
@@ -202,33 +205,67 @@ impl Benchmark {
         }
     }
 
-    /// Reads all its questions; every picture is read once, and kept on disk.
+    /// Reads all its questions; every picture is read once, and kept on disk. Where tables and
+    /// annotations lie in one folder, the tables are read.
     ///
     /// # Errors
     /// If a file is missing or damaged, there is no question, or a bad one must not be skipped;
-    /// [`TrainError::NoAnswers`] where it does not ask for answers.
+    /// [`TrainError::NoBenchmark`] where neither layout lies there; [`TrainError::NoAnswers`] where
+    /// it does not ask for answers.
     pub fn read(self, folder: &Path, bad: BadLines) -> Result<Reading, TrainError> {
+        if self == Self::RefCoco {
+            return Err(TrainError::NoAnswers { benchmark: self.word() });
+        }
         let mut rows = Rows::new(folder, bad);
-        match self {
-            Self::VqaRad => words::vqa_rad(&mut rows)?,
-            Self::RealWorldQa => words::realworldqa(&mut rows)?,
-            Self::Gqa => words::gqa(&mut rows)?,
-            Self::AOkvqa => options::a_okvqa(&mut rows)?,
-            Self::AOkvqaDirect => options::a_okvqa_direct(&mut rows)?,
-            Self::ScienceQa => options::scienceqa(&mut rows)?,
-            Self::Ai2d => options::ai2d(&mut rows)?,
-            Self::Mme => yes_no::mme(&mut rows)?,
-            Self::Pope => yes_no::pope(&mut rows)?,
-            Self::TextVqa => documents::textvqa(&mut rows)?,
-            Self::ChartQa => documents::chartqa(&mut rows)?,
-            Self::OcrBench => documents::ocrbench(&mut rows)?,
-            Self::InfoVqa => documents::infovqa(&mut rows)?,
-            Self::DocVqa => documents::docvqa(&mut rows)?,
-            Self::RefCoco => return Err(TrainError::NoAnswers { benchmark: self.word() }),
+        match self.shards(folder)? {
+            Some(shards) => self.read_columns(&mut rows, &shards)?,
+            None if self.is_annotated(folder) => self.read_files(&mut rows)?,
+            None => return Err(hub::holds_neither(self, folder)),
         }
         let (items, skipped) = rows.finish();
         let data = Dataset { name: self.word().to_owned(), items }.expect_some()?;
         Ok(Reading { data, skipped })
+    }
+
+    /// Whether annotations of its authors' copy lie in the folder.
+    fn is_annotated(self, folder: &Path) -> bool {
+        let any = |names: &[&str]| names.iter().any(|name| folder.join(name).exists());
+        match self {
+            Self::VqaRad => any(&["VQA_RAD Dataset Public.json"]),
+            Self::AOkvqa | Self::AOkvqaDirect => any(&[options::KNOWLEDGE]),
+            Self::RealWorldQa => any(&["annotations.json"]),
+            Self::ScienceQa => any(&["problems.json"]),
+            Self::Gqa => any(&["testdev_balanced_questions.json"]),
+            Self::Mme => any(&yes_no::PERCEPTION) || any(&yes_no::COGNITION),
+            Self::Pope => any(&yes_no::SPLITS.map(|(_, file)| file)),
+            Self::TextVqa => any(&["TextVQA_0.5.1_val.json"]),
+            Self::Ai2d => any(&["ai2d_test_ids.csv"]),
+            Self::ChartQa => any(&["test/test_human.json", "test/test_augmented.json"]),
+            Self::OcrBench => any(&["OCRBench.json"]),
+            Self::InfoVqa => any(&["infographicsVQA_val_v1.0_withQT.json"]),
+            Self::DocVqa => any(&["val_v1.0_withQT.json"]),
+            Self::RefCoco => false,
+        }
+    }
+
+    fn read_files(self, rows: &mut Rows<'_>) -> Result<(), TrainError> {
+        match self {
+            Self::VqaRad => words::vqa_rad(rows),
+            Self::RealWorldQa => words::realworldqa(rows),
+            Self::Gqa => words::gqa(rows),
+            Self::AOkvqa => options::a_okvqa(rows),
+            Self::AOkvqaDirect => options::a_okvqa_direct(rows),
+            Self::ScienceQa => options::scienceqa(rows),
+            Self::Ai2d => options::ai2d(rows),
+            Self::Mme => yes_no::mme(rows),
+            Self::Pope => yes_no::pope(rows),
+            Self::TextVqa => documents::textvqa(rows),
+            Self::ChartQa => documents::chartqa(rows),
+            Self::OcrBench => documents::ocrbench(rows),
+            Self::InfoVqa => documents::infovqa(rows),
+            Self::DocVqa => documents::docvqa(rows),
+            Self::RefCoco => Err(TrainError::NoAnswers { benchmark: self.word() }),
+        }
     }
 }
 
@@ -238,5 +275,7 @@ impl fmt::Display for Benchmark {
     }
 }
 
+#[cfg(test)]
+mod column_tests;
 #[cfg(test)]
 mod tests;

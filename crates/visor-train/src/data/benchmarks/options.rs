@@ -1,14 +1,31 @@
 //! Benchmarks with options to choose from: A-OKVQA, ScienceQA, AI2D.
 
 use super::super::Scorer;
-use super::rows::{Row, Rows, Words, inside, json, read_text, told};
+use super::super::columns::Shards;
+use super::python::strings;
+use super::rows::{Row, Rows, Shown, Words, inside, json, read_text, told};
 use super::{BRIEFLY, BY_LETTER};
 use crate::error::TrainError;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// Question, options one a line with letters, and how to answer; and the letter and the words of
-/// the right one.
+/// A question with options: the options one a line with letters, and how to answer; right are the
+/// letter and the words of the right one.
+fn choice(
+    id: String,
+    picture: Shown,
+    (question, options, right): (&str, &[String], usize),
+    hint: &str,
+    family: String,
+) -> Result<Option<Row>, String> {
+    let (question, answers) = asked(question, options, right)?;
+    let question = match hint.trim() {
+        "" => question,
+        hint => format!("Context: {hint}\n{question}"),
+    };
+    Ok(Some(Row { id, picture, question, answers, scorer: Scorer::Choice, family }))
+}
+
 fn asked(
     question: &str,
     options: &[String],
@@ -41,27 +58,31 @@ struct Knowledge {
 }
 
 impl Knowledge {
-    fn picture(&self, rows: &Rows<'_>) -> std::path::PathBuf {
-        rows.path("val2017").join(format!("{:012}.jpg", self.image_id))
+    fn picture(&self, rows: &Rows<'_>) -> Shown {
+        Shown::File(rows.path("val2017").join(format!("{:012}.jpg", self.image_id)))
     }
 }
 
-const KNOWLEDGE: &str = "aokvqa_v1p0_val.json";
+pub(super) const KNOWLEDGE: &str = "aokvqa_v1p0_val.json";
 
 /// A-OKVQA with its options.
 pub(super) fn a_okvqa(rows: &mut Rows<'_>) -> Result<(), TrainError> {
     let path = rows.path(KNOWLEDGE);
     rows.list(&path, None, |rows, row: Knowledge| {
         let right = row.correct_choice_idx.ok_or("the right choice is not told")?;
-        let (question, answers) = asked(&row.question, &row.choices, right)?;
-        Ok(Some(Row {
-            picture: row.picture(rows),
-            id: row.question_id,
-            question,
-            answers,
-            scorer: Scorer::Choice,
-            family: "all".to_owned(),
-        }))
+        let asked = (row.question.as_str(), row.choices.as_slice(), right);
+        choice(row.question_id.clone(), row.picture(rows), asked, "", "all".to_owned())
+    })
+}
+
+/// The same of HuggingFaceM4/A-OKVQA.
+pub(super) fn a_okvqa_columns(rows: &mut Rows<'_>, shards: &Shards) -> Result<(), TrainError> {
+    let columns = ["image", "question_id", "question", "choices", "correct_choice_idx"];
+    rows.columns(shards, &columns, |row| {
+        let (question, choices) = (row.text("question")?, row.texts("choices")?);
+        let asked = (question.as_str(), choices.as_slice(), row.count("correct_choice_idx")?);
+        let picture = Shown::Embedded(row.picture("image")?);
+        choice(row.words("question_id")?, picture, asked, "", "all".to_owned())
     })
 }
 
@@ -72,15 +93,37 @@ pub(super) fn a_okvqa_direct(rows: &mut Rows<'_>) -> Result<(), TrainError> {
         if row.difficult_direct_answer {
             return Ok(None);
         }
-        Ok(Some(Row {
-            picture: row.picture(rows),
-            id: row.question_id,
-            question: told(&row.question, BRIEFLY),
-            answers: row.direct_answers,
-            scorer: Scorer::Agreement,
-            family: "all".to_owned(),
-        }))
+        let picture = row.picture(rows);
+        Ok(Some(direct(row.question_id, picture, &row.question, row.direct_answers)))
     })
+}
+
+/// The same of HuggingFaceM4/A-OKVQA, where the answers are a Python list in a text.
+pub(super) fn a_okvqa_direct_columns(
+    rows: &mut Rows<'_>,
+    shards: &Shards,
+) -> Result<(), TrainError> {
+    let columns = ["image", "question_id", "question", "direct_answers", "difficult_direct_answer"];
+    rows.columns(shards, &columns, |row| {
+        if row.truth("difficult_direct_answer")? {
+            return Ok(None);
+        }
+        let answers = strings(&row.text("direct_answers")?)
+            .map_err(|because| format!("column `direct_answers`: {because}"))?;
+        let picture = Shown::Embedded(row.picture("image")?);
+        Ok(Some(direct(row.words("question_id")?, picture, &row.text("question")?, answers)))
+    })
+}
+
+fn direct(id: String, picture: Shown, question: &str, answers: Vec<String>) -> Row {
+    Row {
+        id,
+        picture,
+        question: told(question, BRIEFLY),
+        answers,
+        scorer: Scorer::Agreement,
+        family: "all".to_owned(),
+    }
 }
 
 #[derive(Deserialize)]
@@ -100,22 +143,26 @@ pub(super) fn scienceqa(rows: &mut Rows<'_>) -> Result<(), TrainError> {
     let path = rows.path("problems.json");
     rows.named(&path, |rows, name, row: Lesson| {
         let Some(image) = row.image.filter(|_| row.split == "test") else { return Ok(None) };
-        let (question, answers) = asked(&row.question, &row.choices, row.answer)?;
-        let question = match row.hint.trim() {
-            "" => question,
-            hint => format!("Context: {hint}\n{question}"),
-        };
         let place = format!("test/{}/{}", inside(name)?, inside(&image)?);
         let nested = rows.path("images").join(&place);
         let picture = if nested.is_file() { nested } else { rows.path(&place) };
-        Ok(Some(Row {
-            id: name.to_owned(),
-            picture,
-            question,
-            answers,
-            scorer: Scorer::Choice,
-            family: row.subject,
-        }))
+        let asked = (row.question.as_str(), row.choices.as_slice(), row.answer);
+        choice(name.to_owned(), Shown::File(picture), asked, &row.hint, row.subject)
+    })
+}
+
+/// The same of derek-thomas/ScienceQA and lmms-lab/ScienceQA: rows without a picture are left out.
+pub(super) fn scienceqa_columns(rows: &mut Rows<'_>, shards: &Shards) -> Result<(), TrainError> {
+    let columns = ["image", "question", "choices", "answer", "hint", "subject"];
+    rows.columns(shards, &columns, |row| {
+        if row.is_null("image")? {
+            return Ok(None);
+        }
+        let (question, choices) = (row.text("question")?, row.texts("choices")?);
+        let asked = (question.as_str(), choices.as_slice(), row.count("answer")?);
+        let hint = if row.is_null("hint")? { String::new() } else { row.text("hint")? };
+        let picture = Shown::Embedded(row.picture("image")?);
+        choice(row.ordinal().to_string(), picture, asked, &hint, row.text("subject")?)
     })
 }
 
@@ -147,17 +194,15 @@ pub(super) fn ai2d(rows: &mut Rows<'_>) -> Result<(), TrainError> {
         let diagram: Diagram = json(&path, &read_text(&path)?)?;
         for (words, question) in diagram.questions {
             let row = || {
-                let (text, answers) =
-                    asked(&words, &question.answer_texts, question.correct_answer)?;
-                let folder = if question.abc_label { "abc_images" } else { "images" };
-                Ok(Some(Row {
-                    id: question.question_id.text(),
-                    picture: rows.path(folder).join(inside(&diagram.image_name)?),
-                    question: text,
-                    answers,
-                    scorer: Scorer::Choice,
-                    family: if question.abc_label { "letters" } else { "labels" }.to_owned(),
-                }))
+                let (folder, family) = match question.abc_label {
+                    true => ("abc_images", "letters"),
+                    false => ("images", "labels"),
+                };
+                let picture = rows.path(folder).join(inside(&diagram.image_name)?);
+                let options = question.answer_texts.as_slice();
+                let asked = (words.as_str(), options, question.correct_answer);
+                let id = question.question_id.text();
+                choice(id, Shown::File(picture), asked, "", family.to_owned())
             };
             let row = row();
             rows.take(row, |because| TrainError::DataRow {
@@ -168,4 +213,19 @@ pub(super) fn ai2d(rows: &mut Rows<'_>) -> Result<(), TrainError> {
         }
     }
     Ok(())
+}
+
+/// The same of lmms-lab/ai2d, where the right option is a number in a text, and rows do not say
+/// which picture they show.
+pub(super) fn ai2d_columns(rows: &mut Rows<'_>, shards: &Shards) -> Result<(), TrainError> {
+    rows.columns(shards, &["question", "options", "answer", "image"], |row| {
+        let (question, options) = (row.text("question")?, row.texts("options")?);
+        let answer = row.words("answer")?;
+        let right = answer.parse().map_err(|_| {
+            format!("column `answer` is {answer:?}: expected the number of an option, from 0")
+        })?;
+        let asked = (question.as_str(), options.as_slice(), right);
+        let picture = Shown::Embedded(row.picture("image")?);
+        choice(row.ordinal().to_string(), picture, asked, "", "all".to_owned())
+    })
 }

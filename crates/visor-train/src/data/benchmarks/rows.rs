@@ -1,11 +1,13 @@
 //! Rows of annotations on their way to items: what is wrong with one is said with its place.
 
+use super::super::columns::{Embedded, Record, Shards};
 use super::super::conversations::{Place, entries};
 use super::super::{BadLines, Item, ItemFile, ItemPicture, Scorer};
 use crate::error::TrainError;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,11 +18,43 @@ const MAX_FILE: u64 = 1 << 30;
 /// One question of a benchmark.
 pub(super) struct Row {
     pub(super) id: String,
-    pub(super) picture: PathBuf,
+    pub(super) picture: Shown,
     pub(super) question: String,
     pub(super) answers: Vec<String>,
     pub(super) scorer: Scorer,
     pub(super) family: String,
+}
+
+/// The picture of a row.
+pub(super) enum Shown {
+    /// A file that is to be read.
+    File(PathBuf),
+    /// In the row itself.
+    Embedded(Embedded),
+    /// Read already.
+    Known(ItemFile),
+}
+
+/// Pictures that have been read, or what was wrong with them: each is read once however many
+/// questions are about it.
+#[derive(Default)]
+pub(super) struct Pictures {
+    files: BTreeMap<PathBuf, Result<ItemFile, String>>,
+    /// By their bytes: a table repeats a picture in every row that is about it.
+    embedded: BTreeMap<[u8; 32], Result<ItemFile, String>>,
+}
+
+impl Pictures {
+    pub(super) fn file(&mut self, path: &Path) -> Result<ItemFile, String> {
+        let read = || ItemFile::read(path);
+        self.files.entry(path.to_owned()).or_insert_with(read).clone()
+    }
+
+    pub(super) fn embedded(&mut self, embedded: &Embedded) -> Result<ItemFile, String> {
+        let read = || ItemFile::embedded(embedded);
+        let bytes = Sha256::digest(embedded.bytes()).into();
+        self.embedded.entry(bytes).or_insert_with(read).clone()
+    }
 }
 
 /// What became of all rows so far.
@@ -31,8 +65,7 @@ pub(super) struct Rows<'a> {
     skipped: Vec<TrainError>,
     /// How often each name was given: some benchmarks name pictures and not questions.
     named: BTreeMap<String, usize>,
-    /// Pictures that have been read, or what was wrong with them.
-    known: BTreeMap<PathBuf, Result<ItemFile, String>>,
+    pictures: Pictures,
 }
 
 impl<'a> Rows<'a> {
@@ -43,24 +76,18 @@ impl<'a> Rows<'a> {
             items: Vec::new(),
             skipped: Vec::new(),
             named: BTreeMap::new(),
-            known: BTreeMap::new(),
+            pictures: Pictures::default(),
         }
+    }
+
+    /// The benchmark's folder.
+    pub(super) fn folder(&self) -> &'a Path {
+        self.folder
     }
 
     /// A path in the benchmark's folder.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
-    }
-
-    /// Those of these files that are there; at least one.
-    pub(super) fn present(&self, names: &[&str]) -> Result<Vec<PathBuf>, TrainError> {
-        let all: Vec<PathBuf> = names.iter().map(|name| self.path(name)).collect();
-        let there: Vec<PathBuf> = all.iter().filter(|path| path.is_file()).cloned().collect();
-        match (there.is_empty(), all.first()) {
-            // The error of opening it says what is wrong.
-            (true, Some(first)) => read_text(first).map(|_| vec![first.clone()]),
-            _ => Ok(there),
-        }
     }
 
     /// The rows of a JSON list, of the list in `field` of an object, or of JSON lines.
@@ -111,6 +138,35 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
+    /// The rows of a table.
+    pub(super) fn columns(
+        &mut self,
+        shards: &Shards,
+        columns: &[&str],
+        mut make: impl FnMut(&Record<'_>) -> Result<Option<Row>, String>,
+    ) -> Result<(), TrainError> {
+        shards.read(columns, |record| {
+            let row = make(record);
+            self.take(row, |because| record.error(because))
+        })
+    }
+
+    /// The pictures of a table by what their column `name` says.
+    pub(super) fn gallery(
+        &mut self,
+        shards: &Shards,
+        (name, picture): (&str, &str),
+    ) -> Result<BTreeMap<String, Result<ItemFile, String>>, TrainError> {
+        let mut all = BTreeMap::new();
+        shards.read(&[name, picture], |record| {
+            let named = record.words(name).map_err(|because| record.error(because))?;
+            let file = record.picture(picture);
+            all.insert(named, file.and_then(|file| self.pictures.embedded(&file)));
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
     /// Makes an item of a row; of `None` nothing.
     pub(super) fn take(
         &mut self,
@@ -137,7 +193,11 @@ impl<'a> Rows<'a> {
         if row.answers.iter().all(|answer| answer.trim().is_empty()) {
             return Err("there is no answer; hidden test answers cannot be scored".to_owned());
         }
-        let picture = self.picture(&row.picture)?;
+        let picture = match row.picture {
+            Shown::File(path) => self.pictures.file(&path)?,
+            Shown::Embedded(embedded) => self.pictures.embedded(&embedded)?,
+            Shown::Known(file) => file,
+        };
         let times = self.named.entry(row.id.clone()).or_default();
         *times += 1;
         Ok(Item {
@@ -152,12 +212,6 @@ impl<'a> Rows<'a> {
             hops: 0,
             objects: 0,
         })
-    }
-
-    /// A picture file, read once however many questions are about it.
-    pub(super) fn picture(&mut self, path: &Path) -> Result<ItemFile, String> {
-        let read = || ItemFile::read(path);
-        self.known.entry(path.to_owned()).or_insert_with(read).clone()
     }
 
     pub(super) fn finish(self) -> (Vec<Item>, Vec<TrainError>) {

@@ -2,20 +2,21 @@
 //! evaluation does.
 
 use super::*;
+use crate::data::columns::written::png;
 use crate::data::{Item, Scorer};
 use serde_json::{Value, json};
 use std::fs;
 use tempfile::TempDir;
 
 /// A benchmark's folder.
-struct Folder(TempDir);
+pub(super) struct Folder(pub(super) TempDir);
 
 impl Folder {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(tempfile::tempdir().expect("a folder"))
     }
 
-    fn write(&self, name: &str, content: impl AsRef<[u8]>) -> &Self {
+    pub(super) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> &Self {
         let path = self.0.path().join(name);
         fs::create_dir_all(path.parent().expect("a parent")).expect("folders");
         fs::write(path, content).expect("a file");
@@ -23,40 +24,39 @@ impl Folder {
     }
 
     /// A picture whose pixels depend on its name; what it is called does not matter to readers.
-    fn picture(&self, name: &str) -> &Self {
-        let grey = name.bytes().fold(0_u8, u8::wrapping_add);
-        self.write(name, visor_tasks::encode_png(&[grey; 12], 2, 2).expect("a picture"))
+    pub(super) fn picture(&self, name: &str) -> &Self {
+        self.write(name, png(name))
     }
 
-    fn json(&self, name: &str, value: &Value) -> &Self {
+    pub(super) fn json(&self, name: &str, value: &Value) -> &Self {
         self.write(name, value.to_string())
     }
 
-    fn lines(&self, name: &str, lines: &[Value]) -> &Self {
+    pub(super) fn lines(&self, name: &str, lines: &[Value]) -> &Self {
         self.write(name, lines.iter().map(|line| format!("{line}\n")).collect::<String>())
     }
 
-    fn read(&self, benchmark: Benchmark) -> Vec<Item> {
+    pub(super) fn read(&self, benchmark: Benchmark) -> Vec<Item> {
         let reading = benchmark.read(self.0.path(), BadLines::Refuse).expect("read");
         assert!(reading.skipped.is_empty());
         assert_eq!(reading.data.name, benchmark.word());
         reading.data.items
     }
 
-    fn refuses(&self, benchmark: Benchmark) -> String {
+    pub(super) fn refuses(&self, benchmark: Benchmark) -> String {
         benchmark.read(self.0.path(), BadLines::Refuse).expect_err("refused").to_string()
     }
 }
 
 /// What is read of an item but its picture.
-type Seen<'a> = (&'a str, &'a str, Vec<&'a str>, Scorer, &'a str);
+pub(super) type Seen<'a> = (&'a str, &'a str, Vec<&'a str>, Scorer, &'a str);
 
-fn seen(item: &Item) -> Seen<'_> {
+pub(super) fn seen(item: &Item) -> Seen<'_> {
     let answers = item.answers.iter().map(String::as_str).collect();
     (&item.id, &item.question, answers, item.scorer, &item.family)
 }
 
-fn value(figures: &[Figure], name: &str) -> f64 {
+pub(super) fn value(figures: &[Figure], name: &str) -> f64 {
     let found = figures.iter().find(|figure| figure.name == name);
     found.unwrap_or_else(|| panic!("{name} of {figures:?}")).value
 }
@@ -350,7 +350,10 @@ fn the_document_says_of_every_benchmark_what_is_read_and_how_it_is_scored() {
     let document = fs::read_to_string(path).expect("the document");
     let rows: Vec<String> = Benchmark::ALL
         .iter()
-        .map(|one| format!("| `{one}` | {} | {} | {} |", one.layout(), one.metric(), one.source()))
+        .map(|one| {
+            let (layout, columns) = (one.layout(), one.columns());
+            format!("| `{one}` | {layout} | {columns} | {} | {} |", one.metric(), one.source())
+        })
         .collect();
     let missing: Vec<&String> =
         rows.iter().filter(|row| !document.contains(row.as_str())).collect();

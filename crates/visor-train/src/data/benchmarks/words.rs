@@ -1,8 +1,9 @@
 //! Benchmarks whose answers are words: VQA-RAD, RealWorldQA, GQA.
 
 use super::super::Scorer;
+use super::super::columns::Shards;
 use super::BRIEFLY;
-use super::rows::{Row, Rows, Words, inside, told};
+use super::rows::{Row, Rows, Shown, Words, inside, told};
 use crate::error::TrainError;
 use serde::Deserialize;
 
@@ -25,20 +26,39 @@ pub(super) fn vqa_rad(rows: &mut Rows<'_>) -> Result<(), TrainError> {
             return Ok(None);
         }
         // Some rows have white space behind the word.
-        let (family, scorer) = match row.answer_type.trim() {
-            "CLOSED" => ("closed", Scorer::Word),
-            "OPEN" => ("open", Scorer::Recall),
+        let closed = match row.answer_type.trim() {
+            "CLOSED" => true,
+            "OPEN" => false,
             other => return Err(format!("answer_type is {other:?}: expected CLOSED or OPEN")),
         };
-        Ok(Some(Row {
-            id: row.qid.text(),
-            picture: rows.path("VQA_RAD Image Folder").join(inside(&row.image_name)?),
-            question: told(&row.question, BRIEFLY),
-            answers: vec![row.answer.text()],
-            scorer,
-            family: family.to_owned(),
-        }))
+        let picture = rows.path("VQA_RAD Image Folder").join(inside(&row.image_name)?);
+        let answer = row.answer.text();
+        Ok(Some(radiology(row.qid.text(), Shown::File(picture), &row.question, answer, closed)))
     })
+}
+
+/// The same of flaviagiammarino/vqa-rad. It does not say which questions are closed: its card calls
+/// those so that are answered by yes or no.
+pub(super) fn vqa_rad_columns(rows: &mut Rows<'_>, shards: &Shards) -> Result<(), TrainError> {
+    rows.columns(shards, &["image", "question", "answer"], |row| {
+        let answer = row.words("answer")?;
+        let closed = ["yes", "no"].contains(&answer.to_lowercase().as_str());
+        let picture = Shown::Embedded(row.picture("image")?);
+        let question = row.text("question")?;
+        Ok(Some(radiology(row.ordinal().to_string(), picture, &question, answer, closed)))
+    })
+}
+
+fn radiology(id: String, picture: Shown, question: &str, answer: String, closed: bool) -> Row {
+    let (family, scorer) = if closed { ("closed", Scorer::Word) } else { ("open", Scorer::Recall) };
+    Row {
+        id,
+        picture,
+        question: told(question, BRIEFLY),
+        answers: vec![answer],
+        scorer,
+        family: family.to_owned(),
+    }
 }
 
 #[derive(Deserialize)]
@@ -52,15 +72,29 @@ struct World {
 pub(super) fn realworldqa(rows: &mut Rows<'_>) -> Result<(), TrainError> {
     let path = rows.path("annotations.json");
     rows.list(&path, None, |rows, row: World| {
-        Ok(Some(Row {
-            id: row.image.clone(),
-            picture: rows.path(inside(&row.image)?),
-            question: row.question,
-            answers: vec![row.answer.text()],
-            scorer: Scorer::Word,
-            family: "all".to_owned(),
-        }))
+        let picture = Shown::File(rows.path(inside(&row.image)?));
+        Ok(Some(world(row.image, picture, row.question, row.answer.text())))
     })
+}
+
+/// The same of lmms-lab/RealWorldQA and its likes.
+pub(super) fn realworldqa_columns(rows: &mut Rows<'_>, shards: &Shards) -> Result<(), TrainError> {
+    rows.columns(shards, &["image", "question", "answer"], |row| {
+        let picture = Shown::Embedded(row.picture("image")?);
+        let answer = row.words("answer")?;
+        Ok(Some(world(row.ordinal().to_string(), picture, row.text("question")?, answer)))
+    })
+}
+
+fn world(id: String, picture: Shown, question: String, answer: String) -> Row {
+    Row {
+        id,
+        picture,
+        question,
+        answers: vec![answer],
+        scorer: Scorer::Word,
+        family: "all".to_owned(),
+    }
 }
 
 #[derive(Deserialize)]
@@ -82,13 +116,38 @@ pub(super) fn gqa(rows: &mut Rows<'_>) -> Result<(), TrainError> {
     let path = rows.path("testdev_balanced_questions.json");
     rows.named(&path, |rows, name, row: Scene| {
         let picture = format!("{}.jpg", row.image_id.text());
-        Ok(Some(Row {
-            id: name.to_owned(),
-            picture: rows.path("images").join(inside(&picture)?),
-            question: told(&row.question, BRIEFLY),
-            answers: vec![row.answer],
-            scorer: Scorer::Word,
-            family: row.types.structural,
-        }))
+        let picture = Shown::File(rows.path("images").join(inside(&picture)?));
+        let structural = row.types.structural;
+        Ok(Some(scene(name.to_owned(), picture, &row.question, row.answer, structural)))
     })
+}
+
+/// The same of lmms-lab/GQA, which has questions and pictures in a configuration each.
+pub(super) fn gqa_columns(
+    rows: &mut Rows<'_>,
+    shards: &Shards,
+    pictures: &Shards,
+) -> Result<(), TrainError> {
+    let pictures = rows.gallery(pictures, ("id", "image"))?;
+    let columns = ["id", "imageId", "question", "answer", "types.structural"];
+    rows.columns(shards, &columns, |row| {
+        let image = row.words("imageId")?;
+        let known =
+            pictures.get(&image).ok_or_else(|| format!("no picture is called `{image}`"))?;
+        let picture = Shown::Known(known.clone()?);
+        let answer = row.text("answer")?;
+        let structural = row.text("types.structural")?;
+        Ok(Some(scene(row.words("id")?, picture, &row.text("question")?, answer, structural)))
+    })
+}
+
+fn scene(id: String, picture: Shown, question: &str, answer: String, structural: String) -> Row {
+    Row {
+        id,
+        picture,
+        question: told(question, BRIEFLY),
+        answers: vec![answer],
+        scorer: Scorer::Word,
+        family: structural,
+    }
 }

@@ -1,11 +1,13 @@
 //! Benchmarks that ask for yes or no: MME, POPE.
 
 use super::super::Scorer;
+use super::super::columns::Shards;
 use super::super::conversations::Place;
 use super::BRIEFLY;
-use super::rows::{Row, Rows, Words, inside, read_text, told};
+use super::rows::{Row, Rows, Shown, Words, inside, read_text, told};
 use crate::error::TrainError;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,24 +37,51 @@ fn checked(answer: &str) -> Result<String, String> {
 
 /// The splits of POPE that are there.
 pub(super) fn pope(rows: &mut Rows<'_>) -> Result<(), TrainError> {
-    let present = rows.present(&SPLITS.map(|(_, file)| file))?;
     for (split, file) in SPLITS {
         let path = rows.path(file);
-        if !present.contains(&path) {
+        if !path.is_file() {
             continue;
         }
         rows.list(&path, None, |rows, row: Probe| {
-            Ok(Some(Row {
-                id: format!("{split}-{}", row.question_id.text()),
-                picture: rows.path("val2014").join(inside(&row.image)?),
-                question: told(&row.text, BRIEFLY),
-                answers: vec![checked(&row.label)?],
-                scorer: Scorer::Presence,
-                family: split.to_owned(),
-            }))
+            let picture = Shown::File(rows.path("val2014").join(inside(&row.image)?));
+            probe(split, &row.question_id.text(), picture, &row.text, &row.label)
         })?;
     }
     Ok(())
+}
+
+/// The same of lmms-lab/POPE, where the split is a column.
+pub(super) fn pope_columns(rows: &mut Rows<'_>, shards: &Shards) -> Result<(), TrainError> {
+    let columns = ["question_id", "question", "answer", "image", "category"];
+    rows.columns(shards, &columns, |row| {
+        let category = row.text("category")?;
+        let Some((split, _)) = SPLITS.into_iter().find(|(split, _)| *split == category) else {
+            return Err(format!(
+                "column `category` is {category:?}: expected {}",
+                SPLITS.map(|(split, _)| split).join(", ")
+            ));
+        };
+        let picture = Shown::Embedded(row.picture("image")?);
+        let (id, answer) = (row.words("question_id")?, row.text("answer")?);
+        probe(split, &id, picture, &row.text("question")?, &answer)
+    })
+}
+
+fn probe(
+    split: &str,
+    id: &str,
+    picture: Shown,
+    question: &str,
+    answer: &str,
+) -> Result<Option<Row>, String> {
+    Ok(Some(Row {
+        id: format!("{split}-{id}"),
+        picture,
+        question: told(question, BRIEFLY),
+        answers: vec![checked(answer)?],
+        scorer: Scorer::Presence,
+        family: split.to_owned(),
+    }))
 }
 
 /// The tasks of MME, perception first.
@@ -114,9 +143,41 @@ fn pair(
         line.split_once('\t').ok_or("expected a question, a tabulator and an answer")?;
     let stem = text.file_stem().map(OsStr::to_string_lossy).unwrap_or_default();
     let picture = picture.ok_or_else(|| format!("no picture is called `{stem}`"))?;
+    let about = format!("{task}/{stem}");
+    half_pair(task, (&about, index + 1), Shown::File(picture.clone()), question, answer)
+}
+
+/// The same of lmms-lab/MME, where the questions about a picture have one `question_id`.
+pub(super) fn mme_columns(rows: &mut Rows<'_>, shards: &Shards) -> Result<(), TrainError> {
+    let mut about: BTreeMap<String, usize> = BTreeMap::new();
+    let columns = ["question_id", "image", "question", "answer", "category"];
+    rows.columns(shards, &columns, |row| {
+        let category = row.text("category")?;
+        let mut tasks = PERCEPTION.into_iter().chain(COGNITION);
+        let Some(task) = tasks.find(|task| *task == category) else {
+            let all = PERCEPTION.into_iter().chain(COGNITION).collect::<Vec<_>>().join(", ");
+            return Err(format!("column `category` is {category:?}: expected one of {all}"));
+        };
+        let id = row.words("question_id")?;
+        let count = about.entry(format!("{task} {id}")).or_default();
+        *count += 1;
+        let picture = Shown::Embedded(row.picture("image")?);
+        let (question, answer) = (row.text("question")?, row.text("answer")?);
+        half_pair(task, (&id, *count), picture, &question, &answer)
+    })
+}
+
+/// One of the questions about a picture, whose ids are alike up to the last stroke.
+fn half_pair(
+    task: &str,
+    (about, number): (&str, usize),
+    picture: Shown,
+    question: &str,
+    answer: &str,
+) -> Result<Option<Row>, String> {
     Ok(Some(Row {
-        id: format!("{task}/{stem}/{}", index + 1),
-        picture: picture.clone(),
+        id: format!("{about}/{number}"),
+        picture,
         // It says itself: please answer yes or no.
         question: question.trim().to_owned(),
         answers: vec![checked(answer)?],
