@@ -2,7 +2,8 @@
 """Writes a checkpoint of a published shape with random weights.
 
 smolvlm-256m: 471 tensors, 256,484,928 parameters, 513 MB in bf16. llava-ov-0.5b: SigLIP so400m's 26
-layers and Qwen2's 24, 894 million parameters, 1.79 GB in f16. For measuring what depends on size and
+layers and Qwen2's 24, 894 million parameters, 1.79 GB in f16. llava-ov-7b: the same encoder and
+Qwen2's 28 wider layers, 8.0 billion parameters, 16 GB in f16. For measuring what depends on size and
 not on values, such as the memory of loading and converting. Small files come from the golden of the
 same family. Standard library of Python 3.9 or newer; values differ from run to run.
 """
@@ -92,27 +93,36 @@ class LlavaOneVision:
     # The same in a format of five bits for the exponent.
     high = bytes(0x1C | sign & 0x80 for sign in range(256))
     pinpoints = [[384 * row, 384 * column] for row in range(1, 7) for column in range(1, 7)]
+    hidden, inner, layers, vocab, heads, key_heads, tied = 896, 4864, 24, 152000, 14, 2, True
 
-    @staticmethod
-    def shapes():
-        model = "language_model.model."
-        yield from decoder(model, 896, 4864, 24, 152000, 896, 128, True)
+    @classmethod
+    def shapes(cls):
+        head = cls.hidden // cls.heads
+        queries, keys = cls.heads * head, cls.key_heads * head
+        yield from decoder(
+            "language_model.model.", cls.hidden, cls.inner, cls.layers, cls.vocab, queries, keys, True)
+        if not cls.tied:
+            yield "language_model.lm_head.weight", (cls.vocab, cls.hidden)
         yield from siglip("vision_tower.vision_model.", 1152, 4304, 26, 14, 27 * 27)
-        for linear, width in (("linear_1", 1152), ("linear_2", 896)):
-            yield f"multi_modal_projector.{linear}.weight", (896, width)
-            yield f"multi_modal_projector.{linear}.bias", (896,)
-        yield "image_newline", (896,)
+        for linear, width in (("linear_1", 1152), ("linear_2", cls.hidden)):
+            yield f"multi_modal_projector.{linear}.weight", (cls.hidden, width)
+            yield f"multi_modal_projector.{linear}.bias", (cls.hidden,)
+        yield "image_newline", (cls.hidden,)
 
     @classmethod
     def change(cls, name, content):
         if name == "config.json":
             content["text_config"].update(
-                hidden_size=896, intermediate_size=4864, num_hidden_layers=24, vocab_size=152000,
-                num_attention_heads=14, num_key_value_heads=2, max_position_embeddings=32768)
+                hidden_size=cls.hidden, intermediate_size=cls.inner, num_hidden_layers=cls.layers,
+                vocab_size=cls.vocab, num_attention_heads=cls.heads,
+                num_key_value_heads=cls.key_heads, max_position_embeddings=32768,
+                tie_word_embeddings=cls.tied)
             content["vision_config"].update(
                 hidden_size=1152, intermediate_size=4304, num_hidden_layers=26,
                 num_attention_heads=16, image_size=384, patch_size=14)
-            content.update(image_grid_pinpoints=cls.pinpoints, vision_aspect_ratio="anyres_max_9")
+            content.update(
+                image_grid_pinpoints=cls.pinpoints, vision_aspect_ratio="anyres_max_9",
+                tie_word_embeddings=cls.tied)
         if "preprocessor" in name:
             content.update(image_grid_pinpoints=cls.pinpoints, size={"height": 384, "width": 384})
         if name == "processor_config.json":
@@ -121,7 +131,15 @@ class LlavaOneVision:
                 cls.change("preprocessor", content["image_processor"])
 
 
-SHAPES = {"smolvlm-256m": SmolVlm, "llava-ov-0.5b": LlavaOneVision}
+class LlavaOneVision7B(LlavaOneVision):
+    hidden, inner, layers, vocab, heads, key_heads, tied = 3584, 18944, 28, 152128, 28, 4, False
+
+
+SHAPES = {
+    "smolvlm-256m": SmolVlm,
+    "llava-ov-0.5b": LlavaOneVision,
+    "llava-ov-7b": LlavaOneVision7B,
+}
 
 
 def main():
