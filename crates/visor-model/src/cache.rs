@@ -119,7 +119,13 @@ impl KvCache {
         self.expect_room(new.keys)?;
         let Memory { keys: wanted, room } = self.memory_after(s, new);
         let Some(Held { k: old_k, v: old_v }) = self.held.take() else {
-            self.held = Some(Held { k: k.clone(), v: v.clone() });
+            // There is room behind the first rows: a view would hold on to a whole batch, or to what
+            // was projected together, until a block is full.
+            let held = |x: &Tensor<4>| match new.padding {
+                Padding::None => x.clone(),
+                Padding::Steps => moved(x, s, s),
+            };
+            self.held = Some(Held { k: held(&k), v: held(&v) });
             self.len = wanted;
             return Ok((k, v));
         };
