@@ -9,6 +9,7 @@ use crate::placement::{Filled, Sequence};
 use crate::precision::ForEach;
 use crate::ragged::{pack, unpack};
 use crate::rotary::RotaryTable;
+use crate::together::Together;
 use crate::weight::Role;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, activation};
@@ -31,6 +32,13 @@ impl Heads {
     pub fn split(&self, x: Tensor<3>) -> Tensor<4> {
         let [b, s, width] = x.dims();
         x.reshape([b, s, width / self.head_dim, self.head_dim]).swap_dims(1, 2)
+    }
+
+    /// Rows `[S, heads * D]` of one sequence to `[1, heads, S, D]`.
+    pub(crate) fn split_rows(&self, x: Tensor<2>) -> Tensor<4> {
+        let [s, width] = x.dims();
+        let x = x.reshape([s, width / self.head_dim, self.head_dim]);
+        x.unsqueeze_dim::<4>(0).swap_dims(1, 2)
     }
 
     /// `[B, H, S, D]` to `[B, S, H * D]`.
@@ -168,6 +176,9 @@ pub struct SelfAttention {
     k_proj: Linear,
     v_proj: Linear,
     o_proj: Linear,
+    /// q, k and v as one product, where they run so.
+    #[module(skip)]
+    together: Option<Together<3>>,
     #[module(skip)]
     heads: Heads,
 }
@@ -181,8 +192,17 @@ impl SelfAttention {
             k_proj: Linear::new(d_model, d_kv, bias, device),
             v_proj: Linear::new(d_model, d_kv, bias, device),
             o_proj: Linear::new(d_q, d_model, Bias::Without, device),
+            together: None,
             heads,
         }
+    }
+
+    /// The same with q, k and v as one product, to be run.
+    #[must_use]
+    pub(crate) fn joined(mut self) -> Self {
+        let maps = [&mut self.q_proj, &mut self.k_proj, &mut self.v_proj];
+        self.together = Together::of(maps);
+        self
     }
 
     pub(crate) fn for_each_weight(&mut self, each: ForEach<'_>) {
@@ -208,17 +228,26 @@ impl SelfAttention {
         let Filled { asking, asked } = filled(&samples);
         let rotary: Vec<&RotaryTable> = samples.iter().map(|sample| &sample.at.rotary).collect();
         let rotary = RotaryTable::joined(&rotary, padding);
-        let project = |linear: &Linear, x: Tensor<3>, filled| {
-            let [_, rows, _] = x.dims();
-            counter::of_rows(rows, filled, || self.heads.split(linear.forward(x)))
+        let (q, k, v) = match &self.together {
+            Some(together) if rows == keys && x.dims()[0] == 1 => {
+                let qkv = together.forward(x, [asking, asked, asked]);
+                let [q, k, v] = qkv.map(|rows| self.heads.split_rows(rows));
+                (rotary.turn(q), rotary.turn(k), v)
+            }
+            _ => {
+                let project = |linear: &Linear, x: Tensor<3>, filled| {
+                    let [_, rows, _] = x.dims();
+                    counter::of_rows(rows, filled, || self.heads.split(linear.forward(x)))
+                };
+                let q = rotary.turn(project(&self.q_proj, x.clone(), asking)); // [B, H, S, D]
+                let (x, rotary) = match rows == keys {
+                    true => (x, rotary),
+                    false => with_keys(x, &rows, &samples), // [B, S', E]
+                };
+                let k = rotary.turn(project(&self.k_proj, x.clone(), asked)); // [B, G, S', D]
+                (q, k, project(&self.v_proj, x, asked)) // [B, G, S', D]
+            }
         };
-        let q = rotary.turn(project(&self.q_proj, x.clone(), asking)); // [B, H, S, D]
-        let (x, rotary) = match rows == keys {
-            true => (x, rotary),
-            false => with_keys(x, &rows, &samples), // [B, S', E]
-        };
-        let k = rotary.turn(project(&self.k_proj, x.clone(), asked)); // [B, G, S', D]
-        let v = project(&self.v_proj, x, asked); // [B, G, S', D]
         let (k, v) = (unpack(k, &keys, 2), unpack(v, &keys, 2));
         let of_samples = unpack(q, &rows, 2).into_iter().zip(k).zip(v).zip(samples);
         let mut read = Vec::with_capacity(rows.len());

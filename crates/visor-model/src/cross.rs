@@ -9,6 +9,7 @@ use crate::norm::RmsNorm;
 use crate::placement::{BLOCKED, Chosen, hidden_behind};
 use crate::precision::ForEach;
 use crate::ragged::{lengths, pack, unpack, zeros as rows_of_zeros};
+use crate::together::Together;
 use crate::weight::{Role, Weight};
 use crate::weights::zeros;
 use burn::module::{Module, Param};
@@ -51,6 +52,9 @@ pub struct CrossAttention {
     null_value: Option<Param<Tensor<1>>>,
     /// `[1]`; `None` once it has been folded into the output projection.
     gate: Option<Param<Tensor<1>>>,
+    /// k and v as one product, where they run so.
+    #[module(skip)]
+    together: Option<Together<2>>,
     #[module(skip)]
     heads: Heads,
 }
@@ -135,8 +139,16 @@ impl CrossAttention {
             null_key: pair(),
             null_value: pair(),
             gate: Some(zeros([1], device)),
+            together: None,
             heads,
         }
+    }
+
+    /// The same with k and v as one product, to be run.
+    #[must_use]
+    pub(crate) fn joined(mut self) -> Self {
+        self.together = Together::of([&mut self.k_proj, &mut self.v_proj]);
+        self
     }
 
     pub(crate) fn for_each_weight(&mut self, each: ForEach<'_>) {
@@ -194,11 +206,17 @@ impl CrossAttention {
         let (visual, filled): (Vec<_>, Vec<usize>) = visual.into_iter().unzip();
         let lengths = lengths(&visual, 1);
         let visual = self.visual_norm.forward(pack(visual, 1, padding)); // [B, all V, E]
-        let [_, rows, _] = visual.dims();
-        let (k, v) = counter::of_rows(rows, filled.iter().sum(), || {
-            (self.k_proj.forward(visual.clone()), self.v_proj.forward(visual))
-        });
-        let (k, v) = (self.heads.split(k), self.heads.split(v)); // [B, G, all V, D]
+        let [batch, rows, _] = visual.dims();
+        let filled = filled.iter().sum();
+        let [k, v] = match &self.together {
+            Some(together) if batch == 1 => {
+                together.forward(visual, [filled; 2]).map(|rows| self.heads.split_rows(rows))
+            }
+            _ => counter::of_rows(rows, filled, || {
+                let maps = [&self.k_proj, &self.v_proj];
+                maps.map(|map| self.heads.split(map.forward(visual.clone()))) // [B, G, all V, D]
+            }),
+        };
         unpack(k, &lengths, 2).into_iter().zip(unpack(v, &lengths, 2)).collect()
     }
 

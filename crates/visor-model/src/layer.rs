@@ -243,6 +243,17 @@ impl DecoderLayer {
         }
     }
 
+    /// With maps of the same rows as one product, to be run.
+    #[must_use]
+    pub(crate) fn joined(self) -> Self {
+        Self {
+            self_attn: self.self_attn.joined(),
+            mlp: self.mlp.joined(),
+            cross: self.cross.map(CrossAttention::joined),
+            ..self
+        }
+    }
+
     /// Folds the gate of cross-attention, for inference.
     #[must_use]
     pub fn fold_gate(self) -> Self {

@@ -139,6 +139,16 @@ impl VisorModel {
         }
     }
 
+    /// The same to be run alone, neither trained nor saved: what reads the same rows is one product,
+    /// where every launch of a kernel costs. That is where rows are filled up.
+    #[must_use]
+    pub fn for_running(self) -> Self {
+        match self.card.padding {
+            Padding::None => self,
+            Padding::Steps => Self { network: self.network.joined(), ..self },
+        }
+    }
+
     /// The same with rows and keys filled up, whatever it runs on: for tests.
     #[doc(hidden)]
     #[must_use]

@@ -7,8 +7,8 @@ use crate::selection::{answer, patches, random};
 use crate::support::*;
 use visor_core::cost::{Flops, Looks};
 use visor_core::{BudgetRequest, Padding, Patches, PositionScheme};
-use visor_model::VisorModel;
 use visor_model::counter::count;
+use visor_model::{VisorModel, weights};
 use visor_processor::ProcessedPicture;
 use visor_runtime::{Backbone, Outcome, Runner};
 
@@ -196,5 +196,21 @@ fn a_second_question_about_a_kept_picture_is_answered_filled_up_as_it_is() {
             assert_eq!(got.cost.spent, want.cost.spent);
             assert_flops(executed, expected, &format!("{first}, then {second}"));
         }
+    }
+}
+
+#[test]
+fn what_reads_the_same_rows_gives_and_costs_as_one_product_what_it_does_apart() {
+    let (apart, joined) = (padded(model(SCRATCH, 7)), padded(model(SCRATCH, 7)).for_running());
+    assert_eq!(weights::named(joined.network()), weights::named(apart.network()));
+    let cases = cases(&apart);
+    for batch in cases.chunks(1).chain(cases.chunks(5)) {
+        let batch: Vec<&Case> = batch.iter().collect();
+        let (want, expected) = count(|| run(&apart, &batch));
+        let (got, executed) = count(|| run(&joined, &batch));
+        for (got, want) in got.iter().zip(&want) {
+            assert_same(got, want, TOLERANCE);
+        }
+        assert_flops(executed, expected, "as one product");
     }
 }
