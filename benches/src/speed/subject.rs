@@ -5,7 +5,7 @@ use super::shapes::uniform;
 use super::stage::Stage;
 use std::num::NonZeroUsize;
 use visor_core::cost::{Decode, DecoderShape, Flops, Keys, Prompt};
-use visor_core::{LayerMode, Patches, RungId, Schedule};
+use visor_core::{LayerMode, Padding, Patches, RungId, Schedule};
 use visor_model::VisorModel;
 use visor_processor::{
     EncodedPrompt, ImageProcessor, Picture, PixelSize, ProcessedPicture, Setting,
@@ -191,7 +191,9 @@ impl Subject<'_> {
         };
         let sizes = Prompt { n_text, n_question, n_visual, n_tiles, keys };
         let (schedule, weight) = (self.schedule(level), self.card().dtype.bytes() as u64);
-        let kv = shape.decoder.kv_bytes(&schedule, n_text, n_visual, sizes.looks(), 4);
+        // What fills up caches need not be moved.
+        let (looks, padding) = (sizes.looks(), Padding::None);
+        let kv = shape.decoder.kv_bytes(&schedule, n_text, n_visual, looks, 4, padding);
         let decoder = weights_that_run(&shape.decoder, &schedule);
         let (flops, bytes) = match stage {
             Stage::Encode => {

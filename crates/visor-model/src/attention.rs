@@ -1,17 +1,19 @@
 //! Attention over keys and values, and the self-attention block of a decoder layer.
 
-use crate::cache::KvCache;
+use crate::cache::{KvCache, New};
 use crate::counter;
 use crate::error::ModelError;
 use crate::host;
 use crate::linear::{Bias, Linear};
-use crate::placement::Sequence;
+use crate::placement::{Filled, Sequence};
 use crate::precision::ForEach;
 use crate::ragged::{pack, unpack};
 use crate::rotary::RotaryTable;
+use crate::together::Together;
 use crate::weight::Role;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, activation};
+use visor_core::Padding;
 use visor_core::cost::matmul;
 
 /// Head counts and widths of an attention block.
@@ -32,6 +34,13 @@ impl Heads {
         x.reshape([b, s, width / self.head_dim, self.head_dim]).swap_dims(1, 2)
     }
 
+    /// Rows `[S, heads * D]` of one sequence to `[1, heads, S, D]`.
+    pub(crate) fn split_rows(&self, x: Tensor<2>) -> Tensor<4> {
+        let [s, width] = x.dims();
+        let x = x.reshape([s, width / self.head_dim, self.head_dim]);
+        x.unsqueeze_dim::<4>(0).swap_dims(1, 2)
+    }
+
     /// `[B, H, S, D]` to `[B, S, H * D]`.
     pub fn merge(&self, x: Tensor<4>) -> Tensor<3> {
         let [b, h, s, d] = x.dims();
@@ -45,7 +54,7 @@ impl Heads {
 /// query heads; `bias` is `[B or 1, 1, T, S]` and holds 0 where a query may read a key and a large
 /// negative number where it may not.
 pub fn attend(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, bias: Option<&Tensor<4>>) -> Tensor<4> {
-    attend_as(q, k, v, Terms { bias, mask: None, seen: None })
+    attend_as(q, k, v, Terms { bias, ..Terms::default() })
 }
 
 /// Attention weights of a layer, for whoever looks into it: rows of `S` queries that add up to 1.
@@ -67,6 +76,8 @@ pub(crate) struct Terms<'a> {
     pub(crate) mask: Option<&'a Tensor<4>>,
     /// Where the weights `[B, H, T, S]` are left, if somebody looks.
     pub(crate) seen: Option<&'a mut Option<Tensor<4>>>,
+    /// Queries and keys without padding, where there may be some.
+    pub(crate) filled: Option<[usize; 2]>,
 }
 
 /// [`attend`] on terms of its own.
@@ -76,11 +87,11 @@ pub(crate) fn attend_as(
     v: Tensor<4>,
     mut terms: Terms<'_>,
 ) -> Tensor<4> {
-    record(&q, &k);
+    record(&q, &k, terms.filled);
     if let Some(read) = host::attend(&q, &k, &v, &mut terms) {
         return read;
     }
-    let Terms { bias, mask, seen } = terms;
+    let Terms { bias, mask, seen, .. } = terms;
     let scores = scores(q, k, bias); // [B, H, T, S]
     let weights = match mask {
         Some(mask) => selective_softmax(scores, mask),
@@ -93,9 +104,10 @@ pub(crate) fn attend_as(
 }
 
 /// Counts the two products of attention whole, whatever of them is spared: nothing is halved for
-/// being causal (method, section 6).
-fn record(q: &Tensor<4>, k: &Tensor<4>) {
+/// being causal (method, section 6). Padding does not count.
+fn record(q: &Tensor<4>, k: &Tensor<4>, filled: Option<[usize; 2]>) {
     let ([b, h, t, d], [_, _, s, _]) = (q.dims(), k.dims());
+    let [t, s] = filled.unwrap_or([t, s]);
     counter::record(matmul(b * t, s, 2 * h * d));
 }
 
@@ -164,6 +176,9 @@ pub struct SelfAttention {
     k_proj: Linear,
     v_proj: Linear,
     o_proj: Linear,
+    /// q, k and v as one product, where they run so.
+    #[module(skip)]
+    together: Option<Together<3>>,
     #[module(skip)]
     heads: Heads,
 }
@@ -177,8 +192,17 @@ impl SelfAttention {
             k_proj: Linear::new(d_model, d_kv, bias, device),
             v_proj: Linear::new(d_model, d_kv, bias, device),
             o_proj: Linear::new(d_q, d_model, Bias::Without, device),
+            together: None,
             heads,
         }
+    }
+
+    /// The same with q, k and v as one product, to be run.
+    #[must_use]
+    pub(crate) fn joined(mut self) -> Self {
+        let maps = [&mut self.q_proj, &mut self.k_proj, &mut self.v_proj];
+        self.together = Together::of(maps);
+        self
     }
 
     pub(crate) fn for_each_weight(&mut self, each: ForEach<'_>) {
@@ -200,28 +224,65 @@ impl SelfAttention {
     ) -> Result<Tensor<3>, ModelError> {
         let (rows, keys) =
             (lengths(&samples, Sequence::n_rows), lengths(&samples, Sequence::n_keys));
+        let padding = padding(&samples);
+        let Filled { asking, asked } = filled(&samples);
         let rotary: Vec<&RotaryTable> = samples.iter().map(|sample| &sample.at.rotary).collect();
-        let rotary = RotaryTable::joined(&rotary);
-        let q = rotary.turn(self.heads.split(self.q_proj.forward(x.clone()))); // [B, H, S, D]
-        let (x, rotary) = match rows == keys {
-            true => (x, rotary),
-            false => with_keys(x, &rows, &samples), // [B, S', E]
+        let rotary = RotaryTable::joined(&rotary, padding);
+        let (q, k, v) = match &self.together {
+            Some(together) if rows == keys && x.dims()[0] == 1 => {
+                let qkv = together.forward(x, [asking, asked, asked]);
+                let [q, k, v] = qkv.map(|rows| self.heads.split_rows(rows));
+                (rotary.turn(q), rotary.turn(k), v)
+            }
+            _ => {
+                let project = |linear: &Linear, x: Tensor<3>, filled| {
+                    let [_, rows, _] = x.dims();
+                    counter::of_rows(rows, filled, || self.heads.split(linear.forward(x)))
+                };
+                let q = rotary.turn(project(&self.q_proj, x.clone(), asking)); // [B, H, S, D]
+                let (x, rotary) = match rows == keys {
+                    true => (x, rotary),
+                    false => with_keys(x, &rows, &samples), // [B, S', E]
+                };
+                let k = rotary.turn(project(&self.k_proj, x.clone(), asked)); // [B, G, S', D]
+                (q, k, project(&self.v_proj, x, asked)) // [B, G, S', D]
+            }
         };
-        let k = rotary.turn(self.heads.split(self.k_proj.forward(x.clone()))); // [B, G, S', D]
-        let v = self.heads.split(self.v_proj.forward(x)); // [B, G, S', D]
         let (k, v) = (unpack(k, &keys, 2), unpack(v, &keys, 2));
         let of_samples = unpack(q, &rows, 2).into_iter().zip(k).zip(v).zip(samples);
         let mut read = Vec::with_capacity(rows.len());
         for (((q, k), v), Attending { at, cache, seen }) in of_samples {
-            let (k, v) = match cache {
-                Some(cache) => cache.extend(k, v)?,
-                None => (k, v),
+            let Filled { asking, asked: keys } = at.filled();
+            let ((k, v), n_keys) = match cache {
+                Some(cache) => {
+                    let all = cache.extend(k, v, New { keys, padding })?;
+                    (all, cache.len())
+                }
+                None => ((k, v), keys),
             };
+            let filled = at.filled.map(|_| [asking, n_keys]);
             let bias = at.bias.as_ref();
-            read.push(attend_as(q, k, v, Terms { bias, mask: None, seen }));
+            read.push(attend_as(q, k, v, Terms { bias, mask: None, seen, filled }));
         }
-        Ok(self.o_proj.forward(self.heads.merge(pack(read, 2)))) // [B, S, E]
+        let read = self.heads.merge(pack(read, 2, padding)); // [B, S, H * D]
+        let [_, rows, _] = read.dims();
+        Ok(counter::of_rows(rows, asking, || self.o_proj.forward(read))) // [B, S, E]
     }
+}
+
+/// How samples that run together are filled up.
+fn padding(samples: &[Attending<'_>]) -> Padding {
+    samples.first().map_or(Padding::None, |sample| sample.at.padding())
+}
+
+/// The rows and keys of all samples, without padding.
+pub(crate) fn filled(samples: &[Attending<'_>]) -> Filled {
+    let each = samples.iter().map(|sample| sample.at.filled());
+    let none = Filled { asking: 0, asked: 0 };
+    each.fold(none, |all, one| Filled {
+        asking: all.asking + one.asking,
+        asked: all.asked + one.asked,
+    })
 }
 
 fn lengths(samples: &[Attending<'_>], length: fn(&Sequence) -> usize) -> Vec<usize> {
@@ -234,5 +295,6 @@ fn with_keys(x: Tensor<3>, rows: &[usize], samples: &[Attending<'_>]) -> (Tensor
     let (x, tables): (Vec<_>, Vec<_>) = of_samples
         .map(|(x, at)| (x.narrow(1, 0, at.n_keys()), at.rotary.first(at.n_keys())))
         .unzip();
-    (pack(x, 1), RotaryTable::joined(&tables.iter().collect::<Vec<_>>()))
+    let tables: Vec<_> = tables.iter().collect();
+    (pack(x, 1, Padding::None), RotaryTable::joined(&tables, Padding::None))
 }

@@ -3,15 +3,18 @@
 use crate::attention::{Heads, Terms, attend_as};
 use crate::cache::bytes;
 use crate::config::TextConfig;
+use crate::counter;
 use crate::linear::{Bias, Linear};
 use crate::norm::RmsNorm;
-use crate::placement::BLOCKED;
+use crate::placement::{BLOCKED, Chosen, hidden_behind};
 use crate::precision::ForEach;
-use crate::ragged::{lengths, pack, unpack};
+use crate::ragged::{lengths, pack, unpack, zeros as rows_of_zeros};
+use crate::together::Together;
 use crate::weight::{Role, Weight};
 use crate::weights::zeros;
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Tensor};
+use visor_core::Padding;
 
 /// What cross-attention has of its own, as `visor.json` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +52,9 @@ pub struct CrossAttention {
     null_value: Option<Param<Tensor<1>>>,
     /// `[1]`; `None` once it has been folded into the output projection.
     gate: Option<Param<Tensor<1>>>,
+    /// k and v as one product, where they run so.
+    #[module(skip)]
+    together: Option<Together<2>>,
     #[module(skip)]
     heads: Heads,
 }
@@ -59,6 +65,10 @@ pub struct CrossAttention {
 pub struct VisualKeys {
     k: Tensor<4>,
     v: Tensor<4>,
+    /// How many of them there are; those behind fill them up.
+    n: usize,
+    /// `[1, 1, 1, S]`: hides what fills them up.
+    hidden: Option<Tensor<4>>,
 }
 
 /// A sample that reads its picture.
@@ -66,6 +76,8 @@ pub struct VisualKeys {
 pub struct Reading<'a> {
     /// `[B, T, E]`.
     pub text: Tensor<3>,
+    /// Its first rows that are no padding: all `T`, where nothing is filled up.
+    pub filled: usize,
     /// What there is to read.
     pub keys: VisualKeys,
     /// `[B or 1, 1, T, 1 + V]`; `None` where everything may be read.
@@ -85,12 +97,18 @@ impl CrossSizes {
 }
 
 impl VisualKeys {
+    /// The first `n` of these, null key included, are there, and the others fill them up.
+    fn of(k: Tensor<4>, v: Tensor<4>, n: usize) -> Self {
+        let [_, _, s, _] = k.dims();
+        let hidden = (n < s).then(|| hidden_behind(n, s, &k.device()));
+        Self { k, v, n, hidden }
+    }
+
     /// The null pair and these patches.
-    pub(crate) fn select(&self, patches: &Tensor<1, Int>) -> Self {
-        let null = Tensor::zeros([1], &patches.device());
-        let columns = Tensor::cat(vec![null, patches.clone() + 1], 0);
+    pub(crate) fn select(&self, patches: &Chosen) -> Self {
+        let columns = patches.columns();
         let select = |x: &Tensor<4>| x.clone().select(2, columns.clone()); // [B, G, 1 + K, D]
-        Self { k: select(&self.k), v: select(&self.v) }
+        Self::of(select(&self.k), select(&self.v), 1 + patches.n)
     }
 
     /// Bytes that they take.
@@ -100,8 +118,7 @@ impl VisualKeys {
 
     /// Number of patches, without the null key.
     pub fn n_visual(&self) -> usize {
-        let [_, _, s, _] = self.k.dims();
-        s - 1
+        self.n - 1
     }
 }
 
@@ -122,8 +139,16 @@ impl CrossAttention {
             null_key: pair(),
             null_value: pair(),
             gate: Some(zeros([1], device)),
+            together: None,
             heads,
         }
+    }
+
+    /// The same with k and v as one product, to be run.
+    #[must_use]
+    pub(crate) fn joined(mut self) -> Self {
+        self.together = Together::of([&mut self.k_proj, &mut self.v_proj]);
+        self
     }
 
     pub(crate) fn for_each_weight(&mut self, each: ForEach<'_>) {
@@ -132,9 +157,14 @@ impl CrossAttention {
         }
     }
 
-    /// Keys and values of each sample's visual tokens `[B, V, E]`; of the null pair alone for a
-    /// sample without a picture.
-    pub fn keys(&self, visual: Vec<Option<Tensor<3>>>, batch: usize) -> Vec<VisualKeys> {
+    /// Keys and values of each sample's visual tokens `[B, V, E]`, of which the first so many are no
+    /// padding; of the null pair alone for a sample without a picture.
+    pub fn keys(
+        &self,
+        visual: Vec<Option<(Tensor<3>, usize)>>,
+        batch: usize,
+        padding: Padding,
+    ) -> Vec<VisualKeys> {
         if visual.is_empty() {
             return Vec::new();
         }
@@ -144,46 +174,73 @@ impl CrossAttention {
             Some(pair) => pair.val().reshape([1, g, 1, d]).expand([batch, g, 1, d]),
             None => Tensor::zeros([batch, g, 1, d], &device),
         };
-        let null = VisualKeys { k: null(&self.null_key), v: null(&self.null_value) };
-        let mut projected = self.project(visual.iter().flatten().cloned().collect()).into_iter();
-        let of_sample = |visual: Option<Tensor<3>>| match visual.and_then(|_| projected.next()) {
-            Some((k, v)) => VisualKeys {
-                k: Tensor::cat(vec![null.k.clone(), k], 2), // [B, G, 1 + V, D]
-                v: Tensor::cat(vec![null.v.clone(), v], 2),
-            },
-            None => null.clone(),
+        let null = VisualKeys::of(null(&self.null_key), null(&self.null_value), 1);
+        let pictures = visual.iter().flatten().cloned().collect();
+        let mut projected = self.project(pictures, padding).into_iter();
+        let joined = |null: &Tensor<4>, picture: Tensor<4>| {
+            let [_, _, n, _] = picture.dims();
+            let more = padding.rows(1 + n) - 1 - n;
+            let filling = (more > 0).then(|| rows_of_zeros(null, 2, more));
+            let all = [null.clone(), picture].into_iter().chain(filling).collect();
+            Tensor::cat(all, 2) // [B, G, 1 + V, D]
+        };
+        let of_sample = |visual: Option<(Tensor<3>, usize)>| {
+            let there = visual.and_then(|(_, n)| Some((projected.next()?, n)));
+            match there {
+                Some(((k, v), n)) => VisualKeys::of(joined(&null.k, k), joined(&null.v, v), 1 + n),
+                None => null.clone(),
+            }
         };
         visual.into_iter().map(of_sample).collect()
     }
 
     /// Keys and values `[B, G, V, D]` of pictures `[B, V, E]`, all projected together.
-    fn project(&self, visual: Vec<Tensor<3>>) -> Vec<(Tensor<4>, Tensor<4>)> {
+    fn project(
+        &self,
+        visual: Vec<(Tensor<3>, usize)>,
+        padding: Padding,
+    ) -> Vec<(Tensor<4>, Tensor<4>)> {
         if visual.is_empty() {
             return Vec::new();
         }
+        let (visual, filled): (Vec<_>, Vec<usize>) = visual.into_iter().unzip();
         let lengths = lengths(&visual, 1);
-        let visual = self.visual_norm.forward(pack(visual, 1)); // [B, all V, E]
-        let k = self.heads.split(self.k_proj.forward(visual.clone())); // [B, G, all V, D]
-        let v = self.heads.split(self.v_proj.forward(visual)); // [B, G, all V, D]
+        let visual = self.visual_norm.forward(pack(visual, 1, padding)); // [B, all V, E]
+        let [batch, rows, _] = visual.dims();
+        let filled = filled.iter().sum();
+        let [k, v] = match &self.together {
+            Some(together) if batch == 1 => {
+                together.forward(visual, [filled; 2]).map(|rows| self.heads.split_rows(rows))
+            }
+            _ => counter::of_rows(rows, filled, || {
+                let maps = [&self.k_proj, &self.v_proj];
+                maps.map(|map| self.heads.split(map.forward(visual.clone()))) // [B, G, all V, D]
+            }),
+        };
         unpack(k, &lengths, 2).into_iter().zip(unpack(v, &lengths, 2)).collect()
     }
 
     /// What the text of each sample, `[B, T, E]`, reads: `[B, T, E]`, to be added to it. Projections
     /// run on all texts together.
-    pub fn read(&self, samples: Vec<Reading<'_>>) -> Vec<Tensor<3>> {
+    pub fn read(&self, samples: Vec<Reading<'_>>, padding: Padding) -> Vec<Tensor<3>> {
+        let all_filled = samples.iter().map(|sample| sample.filled).sum();
         let (text, sights): (Vec<_>, Vec<_>) = samples
             .into_iter()
-            .map(|Reading { text, keys, bias, mask, seen }| {
-                (text, (keys, Terms { bias, mask, seen }))
+            .map(|Reading { text, filled, keys, bias, mask, seen }| {
+                let filled = (padding == Padding::Steps).then_some([filled, keys.n]);
+                (text, (keys, Terms { bias, mask, seen, filled }))
             })
             .unzip();
         let lengths = lengths(&text, 1);
-        let text = self.text_norm.forward(pack(text, 1)); // [B, all T, E]
-        let q = self.heads.split(self.q_proj.forward(text)); // [B, H, all T, D]
+        let text = self.text_norm.forward(pack(text, 1, padding)); // [B, all T, E]
+        let [_, rows, _] = text.dims();
+        let q = counter::of_rows(rows, all_filled, || self.q_proj.forward(text));
+        let q = self.heads.split(q); // [B, H, all T, D]
         // [B, H, T, D]
         let read = |(q, (keys, terms))| self.attend(q, keys, terms);
         let read = unpack(q, &lengths, 2).into_iter().zip(sights).map(read).collect();
-        let read = self.o_proj.forward(self.heads.merge(pack(read, 2))); // [B, all T, E]
+        let read = self.heads.merge(pack(read, 2, padding));
+        let read = counter::of_rows(rows, all_filled, || self.o_proj.forward(read)); // [B, all T, E]
         let read = match &self.gate {
             Some(gate) => read * gate.val().tanh().reshape([1, 1, 1]),
             None => read,
@@ -193,7 +250,8 @@ impl CrossAttention {
 
     /// Attention of `q`, `[B, H, T, D]`, to a sample's keys.
     fn attend(&self, q: Tensor<4>, keys: VisualKeys, terms: Terms<'_>) -> Tensor<4> {
-        let VisualKeys { k, v } = keys;
+        let VisualKeys { k, v, hidden, .. } = keys;
+        let terms = Terms { bias: terms.bias.or(hidden.as_ref()), ..terms };
         if self.null_key.is_some() {
             return attend_as(q, k, v, terms);
         }

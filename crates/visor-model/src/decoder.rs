@@ -190,6 +190,12 @@ impl Decoder {
         self.layers.iter_mut().take(layers).for_each(|layer| layer.for_each_weight(each));
     }
 
+    /// With maps of the same rows as one product, to be run.
+    #[must_use]
+    pub(crate) fn joined(self) -> Self {
+        Self { layers: self.layers.into_iter().map(DecoderLayer::joined).collect(), ..self }
+    }
+
     /// Folds the gates of cross-attention, for inference.
     #[must_use]
     pub fn fold_gates(self) -> Self {

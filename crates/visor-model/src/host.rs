@@ -317,7 +317,8 @@ mod tests {
             let bias: Vec<f32> = (0..b * t * s).map(reads).collect();
             let bias = Tensor::from_data(TensorData::new(bias, [b, 1, t, s]), device);
             let mut weights = None;
-            let terms = Terms { bias: Some(&bias), mask: None, seen: Some(&mut weights) };
+            let seen = Some(&mut weights);
+            let terms = Terms { bias: Some(&bias), seen, ..Terms::default() };
             let read = attend_as(q, k, v, terms);
             let weights = weights.expect("somebody looks").reshape([b * h * t, s]);
             Tensor::cat(vec![read.reshape([b * h * t, d]), weights], 1).into_data()

@@ -1,7 +1,8 @@
 //! A decoder layer and its three modes.
 
-use crate::attention::{Attending, Heads, Seen, SelfAttention};
+use crate::attention::{Attending, Heads, Seen, SelfAttention, filled};
 use crate::cache::LayerCache;
+use crate::counter;
 use crate::cross::{CrossAttention, CrossSizes, Reading, VisualKeys};
 use crate::error::ModelError;
 use crate::linear::Bias;
@@ -9,10 +10,10 @@ use crate::mlp::SwiGlu;
 use crate::norm::RmsNorm;
 use crate::placement::{Placement, Sight};
 use crate::precision::ForEach;
-use crate::ragged::{lengths, pack, unpack};
+use crate::ragged::{lengths, pack, unpack, zeros};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use visor_core::LayerMode;
+use visor_core::{LayerMode, Padding};
 
 /// The two streams of a sample.
 #[derive(Clone, Debug)]
@@ -61,28 +62,35 @@ struct Resting {
     beside: Option<Tensor<3>>,
     /// How many of the sample's first rows it is, where it does not rest.
     n_joined: usize,
+    /// How many rows the text is.
+    n_text: usize,
 }
 
 impl Resting {
     /// The streams behind the layer, whose rows of this sample are `x`.
     fn leave(self, x: Tensor<3>) -> Streams {
-        let [_, rows, _] = x.dims();
         match self.n_joined {
             0 => Streams { text: x, visual: self.beside },
             n_visual => Streams {
-                text: x.clone().narrow(1, n_visual, rows - n_visual),
+                text: x.clone().narrow(1, n_visual, self.n_text),
                 visual: Some(x.narrow(1, 0, n_visual)),
             },
         }
     }
 }
 
-/// Picture and text as one sequence, `[B, V + T, E]`, and how long the picture is.
-fn join(text: Tensor<3>, visual: Option<Tensor<3>>) -> (Tensor<3>, usize) {
+/// Picture and text as one sequence, `[B, V + T, E]`, filled up to so many rows, and how long the
+/// picture is.
+fn join(text: Tensor<3>, visual: Option<Tensor<3>>, rows: usize) -> (Tensor<3>, usize) {
     match visual {
         Some(visual) => {
-            let [_, n_visual, _] = visual.dims();
-            (Tensor::cat(vec![visual, text], 1), n_visual)
+            let ([_, n_visual, _], [_, n_text, _]) = (visual.dims(), text.dims());
+            let filling = match rows - n_visual - n_text {
+                0 => None,
+                more => Some(zeros(&text, 1, more)),
+            };
+            let joined = [visual, text].into_iter().chain(filling).collect();
+            (Tensor::cat(joined, 1), n_visual)
         }
         None => (text, 0),
     }
@@ -160,24 +168,26 @@ impl DecoderLayer {
     /// If asked for cross-attention that the layout does not give this layer: schedules are made
     /// from the layout.
     pub fn forward(&self, mut samples: Vec<Visit<'_>>) -> Result<Vec<Streams>, ModelError> {
-        let mut reads = self.reads(&mut samples).into_iter();
+        let padding = samples.first().map_or(Padding::None, |sample| sample.at.text.padding());
+        let mut reads = self.reads(&mut samples, padding).into_iter();
         let (mut rows, mut attending, mut resting) = (Vec::new(), Vec::new(), Vec::new());
         for Visit { mode, streams: Streams { text, visual }, at, mut cache, seen } in samples {
+            let [_, n_text, _] = text.dims();
+            let rests = |beside| Resting { beside, n_joined: 0, n_text };
             let (x, at, visual) = match mode {
-                LayerMode::TextOnly => {
-                    (text, &at.text, Resting { beside: visual, n_joined: 0 }) // T
-                }
+                LayerMode::TextOnly => (text, &at.text, rests(visual)), // T
                 LayerMode::CrossAttention => {
                     let read = reads.next().expect("one read a sample that reads");
-                    (text + read, &at.text, Resting { beside: visual, n_joined: 0 }) // T + CA(T, V)
+                    (text + read, &at.text, rests(visual)) // T + CA(T, V)
                 }
                 LayerMode::SelfAttention if holds(cache.as_deref()) => {
                     let beside = cache.as_deref_mut().and_then(LayerCache::take_refined);
-                    (text, at.beside(), Resting { beside, n_joined: 0 }) // T
+                    (text, at.beside(), rests(beside)) // T
                 }
                 LayerMode::SelfAttention => {
-                    let (joint, n_joined) = join(text, visual);
-                    (joint, at.joint(), Resting { beside: None, n_joined }) // [V; T]
+                    let at = at.joint();
+                    let (joint, n_joined) = join(text, visual, at.n_rows());
+                    (joint, at, Resting { beside: None, n_joined, n_text }) // [V; T]
                 }
             };
             rows.push(x);
@@ -186,13 +196,13 @@ impl DecoderLayer {
             resting.push(visual);
         }
         let lengths = lengths(&rows, 1);
-        let x = self.block(pack(rows, 1), attending)?; // [B, S of all, E]
+        let x = self.block(pack(rows, 1, padding), attending)?; // [B, S of all, E]
         let x = unpack(x, &lengths, 1).into_iter().zip(resting);
         Ok(x.map(|(x, visual)| visual.leave(x)).collect())
     }
 
     /// `CA(T, V)` of the samples that cross-attend, in their order.
-    fn reads(&self, samples: &mut [Visit<'_>]) -> Vec<Tensor<3>> {
+    fn reads(&self, samples: &mut [Visit<'_>], padding: Padding) -> Vec<Tensor<3>> {
         let reads = |sample: &&mut Visit<'_>| sample.mode == LayerMode::CrossAttention;
         let mut samples: Vec<&mut Visit<'_>> = samples.iter_mut().filter(reads).collect();
         let Some(first) = samples.first() else { return Vec::new() };
@@ -200,7 +210,7 @@ impl DecoderLayer {
         let cross = self.cross.as_ref().expect("schedules follow the layout");
         let new = samples.iter().filter(|sample| sample.known_keys().is_none());
         let new = new.map(|sample| sample.at.selected(sample.streams.visual.clone())).collect();
-        let mut new = cross.keys(new, batch).into_iter();
+        let mut new = cross.keys(new, batch, padding).into_iter();
         let reading = samples.iter_mut().map(|sample| {
             let keys = match sample.known_keys() {
                 Some(keys) => keys.clone(),
@@ -210,16 +220,19 @@ impl DecoderLayer {
             let Sight { bias, mask, .. } = &at.cross;
             let seen = seen.as_deref_mut().map(|seen| &mut seen.cross);
             let (bias, mask) = (bias.as_ref(), mask.as_ref());
-            Reading { text: streams.text.clone(), keys, bias, mask, seen }
+            let filled = at.text.filled().asking;
+            Reading { text: streams.text.clone(), filled, keys, bias, mask, seen }
         });
-        cross.read(reading.collect())
+        cross.read(reading.collect(), padding)
     }
 
     /// The pre-trained layer `TL`: `x + attention(norm(x))`, then `x + mlp(norm(x))`.
     fn block(&self, x: Tensor<3>, attending: Vec<Attending<'_>>) -> Result<Tensor<3>, ModelError> {
+        let ([_, rows, _], filled) = (x.dims(), filled(&attending).asking);
         let normed = self.input_layernorm.forward(x.clone());
         let x = x + self.self_attn.forward(normed, attending)?;
-        Ok(x.clone() + self.mlp.forward(self.post_attention_layernorm.forward(x)))
+        let normed = self.post_attention_layernorm.forward(x.clone());
+        Ok(x + counter::of_rows(rows, filled, || self.mlp.forward(normed)))
     }
 
     pub(crate) fn for_each_weight(&mut self, each: ForEach<'_>) {
@@ -227,6 +240,17 @@ impl DecoderLayer {
         self.mlp.for_each_weight(each);
         if let Some(cross) = &mut self.cross {
             cross.for_each_weight(each);
+        }
+    }
+
+    /// With maps of the same rows as one product, to be run.
+    #[must_use]
+    pub(crate) fn joined(self) -> Self {
+        Self {
+            self_attn: self.self_attn.joined(),
+            mlp: self.mlp.joined(),
+            cross: self.cross.map(CrossAttention::joined),
+            ..self
         }
     }
 

@@ -32,6 +32,7 @@ pub mod precision;
 mod ragged;
 pub mod rotary;
 pub mod selector;
+mod together;
 pub mod vision;
 pub mod weight;
 pub mod weights;

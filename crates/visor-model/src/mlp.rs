@@ -3,6 +3,7 @@
 use crate::host;
 use crate::linear::{Bias, Linear};
 use crate::precision::ForEach;
+use crate::together::Together;
 use crate::weight::Role;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, activation};
@@ -13,6 +14,9 @@ pub struct SwiGlu {
     gate_proj: Linear,
     up_proj: Linear,
     down_proj: Linear,
+    /// Gate and up as one product, where they run so.
+    #[module(skip)]
+    together: Option<Together<2>>,
 }
 
 impl SwiGlu {
@@ -23,7 +27,15 @@ impl SwiGlu {
             gate_proj: linear(d_model, d_ffn),
             up_proj: linear(d_model, d_ffn),
             down_proj: linear(d_ffn, d_model),
+            together: None,
         }
+    }
+
+    /// The same with gate and up as one product, to be run.
+    #[must_use]
+    pub(crate) fn joined(mut self) -> Self {
+        self.together = Together::of([&mut self.gate_proj, &mut self.up_proj]);
+        self
     }
 
     pub(crate) fn for_each_weight(&mut self, each: ForEach<'_>) {
@@ -34,6 +46,11 @@ impl SwiGlu {
 
     /// `[B, S, E]` to `[B, S, E]`.
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        if let Some(together) = &self.together {
+            let [batch, s, e] = x.dims();
+            let [gate, up] = together.forward(x, [s, s]); // [B * S, d_ffn]
+            return self.down_proj.forward(silu_times(gate, up)).reshape([batch, s, e]);
+        }
         let gate = self.gate_proj.forward(x.clone()); // [B, S, d_ffn]
         self.down_proj.forward(silu_times(gate, self.up_proj.forward(x)))
     }

@@ -26,8 +26,8 @@ use crate::precision;
 use crate::rotary::RotaryConfig;
 use burn::tensor::Device;
 use visor_checkpoint::{Checkpoint, Verified};
-use visor_core::ImageMask;
-use visor_core::Pair;
+use visor_core::{ImageMask, Padding, Pair};
+use visor_runtime::device::HostValues;
 use visor_runtime::{Dtype, ModelCard};
 
 /// A model of any family, ready to run.
@@ -121,8 +121,14 @@ impl VisorModel {
         Ok((Self::new(network, &config, card, device), report))
     }
 
-    /// A model of a filled network, whose card says how it is to be run.
+    /// A model of a filled network, whose card says how it is to be run. Its rows are filled up
+    /// where kernels are compiled for their number: not on the processor, and not in training.
     pub fn new(network: Network, config: &ModelConfig, card: ModelCard, device: &Device) -> Self {
+        let padding = match device.is_autodiff() || HostValues::are_on(device) {
+            true => Padding::None,
+            false => Padding::Steps,
+        };
+        let card = ModelCard { padding, ..card };
         Self {
             network,
             rotary: config.text.rotary(card.positions.rotary),
@@ -131,6 +137,24 @@ impl VisorModel {
             device: device.clone(),
             encoder_batch: None,
         }
+    }
+
+    /// The same to be run alone, neither trained nor saved: what reads the same rows is one product,
+    /// where every launch of a kernel costs. That is where rows are filled up.
+    #[must_use]
+    pub fn for_running(self) -> Self {
+        match self.card.padding {
+            Padding::None => self,
+            Padding::Steps => Self { network: self.network.joined(), ..self },
+        }
+    }
+
+    /// The same with rows and keys filled up, whatever it runs on: for tests.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_padding(mut self, padding: Padding) -> Self {
+        self.card.padding = padding;
+        self
     }
 
     /// The same under the name that reports shall use.

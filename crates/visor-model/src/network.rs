@@ -146,6 +146,12 @@ impl Network {
         }
     }
 
+    /// With maps of the decoder that read the same rows as one product, to be run.
+    #[must_use]
+    pub(crate) fn joined(self) -> Self {
+        Self { decoder: self.decoder.joined(), ..self }
+    }
+
     /// Folds the gates of cross-attention, for inference.
     #[must_use]
     pub fn fold_gates(self) -> Self {

@@ -2,12 +2,16 @@
 //!
 //! Everything follows from explicit positions: a token keeps the index that it has in the dense
 //! prompt, whatever layers see of it. Polarity is written here once: a bias is 0 where a query may
-//! read a key and a large negative number where it may not.
+//! read a key and a large negative number where it may not. Rows and keys that fill up a shape
+//! stand behind the others: nobody reads them.
+
+mod samples;
 
 use crate::rotary::{Position, RotaryConfig, RotaryTable};
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use samples::{Block, Samples, reads_text};
 use std::sync::{Arc, OnceLock};
-use visor_core::{ImageMask, Rotary};
+use visor_core::{ImageMask, Padding, Rotary};
 
 /// What is added to the score of a key that must not be read. Far below any score, and within the
 /// range of f16.
@@ -62,10 +66,22 @@ impl VisualToken {
 #[derive(Clone, Debug)]
 pub struct Sequence {
     pub(crate) rotary: RotaryTable,
-    /// `[B, 1, S, S - query_only]`; `None` where a row may read everything.
+    /// `[B, 1, S, S - query_only]`, or as many keys as a cache has memory for where they are filled
+    /// up; `None` where a row may read everything.
     pub(crate) bias: Option<Tensor<4>>,
     /// Rows at the end that ask and cannot be asked, not even by themselves.
     pub(crate) query_only: usize,
+    /// Which of its rows are no padding, where there may be some.
+    pub(crate) filled: Option<Filled>,
+}
+
+/// Rows of a sequence that are no padding: its first ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Filled {
+    /// Those that ask.
+    pub(crate) asking: usize,
+    /// Those whose keys and values may be read.
+    pub(crate) asked: usize,
 }
 
 impl Sequence {
@@ -77,6 +93,16 @@ impl Sequence {
     /// Its rows that have a key and a value: all but the last, which only ask.
     pub(crate) fn n_keys(&self) -> usize {
         self.n_rows() - self.query_only
+    }
+
+    /// Its rows and keys without padding.
+    pub(crate) fn filled(&self) -> Filled {
+        self.filled.unwrap_or(Filled { asking: self.n_rows(), asked: self.n_keys() })
+    }
+
+    /// How it is filled up.
+    pub(crate) fn padding(&self) -> Padding {
+        if self.filled.is_some() { Padding::Steps } else { Padding::None }
     }
 
     /// The same with so many rows at its end as such that only ask.
@@ -106,6 +132,8 @@ pub struct Placement {
 enum Joint {
     /// Nothing but the text, which reads all that is cached.
     Text,
+    /// The same where memory is filled up, and picture and text have more of it than the text.
+    Cached(Box<Sequence>),
     /// Of a prompt.
     Prompt {
         samples: Arc<Samples>,
@@ -118,24 +146,33 @@ enum Joint {
     },
 }
 
-/// The tokens of samples, which have equally many of each kind, and how a model places them.
-#[derive(Debug)]
-struct Samples {
-    maps: Vec<TokenMap>,
-    rotary: RotaryConfig,
-    image_mask: ImageMask,
-    device: Device,
-}
-
 /// What text reads of a picture in cross-attention.
 #[derive(Clone, Debug)]
 pub(crate) struct Sight {
     /// `[B, 1, T, 1 + K]`, the null key first; `None` where a row may read everything.
     pub(crate) bias: Option<Tensor<4>>,
-    /// `[K]`: the patches that may be read at all; `None` for every one.
-    pub(crate) patches: Option<Tensor<1, Int>>,
+    /// The patches that may be read at all; `None` for every one.
+    pub(crate) patches: Option<Chosen>,
     /// `[B, 1, T, 1 + V]`: a selection that is being learned.
     pub(crate) mask: Option<Tensor<4>>,
+}
+
+/// Patches that may be read.
+#[derive(Clone, Debug)]
+pub(crate) struct Chosen {
+    /// `[K]`, in the order of the picture; behind them the first again, where they are filled up.
+    pub(crate) indices: Tensor<1, Int>,
+    /// How many there are.
+    pub(crate) n: usize,
+}
+
+/// What a cache has memory for when the token of a decode step has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Memory {
+    /// Keys, that of the token among them.
+    pub(crate) keys: usize,
+    /// Keys that there is memory for.
+    pub(crate) room: usize,
 }
 
 /// Says which patches a text token may read in cross-attention: `(sample, text, patch)`.
@@ -151,20 +188,37 @@ impl Placement {
         filter: Option<PatchFilter<'_>>,
         device: &Device,
     ) -> Self {
-        let samples =
-            Samples { maps: samples.to_vec(), rotary, image_mask, device: device.clone() };
+        let (maps, device) = (samples.to_vec(), device.clone());
+        let (padding, n_asking) = (Padding::None, 0);
+        Self::of(Samples { maps, rotary, image_mask, padding, n_asking, device }, filter)
+    }
+
+    /// For a prefill of one sample whose rows are filled up. Its last `n_asking` text tokens are
+    /// seen by nobody, as [`with_routing_token`](Self::with_routing_token) has it.
+    pub(crate) fn filled_up(
+        sample: TokenMap,
+        n_asking: usize,
+        rotary: RotaryConfig,
+        image_mask: ImageMask,
+        device: &Device,
+    ) -> Self {
+        let (maps, padding, device) = (vec![sample], Padding::Steps, device.clone());
+        Self::of(Samples { maps, rotary, image_mask, padding, n_asking, device }, None)
+    }
+
+    fn of(samples: Samples, filter: Option<PatchFilter<'_>>) -> Self {
         let readable = |sample: usize, text: usize, patch: usize| {
             let map = &samples.maps[sample];
             map.visual[patch].position < map.text[text].position
                 && filter.is_none_or(|filter| filter(sample, text, patch))
         };
-        let text_bias = samples.bias(Block::Text, |map, i, j| reads_text(map.text[i], map.text[j]));
+        let text = samples.sequence(Block::Text, |map, i, j| reads_text(map.text[i], map.text[j]));
         // A filter hides nothing from a sample without pictures: the null key is always there.
         let cross_bias = samples.bias_of(Block::Cross, |sample, text, key| {
             key.checked_sub(1).is_none_or(|patch| readable(sample, text, patch))
         });
         Self {
-            text: Sequence { rotary: samples.text(), bias: Some(text_bias), query_only: 0 },
+            text,
             cross: Sight { bias: Some(cross_bias), patches: None, mask: None },
             joint: Joint::Prompt {
                 samples: Arc::new(samples),
@@ -179,6 +233,7 @@ impl Placement {
     pub(crate) fn joint(&self) -> &Sequence {
         match &self.joint {
             Joint::Text => &self.text,
+            Joint::Cached(joint) => joint,
             Joint::Prompt { samples, query_only, all, .. } => {
                 all.get_or_init(|| Box::new(samples.joint().with_query_rows(*query_only)))
             }
@@ -189,6 +244,7 @@ impl Placement {
     pub(crate) fn beside(&self) -> &Sequence {
         match &self.joint {
             Joint::Text => &self.text,
+            Joint::Cached(joint) => joint,
             Joint::Prompt { samples, query_only, beside, .. } => {
                 beside.get_or_init(|| Box::new(samples.beside().with_query_rows(*query_only)))
             }
@@ -199,7 +255,7 @@ impl Placement {
     fn with_joint(self, change: impl FnOnce(Sequence) -> Sequence) -> Self {
         let all = OnceLock::from(Box::new(change(self.joint().clone())));
         let joint = match self.joint {
-            Joint::Text => Joint::Text,
+            Joint::Text | Joint::Cached(_) => self.joint,
             Joint::Prompt { samples, query_only, beside, .. } => {
                 Joint::Prompt { samples, query_only, all, beside }
             }
@@ -211,19 +267,26 @@ impl Placement {
     /// picture.
     #[must_use]
     pub fn with_patches(mut self, patches: &[usize], device: &Device) -> Self {
-        let indices = |first: Option<i64>, by: i64| {
-            let patches = patches.iter().map(|&patch| patch as i64 + by);
-            let values: Vec<i64> = first.into_iter().chain(patches).collect();
-            let n = values.len();
-            Tensor::<1, Int>::from_data(TensorData::new(values, [n]), device)
-        };
-        let columns = indices(Some(0), 1);
+        let n = patches.len();
+        let columns = self.text.padding().rows(1 + n);
+        let again = patches.iter().take(1).cycle().take(columns - 1 - n);
+        let values: Vec<i64> = patches.iter().chain(again).map(|&patch| patch as i64).collect();
+        let indices = TensorData::new(values, [columns - 1]);
+        let chosen = Chosen { indices: Tensor::from_data(indices, device), n };
         let Sight { bias, .. } = self.cross;
-        self.cross = Sight {
-            bias: bias.map(|bias| bias.select(3, columns)), // [B, 1, T, 1 + K]
-            patches: Some(indices(None, 0)),
-            mask: None,
+        let select = |bias: Tensor<4>| {
+            let bias = bias.select(3, chosen.columns()); // [B, 1, T, 1 + K]
+            let [b, _, t, _] = bias.dims();
+            match columns - 1 - n {
+                0 => bias,
+                more => {
+                    let hidden = Tensor::full([b, 1, t, more], BLOCKED, device);
+                    bias.slice_assign([0..b, 0..1, 0..t, 1 + n..columns], hidden)
+                }
+            }
         };
+        let bias = bias.map(select);
+        self.cross = Sight { bias, patches: Some(chosen), mask: None };
         self
     }
 
@@ -236,16 +299,19 @@ impl Placement {
     }
 
     /// The patches that cross-attention may read; `None` for every one.
-    pub(crate) fn patches(&self) -> Option<&Tensor<1, Int>> {
+    pub(crate) fn patches(&self) -> Option<&Chosen> {
         self.cross.patches.as_ref()
     }
 
-    /// What cross-attention may read of a picture `[B, V, E]`: `[B, K, E]`.
-    pub(crate) fn selected(&self, visual: Option<Tensor<3>>) -> Option<Tensor<3>> {
-        match &self.cross.patches {
-            Some(patches) => visual.map(|visual| visual.select(1, patches.clone())),
-            None => visual,
-        }
+    /// What cross-attention may read of a picture `[B, V, E]`: `[B, K, E]`, and how many of these
+    /// are no padding.
+    pub(crate) fn selected(&self, visual: Option<Tensor<3>>) -> Option<(Tensor<3>, usize)> {
+        let visual = visual?;
+        let [_, n_visual, _] = visual.dims();
+        Some(match &self.cross.patches {
+            Some(Chosen { indices, n }) => (visual.select(1, indices.clone()), *n),
+            None => (visual, n_visual),
+        })
     }
 
     /// The same with the last text token of every sample as a routing token: it reads all that
@@ -255,7 +321,7 @@ impl Placement {
     pub fn with_routing_token(self) -> Self {
         let Self { text, joint, cross } = self;
         let joint = match joint {
-            Joint::Text => Joint::Text,
+            Joint::Text | Joint::Cached(_) => joint,
             Joint::Prompt { samples, query_only, .. } => Joint::Prompt {
                 samples,
                 query_only: query_only + 1,
@@ -298,102 +364,45 @@ impl Placement {
     }
 
     /// For one decode step of a sample at each of `positions`, which may read everything that the
-    /// sample has cached.
-    pub fn steps(positions: &[usize], rotary: RotaryConfig, device: &Device) -> Vec<Self> {
-        let positions = positions.iter().map(|&position| Position::at(position)).collect();
-        let step = |rotary| {
-            let sequence = Sequence { rotary, bias: None, query_only: 0 };
+    /// sample has cached: the text, and picture and text, where memory for them is filled up.
+    pub(crate) fn steps(
+        positions: &[(usize, Option<[Memory; 2]>)],
+        rotary: RotaryConfig,
+        device: &Device,
+    ) -> Vec<Self> {
+        let rows = positions.iter().map(|&(position, _)| Position::at(position)).collect();
+        let tables = rotary.table(&[rows], device).each();
+        let step = |(rotary, &(_, memory)): (RotaryTable, &(usize, Option<[Memory; 2]>))| {
             let cross = Sight { bias: None, patches: None, mask: None };
-            Self { text: sequence, joint: Joint::Text, cross }
-        };
-        rotary.table(&[positions], device).each().into_iter().map(step).collect()
-    }
-}
-
-fn reads_text(query: TextToken, key: TextToken) -> bool {
-    query.segment == key.segment && key.position <= query.position
-}
-
-/// Queries and keys are the visual tokens, then the text.
-fn reads_joint(sample: &TokenMap, image_mask: ImageMask, i: usize, j: usize) -> bool {
-    let n_visual = sample.visual.len();
-    match (i < n_visual, j < n_visual) {
-        (true, true) => {
-            let (query, key) = (sample.visual[i], sample.visual[j]);
-            let within = image_mask == ImageMask::Bidirectional && query.image == key.image;
-            within || key.position <= query.position
-        }
-        (true, false) => sample.text[j - n_visual].position < sample.visual[i].position,
-        (false, true) => sample.visual[j].position < sample.text[i - n_visual].position,
-        (false, false) => reads_text(sample.text[i - n_visual], sample.text[j - n_visual]),
-    }
-}
-
-#[derive(Clone, Copy)]
-enum Block {
-    Text,
-    Joint,
-    /// The rows of the text in [`Joint`](Self::Joint).
-    Beside,
-    Cross,
-}
-
-impl Samples {
-    /// How many tokens a sample has: text, picture.
-    fn sizes(&self) -> (usize, usize) {
-        self.maps.first().map_or((0, 0), |map| (map.text.len(), map.visual.len()))
-    }
-
-    /// Where the text stands.
-    fn text(&self) -> RotaryTable {
-        let text = |map: &TokenMap| map.text.iter().map(|t| Position::at(t.position)).collect();
-        self.rotary.table(&self.maps.iter().map(text).collect::<Vec<_>>(), &self.device)
-    }
-
-    fn joint(&self) -> Sequence {
-        let scheme = self.rotary.scheme;
-        let place = |map: &TokenMap| map.visual.iter().map(|v| v.rotary_position(scheme)).collect();
-        let rotary = match self.sizes() {
-            (_, 0) => self.text(),
-            _ => {
-                let visual: Vec<Vec<Position>> = self.maps.iter().map(place).collect();
-                let visual = self.rotary.table(&visual, &self.device);
-                RotaryTable::joined(&[&visual, &self.text()])
+            let sequence = |memory: Option<Memory>| Sequence {
+                rotary: rotary.clone(),
+                bias: memory.map(|Memory { keys, room }| hidden_behind(keys, room, device)),
+                query_only: 0,
+                filled: memory.map(|_| Filled { asking: 1, asked: 1 }),
+            };
+            match memory {
+                None => Self { text: sequence(None), joint: Joint::Text, cross },
+                Some([text, joint]) => {
+                    let joint = Joint::Cached(Box::new(sequence(Some(joint))));
+                    Self { text: sequence(Some(text)), joint, cross }
+                }
             }
         };
-        let bias = self.bias(Block::Joint, |map, i, j| reads_joint(map, self.image_mask, i, j));
-        Sequence { rotary, bias: Some(bias), query_only: 0 }
+        tables.into_iter().zip(positions).map(step).collect()
     }
+}
 
-    fn beside(&self) -> Sequence {
-        let (_, n_visual) = self.sizes();
-        let bias = self
-            .bias(Block::Beside, |map, i, j| reads_joint(map, self.image_mask, n_visual + i, j));
-        Sequence { rotary: self.text(), bias: Some(bias), query_only: 0 }
+impl Chosen {
+    /// `[1 + K]`: the null key's column and those of the patches.
+    pub(crate) fn columns(&self) -> Tensor<1, Int> {
+        let null = Tensor::zeros([1], &self.indices.device());
+        Tensor::cat(vec![null, self.indices.clone() + 1], 0)
     }
+}
 
-    /// A bias of what the tokens of one sample read of each other.
-    fn bias(&self, block: Block, reads: impl Fn(&TokenMap, usize, usize) -> bool) -> Tensor<4> {
-        self.bias_of(block, |sample, query, key| reads(&self.maps[sample], query, key))
-    }
-
-    fn bias_of(&self, block: Block, reads: impl Fn(usize, usize, usize) -> bool) -> Tensor<4> {
-        let (n_text, n_visual) = self.sizes();
-        let (queries, keys) = match block {
-            Block::Text => (n_text, n_text),
-            Block::Joint => (n_visual + n_text, n_visual + n_text),
-            Block::Beside => (n_text, n_visual + n_text),
-            Block::Cross => (n_text, 1 + n_visual),
-        };
-        let samples = self.maps.len();
-        let mut values = Vec::with_capacity(samples * queries * keys);
-        for sample in 0..samples {
-            for query in 0..queries {
-                let row =
-                    (0..keys).map(|key| if reads(sample, query, key) { 0.0 } else { BLOCKED });
-                values.extend(row);
-            }
-        }
-        Tensor::from_data(TensorData::new(values, [samples, 1, queries, keys]), &self.device)
-    }
+/// `[1, 1, 1, room]`: hides all keys but the first.
+pub(crate) fn hidden_behind(keys: usize, room: usize, device: &Device) -> Tensor<4> {
+    let bias = |key| if key < keys { 0.0 } else { BLOCKED };
+    let values: Vec<f32> = (0..room).map(bias).collect();
+    Tensor::from_data(TensorData::new(values, [1, 1, 1, room]), device)
 }

@@ -5,7 +5,7 @@
 
 use crate::{host, ragged};
 use burn::tensor::{Device, Tensor, TensorData};
-use visor_core::Rotary;
+use visor_core::{Padding, Rotary};
 
 /// Where a token stands: row and column coincide for text and for one-dimensional positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,11 +100,12 @@ impl RotaryTable {
         s
     }
 
-    /// The table of the tokens of all `tables`, one after another.
+    /// The table of the tokens of all `tables`, one after another, filled up with the rows.
     #[must_use]
-    pub fn joined(tables: &[&Self]) -> Self {
+    pub fn joined(tables: &[&Self], padding: Padding) -> Self {
         let join = |half: fn(&Self) -> &Tensor<4>| {
-            ragged::pack(tables.iter().map(|table| half(table).clone()).collect(), 2) // [B, 1, S, D/2]
+            let halves = tables.iter().map(|table| half(table).clone()).collect();
+            ragged::pack(halves, 2, padding) // [B, 1, S, D/2]
         };
         Self { cos: join(|table| &table.cos), sin: join(|table| &table.sin) }
     }

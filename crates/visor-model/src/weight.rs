@@ -92,6 +92,39 @@ impl Weight {
         }
     }
 
+    /// Those of maps of the same rows as that of one map, in the memory of a device that runs them;
+    /// `None` of weights that are packed, multiplied in other formats than they are held in, or not
+    /// alike.
+    pub(crate) fn joined(weights: &[&Self]) -> Option<Self> {
+        let single = |weight: &&Self| match weight {
+            Self::Single(weight) => Some(weight.val()),
+            _ => None,
+        };
+        let halved = |weight: &&Self| match weight {
+            Self::Halved(weight) => Some(weight.as_ref().clone()),
+            _ => None,
+        };
+        if let Some(all) = weights.iter().map(single).collect::<Option<Vec<_>>>() {
+            return Some(Self::Single(Param::initialized(ParamId::new(), Tensor::cat(all, 0))));
+        }
+        let all = weights.iter().map(halved).collect::<Option<Vec<_>>>()?;
+        Some(Self::Halved(Box::new(Tensor::cat(all, 0))))
+    }
+
+    /// Takes its values from the rows of another, which has the same ones there.
+    pub(crate) fn become_part(&mut self, whole: &Self, start: usize, rows: usize) {
+        match (&mut *self, whole) {
+            (Self::Single(part), Self::Single(whole)) => {
+                let values = whole.val().narrow(0, start, rows);
+                *self = Self::Single(part.clone().map(|_| values));
+            }
+            (Self::Halved(part), Self::Halved(whole)) => {
+                **part = whole.as_ref().clone().narrow(0, start, rows);
+            }
+            _ => {}
+        }
+    }
+
     /// `x W^T + b`: `[rows, d_in]` to `[rows, d_out]`.
     pub fn product(&self, x: Tensor<2>, bias: Option<&Param<Tensor<1>>>) -> Tensor<2> {
         match self {

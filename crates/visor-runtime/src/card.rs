@@ -2,7 +2,7 @@
 
 use crate::dtype::Dtype;
 use visor_core::cost::{ModelShape, SelectorShape};
-use visor_core::{Ladder, PositionScheme};
+use visor_core::{Ladder, Padding, PositionScheme};
 use visor_processor::ImageTokens;
 
 /// Whether a model also runs as the stock model it could be.
@@ -67,6 +67,8 @@ pub struct ModelCard {
     pub parameters: u64,
     /// The number format of its matrices; activations, keys and values are in single precision.
     pub dtype: Dtype,
+    /// Up to which sizes rows and keys are filled up where it runs; not at all before that is known.
+    pub padding: Padding,
     /// SHA-256 of the backbone, hexadecimal; `None` before the weights have been read.
     pub sha256: Option<String>,
     /// SHA-256 of the patch selector, hexadecimal; `None` without one, or before the weights have

@@ -6,7 +6,7 @@ use crate::patches;
 use crate::policy::BudgetPolicy;
 use std::num::NonZeroUsize;
 use visor_core::cost::{Flops, Looks, PolicyShape, Prompt, Scopes};
-use visor_core::{LayerMode, RungId, Schedule};
+use visor_core::{LayerMode, Padding, RungId, Schedule};
 
 /// What one level costs for one prompt.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +37,8 @@ pub struct CostTable {
     pub dense: LevelCost,
     /// Bytes of keys and values that every token of an answer adds, at any level.
     pub kv_bytes_per_token: u64,
+    /// How caches are filled up, and tokens of the prompt: text, then picture.
+    held: (Padding, usize, usize),
 }
 
 impl CostTable {
@@ -54,6 +56,7 @@ impl CostTable {
                 prompt.n_visual,
                 prompt.looks(),
                 size_of::<f32>(),
+                card.padding,
             ),
         };
         let rungs = card.ladder.iter().flat_map(|ladder| {
@@ -68,12 +71,24 @@ impl CostTable {
         });
         let dense = Schedule::dense(card.shape.decoder.n_layers);
         let none = Looks::alike(0);
-        let token = card.shape.decoder.kv_bytes(&dense, 1, 0, none, size_of::<f32>());
+        let bytes = size_of::<f32>();
+        let token = card.shape.decoder.kv_bytes(&dense, 1, 0, none, bytes, Padding::None);
         Self {
             rungs: rungs.collect(),
             dense: level(Level::Dense, "dense", &dense, prompt, None),
             kv_bytes_per_token: token,
+            held: (card.padding, prompt.n_text, prompt.n_visual),
         }
+    }
+
+    /// Bytes of keys and values that `tokens` of an answer add at most, at any level: where caches
+    /// are filled up they grow in blocks.
+    pub fn kv_bytes_of_answer(&self, tokens: usize) -> u64 {
+        let (padding, n_text, n_visual) = self.held;
+        let grown =
+            |n_visual| padding.joint(n_text + tokens, n_visual) - padding.joint(n_text, n_visual);
+        // A layer holds the text alone, or the picture too.
+        self.kv_bytes_per_token * grown(0).max(grown(n_visual)) as u64
     }
 
     /// The cost of one level.

@@ -179,7 +179,7 @@ impl Prepared {
             }
         };
         // The last token of an answer is never fed back.
-        prompt + costs.kv_bytes_per_token * (self.max_new_tokens as u64).saturating_sub(1)
+        prompt + costs.kv_bytes_of_answer(self.max_new_tokens.saturating_sub(1))
     }
 
     /// Most tokens of the answer.

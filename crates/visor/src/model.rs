@@ -139,6 +139,7 @@ impl Model {
             })?;
         }
         let (network, report) = VisorModel::load_as(&checkpoint, options.dtype, &device)?;
+        let network = network.for_running();
         let network = match model.own_name() {
             Some(name) => network.named(name),
             None => network,

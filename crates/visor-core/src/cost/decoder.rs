@@ -1,7 +1,7 @@
 //! The decoder's cost under a schedule.
 
 use super::{DecoderShape, Flops, Looks};
-use crate::{LayerMode, Schedule};
+use crate::{LayerMode, Padding, Schedule};
 
 /// Where a decode step stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +82,8 @@ impl DecoderShape {
         schedule.modes().iter().enumerate().map(layer).sum::<Flops>() + self.head()
     }
 
-    /// Bytes of keys and values after prefill with `bytes` a value.
+    /// Bytes of keys and values after prefill with `bytes` a value, on a device of this
+    /// padding: what is filled up is held filled up.
     pub fn kv_bytes(
         &self,
         schedule: &Schedule,
@@ -90,13 +91,17 @@ impl DecoderShape {
         n_visual: usize,
         looks: Looks,
         bytes: usize,
+        padding: Padding,
     ) -> u64 {
-        let refining = schedule.count(LayerMode::SelfAttention);
-        let modes = schedule.modes().iter().enumerate();
-        let reading = modes.filter(|(_, mode)| **mode == LayerMode::CrossAttention);
-        let read: usize = reading.map(|(layer, _)| looks.at(layer) + 1).sum();
-        let own = self.d_kv() * (self.n_layers * n_text + refining * n_visual);
-        let cross = self.d_ca() * read;
-        2 * bytes as u64 * (own + cross) as u64
+        let layer = |(layer, mode): (usize, &LayerMode)| match mode {
+            LayerMode::TextOnly => self.d_kv() * padding.prompt(n_text),
+            LayerMode::CrossAttention => {
+                self.d_kv() * padding.prompt(n_text)
+                    + self.d_ca() * padding.rows(looks.at(layer) + 1)
+            }
+            LayerMode::SelfAttention => self.d_kv() * padding.joint(n_text, n_visual),
+        };
+        let values: usize = schedule.modes().iter().enumerate().map(layer).sum();
+        2 * bytes as u64 * values as u64
     }
 }

@@ -183,7 +183,7 @@ fn routing_row(
 mod tests {
     use super::*;
     use crate::cost::CrossShape;
-    use crate::{Ladder, Layout};
+    use crate::{Ladder, Layout, Padding};
     use proptest::prelude::*;
 
     fn model() -> ModelShape {
@@ -393,12 +393,16 @@ mod tests {
         fn key_and_value_bytes_follow_the_layers_that_hold_them(prompt in prompt()) {
             let (decoder, ladder) = (model().decoder, ladder());
             let (Prompt { n_text, n_visual, .. }, looks) = (prompt, prompt.looks());
-            let bytes = |s: &Schedule| decoder.kv_bytes(s, n_text, n_visual, looks, 4);
+            let bytes = |s: &Schedule| {
+                decoder.kv_bytes(s, n_text, n_visual, looks, 4, Padding::None)
+            };
             let dense = Schedule::dense(7);
             prop_assert_eq!(bytes(&dense), (2 * 4 * 32 * 7 * (n_text + n_visual)) as u64);
             for pair in ladder.ids().collect::<Vec<_>>().windows(2) {
                 let (low, high) = (ladder.schedule(pair[0]), ladder.schedule(pair[1]));
                 prop_assert!(bytes(&low) < bytes(&high));
+                let padded = decoder.kv_bytes(&low, n_text, n_visual, looks, 4, Padding::Steps);
+                prop_assert!(bytes(&low) < padded && padded < 5 * bytes(&low));
             }
         }
     }

@@ -11,9 +11,19 @@ use crate::layer::Streams;
 use crate::placement::Placement;
 use crate::ragged::pack;
 use burn::tensor::{Int, Tensor, TensorData};
-use visor_core::Schedule;
+use visor_core::{Padding, Schedule};
 use visor_processor::ImageSpan;
 use visor_runtime::{Prefill, RoutingToken, Start};
+
+/// What fills up the rows of a text. Every vocabulary has it, and nobody reads it.
+const FILLING: u32 = 0;
+
+/// Which of a text's tokens is the routing token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum RoutedAs {
+    Nothing,
+    LastToken,
+}
 
 impl VisorModel {
     /// Everything before the first layer.
@@ -24,7 +34,9 @@ impl VisorModel {
         let Prefill { prompt, start, capacity, cancel, .. } = *sample;
         let visual = self.visual(prompt.images(), &sample.visual, start)?; // [1, V, E]
         prompt.text_ids().iter().try_for_each(|&id| self.expect_known(id))?;
-        let text = self.embed(prompt.text_ids()); // [1, T, E]
+        let mut ids = prompt.text_ids().to_vec();
+        ids.resize(self.card.padding.prompt(prompt.n_text()), FILLING);
+        let text = self.embed(&ids); // [1, T, E]
         let wanted = prompt.n_text();
         if wanted > capacity {
             return Err(ModelError::CacheFull { capacity, wanted });
@@ -56,11 +68,11 @@ impl VisorModel {
         let (text, routed) = match routing {
             None => (text, None),
             Some(routing) => {
-                let at = self.placement(with_routing_token(&map, prompt)).with_routing_token();
-                (self.append(text, routing)?, Some(at)) // [1, T + 1, E]
+                let at = self.placed_as(with_routing_token(&map, prompt), RoutedAs::LastToken);
+                (self.append(text, prompt.n_text(), routing)?, Some(at)) // [1, T + 1, E]
             }
         };
-        let at = self.placement(map);
+        let at = self.placed_as(map, RoutedAs::Nothing);
         let prompt = Placed { at, caches, prefix, room, selection: None, asked: None, kept };
         Ok((Begun { prompt, decision, routed, choice, cancel }, Streams { text, visual }))
     }
@@ -90,7 +102,7 @@ impl VisorModel {
             Start::Budgeted { .. } => self.network.condition(picture),
             Start::Dense => picture,
         });
-        Ok(Some(pack(streams.collect(), 1)))
+        Ok(Some(pack(streams.collect(), 1, Padding::None)))
     }
 
     /// Whether the vocabulary has a token.
@@ -107,17 +119,39 @@ impl VisorModel {
         self.network.decoder().embed(ids)
     }
 
-    /// `[1, T, E]` and the routing token's embedding to `[1, T + 1, E]`.
-    fn append(&self, text: Tensor<3>, routing: &RoutingToken) -> Result<Tensor<3>, ModelError> {
+    /// `[1, T, E]` and the routing token's embedding to `[1, T + 1, E]`: in the row behind the text
+    /// that is free, where rows are filled up.
+    fn append(
+        &self,
+        text: Tensor<3>,
+        n_text: usize,
+        routing: &RoutingToken,
+    ) -> Result<Tensor<3>, ModelError> {
         let [_, _, e] = text.dims();
         let RoutingToken(values) = routing;
         if values.len() != e {
             return Err(ModelError::RoutingToken { expected: e, got: values.len() });
         }
         let data = TensorData::new(values.clone(), [1, 1, e]);
-        Ok(Tensor::cat(vec![text, Tensor::from_data(data, &self.device)], 1))
+        let token = Tensor::from_data(data, &self.device);
+        Ok(match self.card.padding {
+            Padding::None => Tensor::cat(vec![text, token], 1),
+            Padding::Steps => text.slice_assign([0..1, n_text..n_text + 1, 0..e], token),
+        })
     }
 
+    /// Where the tokens of a prefill stand.
+    fn placed_as(&self, map: TokenMap, routed: RoutedAs) -> Placement {
+        let n_asking = usize::from(routed == RoutedAs::LastToken);
+        let (rotary, mask, device) = (self.rotary, self.image_mask, &self.device);
+        match (self.card.padding, routed) {
+            (Padding::None, RoutedAs::Nothing) => self.placement(map),
+            (Padding::None, RoutedAs::LastToken) => self.placement(map).with_routing_token(),
+            (Padding::Steps, _) => Placement::filled_up(map, n_asking, rotary, mask, device),
+        }
+    }
+
+    /// The same without padding.
     pub(super) fn placement(&self, map: TokenMap) -> Placement {
         Placement::prefill(&[map], self.rotary, self.image_mask, None, &self.device)
     }

@@ -7,8 +7,8 @@ use crate::error::ModelError;
 use crate::linear::Bias;
 use crate::network::{Extension, Head};
 use visor_checkpoint::{Checkpoint, CrossAttentionManifest, Manifest, SelectorManifest};
-use visor_core::PositionScheme;
 use visor_core::cost::SelectorShape;
+use visor_core::{Padding, PositionScheme};
 use visor_processor::{ImageTokens, MAX_TILE_SIDE};
 use visor_runtime::{DenseMode, Dtype, ModelCard, SelectorCard};
 
@@ -50,6 +50,7 @@ impl Blueprint {
             vocab: config.text.vocab,
             parameters: parameters(&config, extension.as_ref(), head(&config)),
             dtype: Dtype::F32,
+            padding: Padding::None,
             sha256: None,
             selector_sha256: None,
             default_policy: manifest.and_then(|manifest| manifest.default_policy.clone()),

@@ -6,6 +6,7 @@ use crate::error::ModelError;
 use crate::ragged::{pack, unpack};
 use crate::vision::{Observer, Seam};
 use burn::tensor::{Tensor, TensorData};
+use visor_core::Padding;
 use visor_processor::ProcessedPicture;
 use visor_runtime::device::HostValues;
 use visor_runtime::{BackboneError, Cancelled, Encode};
@@ -67,7 +68,7 @@ impl VisorModel {
             called_off.for_each(|tile| encoded[tile.of.0] = Err(Cancelled.into()));
         }
         let placed = |(pieces, picture): (Vec<Tensor<3>>, &ProcessedPicture)| {
-            let tokens = pack(pieces, 0); // [tiles, N, E]
+            let tokens = pack(pieces, 0, Padding::None); // [tiles, N, E]
             self.network.connector().pack(tokens, picture.arrangement, self.card.tile_tokens)
         };
         let samples = encoded.into_iter().zip(samples);

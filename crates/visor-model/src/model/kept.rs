@@ -11,7 +11,8 @@ use super::states::EncodedPictures;
 use crate::cache::{KvCache, LayerCache, bytes, owned};
 use crate::cross::VisualKeys;
 use crate::error::ModelError;
-use burn::tensor::{Int, Tensor};
+use crate::placement::Chosen;
+use burn::tensor::Tensor;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -139,7 +140,7 @@ pub(super) struct Keeping {
     n_text: usize,
     n_visual: usize,
     /// Which patches are read, and from which layer on, where a question has chosen.
-    chosen: Option<(usize, Tensor<1, Int>)>,
+    chosen: Option<(usize, Chosen)>,
     /// Layers that need not compute what was there.
     found: Vec<usize>,
     /// FLOPs of the selector's keys, where they were there.
@@ -232,12 +233,7 @@ impl Keeping {
 
     /// From this layer on the question reads these patches alone: of what was handed out to the
     /// layers from there on, their rows.
-    pub(super) fn choose(
-        &mut self,
-        layer: usize,
-        patches: &Tensor<1, Int>,
-        caches: &mut [LayerCache],
-    ) {
+    pub(super) fn choose(&mut self, layer: usize, patches: &Chosen, caches: &mut [LayerCache]) {
         caches.iter_mut().skip(layer).for_each(|cache| cache.select(patches));
         self.chosen = Some((layer, patches.clone()));
     }
@@ -303,7 +299,7 @@ impl Keeping {
     /// Patches that a layer reads.
     fn n_read(&self, layer: usize) -> usize {
         match &self.chosen {
-            Some((from, patches)) if layer >= *from => patches.dims()[0],
+            Some((from, patches)) if layer >= *from => patches.n,
             Some(_) | None => self.n_visual,
         }
     }

@@ -16,7 +16,7 @@ use crate::placement::Placement;
 use crate::ragged::pack;
 use burn::tensor::Tensor;
 use std::collections::BTreeSet;
-use visor_core::{Ladder, LayerIdx, LayerMode, Patches, RungId, Schedule};
+use visor_core::{Ladder, LayerIdx, LayerMode, Padding, Patches, RungId, Schedule};
 use visor_processor::EncodedPrompt;
 use visor_runtime::{Logits, Start};
 
@@ -178,7 +178,7 @@ impl VisorModel {
         if rows.is_empty() {
             return Vec::new();
         }
-        let rows = pack(rows, 1); // [1, rows of all, E]
+        let rows = pack(rows, 1, Padding::None); // [1, rows of all, E]
         let [_, n, e] = rows.dims();
         let scores = host(self.network.logits(rows.reshape([n, e]))); // [rows of all, vocab]
         let mut each = scores.chunks(scores.len() / n).map(|scores| Logits(scores.to_vec()));

@@ -4,6 +4,7 @@ use super::VisorModel;
 use super::kept::Keeping;
 use super::states::Begun;
 use crate::cache::LayerCache;
+use crate::counter;
 use crate::decoder::Sample;
 use crate::layer::{Refinement, Streams};
 use crate::placement::Placement;
@@ -94,21 +95,23 @@ impl VisorModel {
         }
     }
 
-    /// Adds the scores that follow the last row of each text.
+    /// Adds the scores that follow a row of each text, `[1, 1, E]`.
     pub(super) fn scored<S>(
         &self,
-        samples: impl Iterator<Item = Result<(S, Streams), BackboneError>>,
+        samples: impl Iterator<Item = Result<(S, Tensor<3>), BackboneError>>,
     ) -> Vec<Result<(Logits, S), BackboneError>> {
-        let last = |streams: Streams| {
-            let [_, t, _] = streams.text.dims();
-            streams.text.narrow(1, t - 1, 1) // [1, 1, E]
-        };
-        let samples = samples.map(|sample| sample.map(|(sample, streams)| (sample, last(streams))));
         together(samples.collect(), |samples| {
             let (samples, last): (Vec<S>, Vec<Tensor<3>>) = samples.into_iter().unzip();
-            let rows = pack(last, 1); // [1, samples, E]
-            let [_, n, e] = rows.dims();
-            let scores = host(self.network.logits(rows.reshape([n, e]))); // [samples, vocab]
+            let n = samples.len();
+            let rows = pack(last, 1, self.card.padding); // [1, samples, E]
+            let [_, computed, e] = rows.dims();
+            let rows = rows.reshape([computed, e]);
+            let scores = counter::of_rows(computed, n, || self.network.logits(rows));
+            let scores = match computed == n {
+                true => scores,
+                false => scores.narrow(0, 0, n),
+            };
+            let scores = host(scores); // [samples, vocab]
             let each = scores.chunks(scores.len() / n).map(|scores| Logits(scores.to_vec()));
             each.zip(samples).map(Ok).collect()
         })

@@ -13,6 +13,7 @@ use crate::placement::Placement;
 use crate::ragged::unpack;
 use burn::tensor::Tensor;
 use std::sync::Arc;
+use visor_core::Padding;
 use visor_core::cost::Flops;
 use visor_runtime::{
     Backbone, BackboneError, Cancel, Encode, Logits, ModelCard, Prefill, Remaining, RoutingState,
@@ -100,13 +101,16 @@ impl Backbone for VisorModel {
         };
         let resumed = samples.into_iter().map(resume).collect();
         together(resumed, |resumed| {
-            let (mut resumed, streams): (Vec<_>, Vec<_>) = resumed.into_iter().unzip();
+            let (mut resumed, streams): (Vec<Resumed<'_>>, Vec<_>) = resumed.into_iter().unzip();
             let pending = resumed.iter_mut().zip(streams);
             let pending = pending.map(|(resumed, streams)| resumed.pending(streams)).collect();
             let reached = self.run(pending);
             // Only who came to the end has caches that are whole, for itself and for others.
             let done = resumed.into_iter().zip(reached);
-            self.scored(done.map(|(resumed, reached)| reached.map(|at| (resumed.decoding(), at))))
+            self.scored(done.map(|(resumed, reached)| {
+                let last = resumed.last_row();
+                reached.map(|Streams { text, .. }| (resumed.decoding(), text.narrow(1, last, 1)))
+            }))
         })
     }
 
@@ -121,7 +125,10 @@ impl Backbone for VisorModel {
         });
         together(checked.collect(), |checked| {
             let (mut states, tokens): (Vec<&mut Decoding>, Vec<u32>) = checked.into_iter().unzip();
-            let positions: Vec<usize> = states.iter().map(|state| state.position).collect();
+            let filled_up = self.card.padding == Padding::Steps;
+            let memory = |state: &Decoding| filled_up.then(|| state.memory_of_step());
+            let positions: Vec<_> =
+                states.iter().map(|state| (state.position, memory(state))).collect();
             let at = Placement::steps(&positions, self.rotary, &self.device);
             let text = unpack(self.embed(&tokens), &vec![1; tokens.len()], 1); // [1, 1, E] each
             let never = Cancel::new();
@@ -134,7 +141,8 @@ impl Backbone for VisorModel {
                 Ok(logits)
             };
             let reached = states.into_iter().zip(reached);
-            let reached = reached.map(|(state, reached)| reached.map(|streams| (state, streams)));
+            let reached =
+                reached.map(|(state, reached)| reached.map(|Streams { text, .. }| (state, text)));
             self.scored(reached).into_iter().map(step).collect()
         })
     }

@@ -4,11 +4,11 @@ use super::kept::{Keeping, KeptPicture};
 use super::pass::Pending;
 use crate::cache::LayerCache;
 use crate::layer::Streams;
-use crate::placement::Placement;
+use crate::placement::{Memory, Placement};
 use burn::tensor::{Device, Tensor};
 use std::ops::Range;
-use visor_core::Schedule;
 use visor_core::cost::Flops;
+use visor_core::{LayerMode, Padding, Schedule};
 use visor_runtime::{BackboneError, Cancel, Selection};
 
 /// Encoded pictures: of each `[places, N, E]`, without conditional position. Where they are kept for
@@ -110,6 +110,24 @@ pub struct Decoding {
 }
 
 impl Decoding {
+    /// Bytes of keys and values that it holds.
+    pub fn kv_bytes(&self) -> u64 {
+        self.caches.iter().map(LayerCache::bytes).sum()
+    }
+
+    /// What layers of the text, and of picture and text, have memory for when one token more has
+    /// come: all of a kind have taken the same rows.
+    pub(super) fn memory_of_step(&self) -> [Memory; 2] {
+        let modes = self.schedule.modes().iter().zip(&self.caches);
+        let of = |joint: bool| {
+            let mut kind =
+                modes.clone().filter(|(mode, _)| (**mode == LayerMode::SelfAttention) == joint);
+            kind.next().map(|(_, cache)| cache.own().memory_of_step())
+        };
+        let nothing = Memory { keys: 1, room: 1 };
+        [of(false), of(true)].map(|memory| memory.unwrap_or(nothing))
+    }
+
     /// In front of all layers with a new token, `[1, 1, E]`.
     pub(super) fn pending<'a>(
         &'a mut self,
@@ -198,12 +216,17 @@ impl Begun<'_> {
 
     /// Takes the routing token out of the text.
     pub(super) fn settle(self, Streams { text, visual }: Streams) -> AtDecision {
-        let [_, rows, _] = text.dims();
-        let (text, routing) = match self.routed {
+        let (text, routing) = match self.routed.map(|at| at.text) {
             None => (text, None),
-            Some(_) => {
-                let routing = text.clone().narrow(1, rows - 1, 1); // [1, 1, E]
-                (text.narrow(1, 0, rows - 1), Some(routing))
+            Some(at) => {
+                let last = at.filled().asking - 1;
+                let routing = text.clone().narrow(1, last, 1); // [1, 1, E]
+                let text = match at.padding() {
+                    Padding::None => text.narrow(1, 0, last),
+                    // Its row fills up the text from here on.
+                    Padding::Steps => text,
+                };
+                (text, Some(routing))
             }
         };
         AtDecision { streams: Streams { text, visual }, routing, prompt: self.prompt }
@@ -243,6 +266,11 @@ impl<'a> Resumed<'a> {
         let Self { prompt: Placed { at, caches, kept, .. }, layers, schedule, cancel } = self;
         let (layers, kept) = (layers.clone(), kept.as_mut());
         Pending { streams, layers, schedule, at, caches, kept, cancel }
+    }
+
+    /// The row of the text's last token.
+    pub(super) fn last_row(&self) -> usize {
+        self.prompt.at.text.filled().asking - 1
     }
 
     /// Behind the last layer: what decodes holds caches and no picture.

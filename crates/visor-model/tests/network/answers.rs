@@ -70,7 +70,12 @@ fn with_model(model: VisorModel) -> Runner<VisorModel> {
 }
 
 pub(crate) fn runner(positions: PositionScheme) -> Runner<VisorModel> {
-    with_model(model(positions, 7)).with_policy(policy(None))
+    runner_of(model(positions, 7))
+}
+
+/// A model with a policy.
+pub(crate) fn runner_of(model: VisorModel) -> Runner<VisorModel> {
+    with_model(model).with_policy(policy(None))
 }
 
 fn shown(seed: u64) -> PictureInput {

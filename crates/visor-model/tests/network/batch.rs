@@ -16,7 +16,7 @@ use visor_runtime::{
 const STEPS: usize = 3;
 
 /// A sample of the tests.
-struct Case {
+pub(crate) struct Case {
     prompt: EncodedPrompt,
     visual: Option<EncodedPictures>,
     way: Way,
@@ -49,7 +49,7 @@ impl Case {
 }
 
 /// Every prompt at every level, rungs with a routing token and without.
-fn cases(model: &VisorModel) -> Vec<Case> {
+pub(crate) fn cases(model: &VisorModel) -> Vec<Case> {
     let routing = Some(RoutingToken(value(3, "routing", &[32])));
     let mut cases = Vec::new();
     for (ids, _) in prompts() {
@@ -64,7 +64,7 @@ fn cases(model: &VisorModel) -> Vec<Case> {
 }
 
 /// All stages of some samples together, the best token taken at every step: the logits of each.
-fn run(model: &VisorModel, cases: &[&Case]) -> Vec<Vec<Logits>> {
+pub(crate) fn run(model: &VisorModel, cases: &[&Case]) -> Vec<Vec<Logits>> {
     let ladder = ladder();
     let prefills: Vec<_> = cases.iter().map(|case| case.prefill(&ladder)).collect();
     let states = model.prefill_to_decision_batch(&prefills);
@@ -92,7 +92,7 @@ fn run(model: &VisorModel, cases: &[&Case]) -> Vec<Vec<Logits>> {
 }
 
 #[track_caller]
-fn assert_same(together: &[Logits], alone: &[Logits], tolerance: f32) {
+pub(crate) fn assert_same(together: &[Logits], alone: &[Logits], tolerance: f32) {
     assert_eq!(together.len(), alone.len());
     for (Logits(together), Logits(alone)) in together.iter().zip(alone) {
         assert_close(together, alone, tolerance);

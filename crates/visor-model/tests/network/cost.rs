@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use visor_core::cost::{Decode, Keys, Looks, ModelShape, PolicyShape, Prompt};
-use visor_core::{LayerMode, Patches, Schedule};
+use visor_core::{LayerMode, Padding, Patches, Schedule};
 use visor_model::config::ConnectorConfig;
 use visor_model::counter::count;
 use visor_model::{Head, Network, parameters, weights};
@@ -163,7 +163,7 @@ fn key_and_value_bytes_are_what_the_caches_hold() {
             .sum();
         let expected = (own * 2 * 2 * 8 * 4) as u64;
         assert_eq!(
-            decoder.kv_bytes(&schedule, n_text, n_visual, Looks::alike(n_visual), 4),
+            decoder.kv_bytes(&schedule, n_text, n_visual, Looks::alike(n_visual), 4, Padding::None),
             expected
         );
     }

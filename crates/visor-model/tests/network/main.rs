@@ -10,6 +10,7 @@ mod decoding;
 mod isolation;
 mod kept;
 mod observed;
+mod padding;
 mod pairs;
 mod parts;
 mod plain;

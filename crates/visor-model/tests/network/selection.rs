@@ -12,16 +12,16 @@ use visor_runtime::{
     Backbone, BackboneError, Cancel, Logits, Prefill, RoutingToken, Selection, Start,
 };
 
-fn patches(count: usize) -> Patches {
+pub(crate) fn patches(count: usize) -> Patches {
     Patches::Count(NonZeroUsize::new(count).unwrap())
 }
 
-fn random(one_in: usize, draw: u64) -> Patches {
+pub(crate) fn random(one_in: usize, draw: u64) -> Patches {
     Patches::Random { one_in: NonZeroUsize::new(one_in).unwrap(), draw }
 }
 
 /// The whole prefill of one request, with what was chosen.
-fn answer(
+pub(crate) fn answer(
     model: &VisorModel,
     ids: &[u32],
     pictures: &[ProcessedPicture],

@@ -3,7 +3,7 @@
 use crate::plain::{self, Matrix, Sizes, Weights, add, dot};
 use crate::support::*;
 use burn::tensor::Tensor;
-use visor_core::PositionScheme;
+use visor_core::{Padding, PositionScheme};
 use visor_model::attention::Heads;
 use visor_model::cross::{CrossAttention, CrossSizes, NullPair, Reading, VisualKeys};
 use visor_model::linear::Bias;
@@ -101,12 +101,14 @@ fn expect_its_equation(null: NullPair) {
     let tensor = |values: &[f32], rows| {
         Tensor::<3>::from_data(burn::tensor::TensorData::new(values.to_vec(), [1, rows, d]), &cpu())
     };
-    let keys = cross.keys(vec![Some(tensor(&visual, n_visual)), None], 1);
+    let keys =
+        cross.keys(vec![Some((tensor(&visual, n_visual), n_visual)), None], 1, Padding::None);
     assert_eq!(keys.iter().map(VisualKeys::n_visual).collect::<Vec<_>>(), [n_visual, 0]);
     let read = |cross: &CrossAttention, keys: &VisualKeys| {
         let (text, keys) = (tensor(&text, n_text), keys.clone());
-        let reading = Reading { text, keys, bias: None, mask: None, seen: None };
-        values(cross.read(vec![reading]).remove(0))
+        let filled = n_text;
+        let reading = Reading { text, filled, keys, bias: None, mask: None, seen: None };
+        values(cross.read(vec![reading], Padding::None).remove(0))
     };
     let got = read(&cross, &keys[0]);
 

@@ -3,7 +3,9 @@
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use visor_core::cost::{Flops, SelectorShape};
-use visor_core::{ImageMask, Ladder, Layout, Patches, PositionScheme, Rotary, RungId, Schedule};
+use visor_core::{
+    ImageMask, Ladder, Layout, Padding, Patches, PositionScheme, Rotary, RungId, Schedule,
+};
 use visor_model::config::{
     ConnectorConfig, Family, ModelConfig, PatchPositions, TextConfig, Tiling, VisionConfig,
 };
@@ -147,6 +149,7 @@ fn model_of(extension: &Extension, network: Network, positions: PositionScheme) 
         vocab: VOCAB,
         parameters: parameters(&config, Some(extension), Head::Tied),
         dtype: Dtype::F32,
+        padding: Padding::None,
         sha256: None,
         selector_sha256: None,
         default_policy: None,

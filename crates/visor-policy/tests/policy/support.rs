@@ -4,7 +4,7 @@ use burn::tensor::Device;
 use tempfile::TempDir;
 use visor_checkpoint::{Digests, Sha256Sum, Source};
 use visor_core::cost::{ConnectorShape, CrossShape, DecoderShape, EncoderShape, ModelShape};
-use visor_core::{ImageMask, Ladder, Layout, PositionScheme, Rotary};
+use visor_core::{ImageMask, Ladder, Layout, Padding, PositionScheme, Rotary};
 use visor_policy::{
     Objective, Policy, PolicyFileError, PolicyManifest, PolicyProvenance, RouterNetwork,
     RouterShape,
@@ -62,6 +62,7 @@ pub(crate) fn card() -> ModelCard {
         vocab: 20,
         parameters: 1000,
         dtype: Dtype::F32,
+        padding: Padding::None,
         sha256: None,
         selector_sha256: None,
         default_policy: None,

@@ -5,7 +5,7 @@ use crate::dtype::Dtype;
 use visor_core::cost::{
     ConnectorShape, CrossShape, DecoderShape, EncoderShape, Keys, ModelShape, Prompt,
 };
-use visor_core::{Layout, PositionScheme};
+use visor_core::{Layout, Padding, PositionScheme};
 use visor_processor::ImageTokens;
 
 fn card(ladder: Option<Ladder>, dense: DenseMode) -> ModelCard {
@@ -44,6 +44,7 @@ fn card(ladder: Option<Ladder>, dense: DenseMode) -> ModelCard {
         vocab: 10,
         parameters: 0,
         dtype: Dtype::F32,
+        padding: Padding::None,
         sha256: None,
         selector_sha256: None,
         default_policy: None,
@@ -177,4 +178,21 @@ fn a_ceiling_caps_what_the_policy_chooses() {
     assert_eq!(decided.probabilities[2], ("sa2".to_owned(), 0.7));
     let decided = Decided::by_policy(&costs, &choice(rungs[0]), rungs[1]);
     assert_eq!((decided.name.as_str(), decided.basis), ("sa0", Basis::Predicted));
+}
+
+#[test]
+fn what_an_answer_adds_covers_the_caches_of_every_level_filled_up_or_not() {
+    for padding in [Padding::None, Padding::Steps] {
+        let card = ModelCard { padding, ..universal() };
+        let costs = |n_text| CostTable::new(&card, Prompt { n_text, ..PROMPT }, None);
+        for (n_text, tokens) in (1..30).flat_map(|n_text| (0..40).map(move |t| (n_text, t))) {
+            let (before, after) = (costs(n_text), costs(n_text + tokens));
+            let levels = before.rungs.iter().chain([&before.dense]);
+            for (before_level, after) in levels.zip(after.rungs.iter().chain([&after.dense])) {
+                let held = before_level.kv_bytes + before.kv_bytes_of_answer(tokens);
+                assert!(after.kv_bytes <= held, "{padding:?}: {n_text} and {tokens}");
+                assert!(padding == Padding::Steps || after.kv_bytes == held);
+            }
+        }
+    }
 }

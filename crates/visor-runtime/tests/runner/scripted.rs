@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 use visor_core::cost::{ConnectorShape, CrossShape, DecoderShape, EncoderShape, Flops, ModelShape};
-use visor_core::{Ladder, Layout, PositionScheme};
+use visor_core::{Ladder, Layout, Padding, PositionScheme};
 use visor_processor::{
     Filter, ImageProcessor, ImageTokens, Normalization, Picture, ProcessedPicture, PromptTemplate,
     Tokenizer, word_level,
@@ -197,6 +197,7 @@ pub(crate) fn card() -> ModelCard {
         vocab: 11,
         parameters: 0,
         dtype: Dtype::F32,
+        padding: Padding::None,
         sha256: None,
         selector_sha256: None,
         default_policy: None,
