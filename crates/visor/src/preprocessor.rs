@@ -1,5 +1,7 @@
-//! How a checkpoint wants its pictures, in Hugging Face's fields: `preprocessor_config.json`, or the
-//! section `image_processor` of `processor_config.json` where version 5 of `transformers` wrote it.
+//! How a checkpoint wants its pictures, in Hugging Face's fields: the section `image_processor` of
+//! `processor_config.json` where version 5 of `transformers` wrote it, or `preprocessor_config.json`.
+//! Where both are there the section counts, as it does for `transformers`
+//! (`ImageProcessingMixin.get_image_processor_dict`): the file beside it is left from before.
 //!
 //! Fields that are left out are the class defaults of the family's image processor.
 
@@ -127,22 +129,19 @@ pub(crate) fn read(
     model: &str,
     config: &ModelConfig,
 ) -> Result<ImageProcessor, Error> {
-    let processor = checkpoint.file(PROCESSOR_FILE)?;
-    if let Some(json) = checkpoint.file(FILE)? {
-        let image_processor = parse(FILE, &json, config)?;
-        processor.map(|json| agree(&json, config)).transpose()?;
-        return Ok(image_processor);
+    if let Some(json) = checkpoint.file(PROCESSOR_FILE)? {
+        agree(&json, config)?;
+        let value: Value = serde_json::from_slice(&json).map_err(json_error(PROCESSOR_FILE))?;
+        if let Some(section) = value.get("image_processor").filter(|section| !section.is_null()) {
+            return Ok(parse(PROCESSOR_FILE, section.to_string().as_bytes(), config)?);
+        }
     }
-    let missing = || Error::MissingFile {
+    let json = checkpoint.file(FILE)?.ok_or_else(|| Error::MissingFile {
         model: model.to_owned(),
         file: FILE,
         says: "how pictures are resized and scaled",
-    };
-    let json = processor.ok_or_else(missing)?;
-    agree(&json, config)?;
-    let mut value: Value = serde_json::from_slice(&json).map_err(json_error(PROCESSOR_FILE))?;
-    let section = value.get_mut("image_processor").map(Value::take).ok_or_else(missing)?;
-    Ok(parse(PROCESSOR_FILE, section.to_string().as_bytes(), config)?)
+    })?;
+    Ok(parse(FILE, &json, config)?)
 }
 
 /// Whether the numbers of tokens that prompts were made of are those of the network.

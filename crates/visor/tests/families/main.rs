@@ -9,5 +9,6 @@ mod budgeted;
 mod damaged;
 mod equivalence;
 mod parity;
+mod places;
 mod prompts;
 mod support;
