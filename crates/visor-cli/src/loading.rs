@@ -9,13 +9,17 @@ use visor::{Error, LoadOptions, Model, ModelInfo, ModelRef, Reading, ReadingStag
 /// What is smaller is there before somebody could look.
 const SHOWN_FROM: u64 = 300 << 20;
 
-/// Loads a model, and says which fields of its configuration nothing here knows.
+/// Loads a model, and says which fields of its configuration nothing here knows and what else its
+/// files ask for that is not done.
 ///
 /// # Errors
 /// As [`Model::load`].
 pub(crate) fn load(model: &ModelRef, options: &LoadOptions) -> Result<Model, Error> {
     let model = load_quietly(model, options)?;
     note(model.unknown_fields());
+    for remark in model.remarks() {
+        output::note(&format!("warning: {remark}"));
+    }
     Ok(model)
 }
 

@@ -122,6 +122,17 @@ pub enum Error {
         #[source]
         source: std::str::Utf8Error,
     },
+    /// There are several chat templates, and none of them is the one to use.
+    #[error(
+        "`{file}` has the chat templates {names} and none named `default`: give that name to the one \
+         that shall be used"
+    )]
+    NamedTemplates {
+        /// The file.
+        file: &'static str,
+        /// What they are named.
+        names: String,
+    },
     /// The chat template cannot be used.
     #[error(transparent)]
     ChatTemplate(#[from] ChatTemplateError),
