@@ -73,6 +73,8 @@ impl ChatTemplate {
         if template.len() > MAX_TEMPLATE {
             return Err(ChatTemplateError::TooLong { bytes: template.len() });
         }
+        // Any end of a line is one to Jinja and becomes a new line, before anything is trimmed.
+        let template = template.replace("\r\n", "\n").replace('\r', "\n");
         let mut environment = Environment::new();
         environment.set_trim_blocks(true);
         environment.set_lstrip_blocks(true);
@@ -81,7 +83,7 @@ impl ChatTemplate {
             .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         transformers::add(&mut environment, clock);
         environment
-            .add_template_owned(NAME, without_generation_marks(template))
+            .add_template_owned(NAME, without_generation_marks(&template))
             .map_err(ChatTemplateError::Syntax)?;
         Ok(Self { environment, tokens })
     }
@@ -218,6 +220,17 @@ mod tests {
                     {% if add_generation_prompt %}A:{% endif %}\n";
         let rendered = template(text).render(&conversation()).expect("rendered");
         assert_eq!(rendered, "<s>\n1User:What?;Assistant:A cat.;User:Sure?;A:");
+    }
+
+    #[test]
+    fn every_end_of_a_line_is_a_new_line() {
+        let text = "{% for m in messages %}\n  {%- set a = 'x\ny' %}\n{{ a }}\n\n{% endfor %}\nA\n";
+        let rendered = |text: &str| template(text).render(&conversation()).expect("rendered");
+        let expected = rendered(text);
+        assert_eq!(expected, "x\ny\n\nx\ny\n\nx\ny\n\nA");
+        for end in ["\r\n", "\r"] {
+            assert_eq!(rendered(&text.replace('\n', end)), expected, "{end:?}");
+        }
     }
 
     #[test]
