@@ -9,6 +9,7 @@ mod transformers;
 
 use crate::chat::{Message, Part};
 use crate::prompt::PromptError;
+use crate::tokenizer::Ends;
 use chrono::NaiveDateTime;
 use minijinja::value::Value;
 use minijinja::{Environment, Error, ErrorKind, context};
@@ -105,6 +106,16 @@ impl ChatTemplate {
     /// As [`render`](Self::render).
     pub(crate) fn render_answered(&self, messages: &[Message]) -> Result<String, PromptError> {
         self.rendered(messages, Ending::Answered)
+    }
+
+    /// How a rendered text is tokenised: as `ProcessorMixin.apply_chat_template` of `transformers`
+    /// has it, the tokenizer adds what it begins and ends texts by unless the template has written
+    /// the token of the beginning itself.
+    pub(crate) fn ends_of(&self, text: &str) -> Ends {
+        match self.tokens.get("bos_token") {
+            Some(bos) if text.starts_with(bos) => Ends::AsWritten,
+            _ => Ends::Completed,
+        }
     }
 
     fn rendered(&self, messages: &[Message], ending: Ending) -> Result<String, PromptError> {

@@ -106,8 +106,10 @@ impl Scribe<'_> {
         // The template's own special tokens are those around words that are none.
         let neutral: Vec<Message> =
             messages.iter().map(|message| message.with_texts("x")).collect();
-        let own = self.tokenizer.encode(&self.expanded(&chat.render(&neutral)?, pictures)?)?;
-        let ids = self.tokenizer.encode(&text)?;
+        let own = self.expanded(&chat.render(&neutral)?, pictures)?;
+        let own = self.tokenizer.encode_with(&own, chat.ends_of(&own))?;
+        let ends = chat.ends_of(&text);
+        let ids = self.tokenizer.encode_with(&text, ends)?;
         if let Some(id) = first_surplus(&self.control(&ids), &self.control(&own)) {
             let token = self.tokenizer.id_to_token(id).unwrap_or_else(|| id.to_string());
             return Err(PromptError::Reserved { token });
@@ -115,7 +117,7 @@ impl Scribe<'_> {
         let prompt = EncodedPrompt::from_expanded(&ids, self.image_token, &self.places(pictures))?;
         let other = self.expanded(&chat.render(&with_other_words_last(messages))?, pictures)?;
         let Some(words) = difference(&text, &other) else { return Ok(prompt) };
-        let tokens = self.tokenizer.tokens_of(&text, words)?;
+        let tokens = self.tokenizer.tokens_with(&text, ends, words)?;
         let is_text = |id: &&u32| **id != self.image_token;
         let n_text = |end: usize| ids.iter().take(end).filter(is_text).count();
         let question = n_text(tokens.start)..n_text(tokens.end);
@@ -256,6 +258,50 @@ mod tests {
             (&["x", "<image>", "y"], "x y"),
         ] {
             assert_eq!(asked(TRIMMED, &user(parts)), words, "{parts:?}");
+        }
+    }
+
+    /// The vocabulary of a tokenizer that begins every text by `<s>`.
+    fn beginning() -> Tokenizer {
+        let special = ["<unk>", "<image>", "<s>", "</s>"];
+        let json = word_level(&["a", "b", "user", "answer"], &special).expect("words");
+        let mut json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+        let begin = serde_json::json!({"SpecialToken": {"id": "<s>", "type_id": 0}});
+        let text = |id| serde_json::json!({"Sequence": {"id": id, "type_id": 0}});
+        json["post_processor"] = serde_json::json!({
+            "type": "TemplateProcessing",
+            "single": [begin, text("A")],
+            "pair": [begin, text("A"), text("B")],
+            "special_tokens": {"<s>": {"id": "<s>", "ids": [2], "tokens": ["<s>"]}},
+        });
+        Tokenizer::from_bytes(json.to_string().as_bytes()).expect("a tokenizer")
+    }
+
+    #[test]
+    fn the_tokenizer_begins_a_prompt_that_its_template_does_not_begin() {
+        let tokenizer = beginning();
+        let tile = ImageTokens { rows: 1, cols: 2 };
+        let scribe = Scribe { tokenizer: &tokenizer, image_token: IMAGE, tile };
+        let turns = "{% for m in messages %}user {% for c in m.content %}\
+                     {{ c.text if c.type == 'text' else '<image>' }} {% endfor %}{% endfor %}answer";
+        let written = format!("{{{{ bos_token }}}} {turns}");
+        let named = |bos: &str| BTreeMap::from([("bos_token".to_owned(), bos.to_owned())]);
+        let messages = [said(Role::User, &["<image>", "a b"])];
+        for (template, tokens, begins) in [
+            (turns, named("<s>"), [2, 6].as_slice()),
+            (turns, BTreeMap::new(), &[2, 6]),
+            (written.as_str(), named("<s>"), &[2, 6]),
+            // A beginning that the tokenizer's configuration does not name is none to transformers.
+            (format!("<s> {turns}").as_str(), BTreeMap::new(), &[2, 2, 6]),
+        ] {
+            let chat = ChatTemplate::parse(template, tokens, Default::default).expect("a template");
+            let prompt = scribe.conversation(&chat.into(), &messages, &[Arrangement::Whole]);
+            let prompt = prompt.expect("a prompt");
+            let ids = [begins, &[4, 5, 7]].concat();
+            assert_eq!(prompt.text_ids(), ids, "{template}");
+            assert_eq!(prompt.images()[0].start, begins.len(), "{template}");
+            // The words of the question are found behind what was added.
+            assert_eq!(prompt.text_ids()[prompt.question()], [4, 5], "{template}");
         }
     }
 
