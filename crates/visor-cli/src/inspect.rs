@@ -117,7 +117,8 @@ impl Seen<'_> {
         ];
         let unknown = self.info.unknown_fields();
         let unknown = (!unknown.is_empty()).then(|| ("not understood", unknown.join(", ")));
-        let facts: Vec<(&str, String)> = facts.into_iter().chain(unknown).collect();
+        let remarks = self.info.remarks().iter().map(|remark| ("not followed", remark.to_string()));
+        let facts: Vec<(&str, String)> = facts.into_iter().chain(unknown).chain(remarks).collect();
         let facts: Vec<String> =
             facts.into_iter().map(|(name, fact)| format!("{name:<15}  {fact}\n")).collect();
         let facts = facts.concat();

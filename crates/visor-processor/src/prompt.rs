@@ -321,6 +321,15 @@ impl EncodedPrompt {
         &self.text_ids
     }
 
+    /// Ids of the dense prompt, every visual token as the id that stands for a picture.
+    pub fn dense_ids(&self, image_token: u32) -> Vec<u32> {
+        let mut ids = vec![image_token; self.len];
+        for (&position, &id) in self.text_positions.iter().zip(&self.text_ids) {
+            ids[position] = id;
+        }
+        ids
+    }
+
     /// The position of each text token in the dense prompt, ascending.
     pub fn text_positions(&self) -> &[usize] {
         &self.text_positions

@@ -41,7 +41,7 @@ impl Preparation {
             return Err(Error::Vocabulary { tokenizer, model });
         }
         prompting::check_image_token(&tokenizer, blueprint.config.image_token)?;
-        let remarks = remark.into_iter().collect();
+        let remarks = remark.into_iter().chain(Remark::of(&blueprint)).collect();
         Ok(Self { tokenizer, image_processor, template, blueprint, remarks })
     }
 }

@@ -8,6 +8,7 @@
 mod budgeted;
 mod damaged;
 mod equivalence;
+mod generation;
 mod parity;
 mod places;
 mod prompts;
