@@ -139,9 +139,11 @@ pub enum Error {
     /// The tokenizer does not know the token that stands for a picture.
     #[error(
         "config.json says that token {expected} stands for a picture, and the tokenizer reads \
-         `<image>` as {got:?}: they are from different checkpoints"
+         `{marker}` as {got:?}: they are from different checkpoints"
     )]
     ImageToken {
+        /// The mark of a picture.
+        marker: String,
         /// The id by `config.json`.
         expected: u32,
         /// What the tokenizer makes of the mark.

@@ -40,7 +40,7 @@ impl Preparation {
             let (tokenizer, model) = (tokenizer.vocab_size(), blueprint.card.vocab);
             return Err(Error::Vocabulary { tokenizer, model });
         }
-        prompting::check_image_token(&tokenizer, blueprint.config.image_token)?;
+        prompting::check_image_token(&checkpoint, &tokenizer, blueprint.config.image_token)?;
         let remarks = remark.into_iter().chain(Remark::of(&blueprint)).collect();
         Ok(Self { tokenizer, image_processor, template, blueprint, remarks })
     }

@@ -17,13 +17,16 @@ use visor_processor::{ChatTemplate, PromptTemplate, Template, Tokenizer};
 pub(crate) const PROMPT_TEMPLATE: &str = "prompt_template.txt";
 /// Where version 5 of `transformers` writes a chat template: the only place that is no JSON.
 const CHAT_TEMPLATE: &str = "chat_template.jinja";
+/// What is said of prompts beside the tokenizer.
+const PROCESSOR_CONFIG: &str = "processor_config.json";
 /// What belongs to the tokenizer alone.
 const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 /// Where a chat template may stand, the place that counts first.
-const PLACES: [&str; 4] =
-    ["processor_config.json", "chat_template.json", CHAT_TEMPLATE, TOKENIZER_CONFIG];
-/// What stands for a picture in the prompts of every family.
+const PLACES: [&str; 4] = [PROCESSOR_CONFIG, "chat_template.json", CHAT_TEMPLATE, TOKENIZER_CONFIG];
+/// What stands for a picture in the prompts of every family, unless a checkpoint says otherwise.
 const MARKER: &str = "<image>";
+/// The field that says otherwise.
+const MARKER_FIELD: &str = "image_token";
 /// What templates may call special tokens.
 const TOKENS: [&str; 4] = ["bos_token", "eos_token", "pad_token", "unk_token"];
 
@@ -77,9 +80,27 @@ fn local_time() -> NaiveDateTime {
 }
 
 /// Whether the tokenizer reads the mark of a picture as the token that stands for one.
-pub(crate) fn check_image_token(tokenizer: &Tokenizer, id: u32) -> Result<(), Error> {
-    let got = tokenizer.encode(MARKER)?;
-    if got == [id] { Ok(()) } else { Err(Error::ImageToken { expected: id, got }) }
+pub(crate) fn check_image_token(
+    checkpoint: &Checkpoint,
+    tokenizer: &Tokenizer,
+    id: u32,
+) -> Result<(), Error> {
+    let marker = marker(
+        &json(checkpoint, TOKENIZER_CONFIG)?.unwrap_or_default(),
+        &json(checkpoint, PROCESSOR_CONFIG)?.unwrap_or_default(),
+    );
+    let got = tokenizer.encode(&marker)?;
+    if got == [id] { Ok(()) } else { Err(Error::ImageToken { marker, expected: id, got }) }
+}
+
+/// The mark of a picture: as the processors of `transformers` have it, the tokenizer's word counts
+/// before the processor's own.
+fn marker(tokenizer: &Value, processor: &Value) -> String {
+    let named = |of: &Value| of.get(MARKER_FIELD).and_then(token);
+    named(tokenizer)
+        .or_else(|| named(tokenizer.get("extra_special_tokens")?))
+        .or_else(|| named(processor))
+        .unwrap_or_else(|| MARKER.to_owned())
 }
 
 fn text<'a>(file: &'static str, bytes: &'a [u8]) -> Result<&'a str, Error> {
@@ -119,12 +140,12 @@ fn named_template(entry: &Value) -> Option<(String, &Value)> {
 
 /// Special tokens are texts, or objects whose `content` is the text.
 fn tokens(config: &Value) -> BTreeMap<String, String> {
-    let token = |name: &&str| {
-        let value = config.get(name)?;
-        let text = value.as_str().or_else(|| value.get("content")?.as_str())?;
-        Some(((*name).to_owned(), text.to_owned()))
-    };
-    TOKENS.iter().filter_map(token).collect()
+    let named = |name: &&str| Some(((*name).to_owned(), token(config.get(name)?)?));
+    TOKENS.iter().filter_map(named).collect()
+}
+
+fn token(value: &Value) -> Option<String> {
+    value.as_str().or_else(|| value.get("content")?.as_str()).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -154,6 +175,20 @@ mod tests {
             let names = chat_template(&json!({"chat_template": named})).expect_err("no default");
             assert_eq!(names, ["rag", "tool_use"]);
         }
+    }
+
+    #[test]
+    fn the_mark_of_a_picture_is_the_tokenizers_then_the_processors() {
+        let (none, own) = (json!({}), json!({"image_token": "<img>"}));
+        assert_eq!(marker(&none, &none), "<image>");
+        assert_eq!(marker(&none, &own), "<img>");
+        for tokenizer in [
+            json!({"image_token": {"content": "<pic>"}}),
+            json!({"extra_special_tokens": {"image_token": "<pic>"}}),
+        ] {
+            assert_eq!(marker(&tokenizer, &own), "<pic>");
+        }
+        assert_eq!(marker(&json!({"extra_special_tokens": ["<pic>"]}), &own), "<img>");
     }
 
     #[test]

@@ -55,6 +55,23 @@ fn of_several_chat_templates_the_first_of_the_processor_is_used_and_another_is_s
 }
 
 #[test]
+fn a_picture_may_have_another_mark() {
+    let expected = model("llava-onevision").ask(question(&["photo"])).unwrap().token_ids;
+    let copy = Copy::of("llava-onevision");
+    for file in ["tokenizer.json", "tokenizer_config.json", "chat_template.json"] {
+        copy.write(file, copy.read(file).replace("<image>", "<img>"));
+    }
+    let processor = copy.read("processor_config.json");
+    copy.write("processor_config.json", processor.replace("\"<image>\"", "\"<img>\""));
+    let answer = copy.load().unwrap().ask(question(&["photo"])).unwrap();
+    assert_eq!(answer.token_ids, expected);
+    // Where no file says so, the tokenizer has no mark.
+    let unnamed = copy.read("processor_config.json").replace("image_token\"", "image_tokens\"");
+    copy.write("processor_config.json", unnamed);
+    assert!(copy.refusal().contains("reads `<image>` as"), "{}", copy.refusal());
+}
+
+#[test]
 fn templates_without_a_default_are_refused_by_their_names() {
     let copy = Copy::of("llava-onevision");
     let named = serde_json::json!({ "chat_template": { "rag": "a", "tool_use": "b" } });
