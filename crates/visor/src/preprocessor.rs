@@ -8,7 +8,7 @@
 mod families;
 
 use crate::error::Error;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 use visor_checkpoint::Checkpoint;
@@ -100,12 +100,25 @@ struct RawPreprocessor {
     image_grid_pinpoints: Option<Vec<[u32; 2]>>,
 }
 
-#[derive(Deserialize, Default, Clone, Copy)]
+/// A size: some of the sides that it may name, or one number for whatever the class makes of it.
+#[derive(Deserialize, Clone, Copy)]
+#[serde(untagged, expecting = "expected a number, or an object with the sides of a picture")]
+enum RawSize {
+    Number(u32),
+    Sides(RawSides),
+}
+
+#[derive(Deserialize, Serialize, Default, Clone, Copy)]
 #[serde(default)]
-struct RawSize {
+struct RawSides {
+    #[serde(skip_serializing_if = "Option::is_none")]
     height: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     width: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     longest_edge: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shortest_edge: Option<u32>,
 }
 
 /// What `processor_config.json` says of prompts.
