@@ -105,6 +105,21 @@ pub enum PromptError {
         /// The token, as the vocabulary writes it.
         token: String,
     },
+    /// A user's text contains what marks the place of a picture.
+    #[error(
+        "{} contains `{marker}` at letter {at}, which is reserved for the places of pictures: leave \
+         it out, a picture is shown beside the words", whose(*message, *messages)
+    )]
+    Marker {
+        /// What marks the place.
+        marker: String,
+        /// Which message it is in, counted from 1.
+        message: usize,
+        /// How many messages there are.
+        messages: usize,
+        /// Where in the message's words, in letters, counted from 1.
+        at: usize,
+    },
     /// The template has no place for pictures.
     #[error("{pictures} pictures for a prompt template that has no place for any")]
     NoImagePlace {
@@ -153,6 +168,14 @@ pub enum PromptError {
     /// The tokenizer failed.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
+}
+
+/// What users call a message.
+fn whose(message: usize, messages: usize) -> String {
+    match messages {
+        1 => "the question".to_owned(),
+        _ => format!("message {message} of {messages}"),
+    }
 }
 
 /// A tokenised prompt with explicit positions. It has at least one text token.

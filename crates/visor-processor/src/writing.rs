@@ -50,7 +50,8 @@ impl Scribe<'_> {
     ///
     /// # Errors
     ///
-    /// [`PromptError`]: an empty question, or one with a token that steers the model.
+    /// [`PromptError`]: an empty question, or one with a token that steers the model or marks the
+    /// place of a picture.
     pub fn question(
         &self,
         template: &Template,
@@ -59,6 +60,7 @@ impl Scribe<'_> {
     ) -> Result<EncodedPrompt, PromptError> {
         match template {
             Template::Plain(plain) => {
+                self.check_words(&[Message::question(question, 0)])?;
                 let places = self.places(pictures);
                 plain.encode(self.tokenizer, self.image_token, question, &places)
             }
@@ -94,6 +96,7 @@ impl Scribe<'_> {
             Some(Message { role: Role::User, .. }) => {}
             last => return Err(PromptError::LastMessage { role: last.map(|last| last.role) }),
         }
+        self.check_words(messages)?;
         let chat = match template {
             Template::Chat(chat) => chat,
             Template::Plain(plain) => {
@@ -137,6 +140,19 @@ impl Scribe<'_> {
     ) -> Result<EncodedPrompt, PromptError> {
         let ids = self.tokenizer.encode(&self.expanded(prompt, pictures)?)?;
         EncodedPrompt::from_expanded(&ids, self.image_token, &self.places(pictures))
+    }
+
+    /// Whether the words of all messages leave the places of pictures alone.
+    fn check_words(&self, messages: &[Message]) -> Result<(), PromptError> {
+        let Some(marker) = self.tokenizer.id_to_token(self.image_token) else { return Ok(()) };
+        for (message, said) in (1..).zip(messages) {
+            let words = said.texts().collect::<Vec<_>>().join(" ");
+            if let Some((before, _)) = words.split_once(&marker) {
+                let (at, messages) = (before.chars().count() + 1, messages.len());
+                return Err(PromptError::Marker { marker, message, messages, at });
+            }
+        }
+        Ok(())
     }
 
     fn places(&self, pictures: &[Arrangement]) -> Vec<ImageTokens> {
@@ -303,6 +319,30 @@ mod tests {
             // The words of the question are found behind what was added.
             assert_eq!(prompt.text_ids()[prompt.question()], [4, 5], "{template}");
         }
+    }
+
+    #[test]
+    fn a_picture_that_is_faked_with_words_is_told_where_they_stand() {
+        let json = word_level(&["a", "b"], &["<unk>", "<image>"]).expect("words");
+        let tokenizer = Tokenizer::from_bytes(&json).expect("a tokenizer");
+        let tile = ImageTokens { rows: 2, cols: 2 };
+        let scribe = Scribe { tokenizer: &tokenizer, image_token: IMAGE, tile };
+        let chat = ChatTemplate::parse(TRIMMED, BTreeMap::new(), Default::default);
+        let plain = PromptTemplate::parse("{image}{question}").expect("a template");
+        for template in [chat.expect("a template").into(), plain.into()] {
+            let error = scribe.question(&template, "ä b <image>", &[]).expect_err("refused");
+            let says = "the question contains `<image>` at letter 5, which is reserved";
+            assert!(error.to_string().contains(says), "{error}");
+        }
+        let chat = ChatTemplate::parse(TRIMMED, BTreeMap::new(), Default::default);
+        let turns = [
+            said(Role::User, &["a"]),
+            Message { role: Role::Assistant, parts: vec![Part::Text("<image>".to_owned())] },
+            said(Role::User, &["b"]),
+        ];
+        let error = scribe.conversation(&chat.expect("a template").into(), &turns, &[]);
+        let error = error.expect_err("refused").to_string();
+        assert!(error.contains("message 2 of 3 contains `<image>` at letter 1"), "{error}");
     }
 
     #[test]
