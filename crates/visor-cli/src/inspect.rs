@@ -33,9 +33,9 @@ pub(crate) struct Inspect {
 }
 
 fn size(text: &str) -> Result<PictureSize, String> {
-    let side = |text: &str| text.parse::<u32>().ok().filter(|side| (1..=8192).contains(side));
+    let side = |text: &str| text.parse::<u32>().ok().filter(|side| (1..=65_535).contains(side));
     let sides = text.split_once('x').and_then(|(w, h)| Some((side(w)?, side(h)?)));
-    let (width, height) = sides.ok_or("expected WxH, as in 640x480, each from 1 to 8192")?;
+    let (width, height) = sides.ok_or("expected WxH, as in 640x480, each from 1 to 65535")?;
     Ok(PictureSize { width, height })
 }
 
@@ -117,7 +117,8 @@ impl Seen<'_> {
         ];
         let unknown = self.info.unknown_fields();
         let unknown = (!unknown.is_empty()).then(|| ("not understood", unknown.join(", ")));
-        let facts: Vec<(&str, String)> = facts.into_iter().chain(unknown).collect();
+        let remarks = self.info.remarks().iter().map(|remark| ("not followed", remark.to_string()));
+        let facts: Vec<(&str, String)> = facts.into_iter().chain(unknown).chain(remarks).collect();
         let facts: Vec<String> =
             facts.into_iter().map(|(name, fact)| format!("{name:<15}  {fact}\n")).collect();
         let facts = facts.concat();
@@ -175,7 +176,7 @@ mod tests {
     #[test]
     fn a_size_is_two_numbers_with_an_x_between() {
         assert_eq!(size("640x480"), Ok(PictureSize { width: 640, height: 480 }));
-        for text in ["", "640", "640x", "x480", "0x480", "640x-1", "640x9000", "640*480"] {
+        for text in ["", "640", "640x", "x480", "0x480", "640x-1", "640x70000", "640*480"] {
             assert!(size(text).is_err(), "{text}");
         }
     }

@@ -4,18 +4,19 @@ use crate::download::bar;
 use crate::output;
 use indicatif::ProgressBar;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use visor::{Error, LoadOptions, Model, ModelInfo, ModelRef, Reading, ReadingStage, Watch};
+use visor::{Error, LoadOptions, Model, ModelInfo, ModelRef, Reading, ReadingStage, Remark, Watch};
 
 /// What is smaller is there before somebody could look.
 const SHOWN_FROM: u64 = 300 << 20;
 
-/// Loads a model, and says which fields of its configuration nothing here knows.
+/// Loads a model, and says which fields of its configuration nothing here knows and what else its
+/// files ask for that is not done.
 ///
 /// # Errors
 /// As [`Model::load`].
 pub(crate) fn load(model: &ModelRef, options: &LoadOptions) -> Result<Model, Error> {
     let model = load_quietly(model, options)?;
-    note(model.unknown_fields());
+    note(model.unknown_fields(), model.remarks());
     Ok(model)
 }
 
@@ -31,17 +32,20 @@ pub(crate) fn load_quietly(model: &ModelRef, options: &LoadOptions) -> Result<Mo
     loaded
 }
 
-/// Says the fields of a model whose network is read in another way.
+/// Says the same of a model whose network is read in another way.
 pub(crate) fn note_of(model: &ModelRef) {
     // What is wrong with its files is said by who needs them.
     if let Ok(info) = ModelInfo::open(model) {
-        note(info.unknown_fields());
+        note(info.unknown_fields(), info.remarks());
     }
 }
 
-fn note(unknown_fields: &[String]) {
+fn note(unknown_fields: &[String], remarks: &[Remark]) {
     if let Some(warning) = not_understood(unknown_fields) {
         output::note(&warning);
+    }
+    for remark in remarks {
+        output::note(&format!("warning: {remark}"));
     }
 }
 

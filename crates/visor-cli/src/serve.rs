@@ -181,6 +181,9 @@ fn load_all(models: &[ModelRef], options: &LoadOptions) -> Result<Vec<(String, M
         if let Some(warning) = loading::not_understood(model.unknown_fields()) {
             tracing::warn!(model = name, "{warning}");
         }
+        for remark in model.remarks() {
+            tracing::warn!(model = name, "warning: {remark}");
+        }
         if loaded.iter().any(|(other, _)| *other == name) {
             bail!("two models are called `{name}`: clients could not tell them apart");
         }

@@ -93,6 +93,16 @@ pub enum ModelError {
     /// A configuration that cannot be built.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
+    /// A default for answers that cannot be followed.
+    #[error("`generation_config.json` has {field} = {got}: expected {expected}")]
+    Generation {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        got: f64,
+        /// What would do.
+        expected: &'static str,
+    },
     /// A checkpoint that does not fit.
     #[error(transparent)]
     Checkpoint(#[from] visor_checkpoint::CheckpointError),

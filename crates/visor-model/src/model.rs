@@ -4,7 +4,7 @@ mod begin;
 mod blueprint;
 mod choose;
 mod encode;
-mod end_tokens;
+mod generation;
 mod kept;
 mod observed;
 mod pass;

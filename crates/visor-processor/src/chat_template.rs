@@ -9,6 +9,7 @@ mod transformers;
 
 use crate::chat::{Message, Part};
 use crate::prompt::PromptError;
+use crate::tokenizer::Ends;
 use chrono::NaiveDateTime;
 use minijinja::value::Value;
 use minijinja::{Environment, Error, ErrorKind, context};
@@ -73,6 +74,8 @@ impl ChatTemplate {
         if template.len() > MAX_TEMPLATE {
             return Err(ChatTemplateError::TooLong { bytes: template.len() });
         }
+        // Any end of a line is one to Jinja and becomes a new line, before anything is trimmed.
+        let template = template.replace("\r\n", "\n").replace('\r', "\n");
         let mut environment = Environment::new();
         environment.set_trim_blocks(true);
         environment.set_lstrip_blocks(true);
@@ -81,7 +84,7 @@ impl ChatTemplate {
             .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         transformers::add(&mut environment, clock);
         environment
-            .add_template_owned(NAME, without_generation_marks(template))
+            .add_template_owned(NAME, without_generation_marks(&template))
             .map_err(ChatTemplateError::Syntax)?;
         Ok(Self { environment, tokens })
     }
@@ -103,6 +106,16 @@ impl ChatTemplate {
     /// As [`render`](Self::render).
     pub(crate) fn render_answered(&self, messages: &[Message]) -> Result<String, PromptError> {
         self.rendered(messages, Ending::Answered)
+    }
+
+    /// How a rendered text is tokenised: as `ProcessorMixin.apply_chat_template` of `transformers`
+    /// has it, the tokenizer adds what it begins and ends texts by unless the template has written
+    /// the token of the beginning itself.
+    pub(crate) fn ends_of(&self, text: &str) -> Ends {
+        match self.tokens.get("bos_token") {
+            Some(bos) if text.starts_with(bos) => Ends::AsWritten,
+            _ => Ends::Completed,
+        }
     }
 
     fn rendered(&self, messages: &[Message], ending: Ending) -> Result<String, PromptError> {
@@ -218,6 +231,17 @@ mod tests {
                     {% if add_generation_prompt %}A:{% endif %}\n";
         let rendered = template(text).render(&conversation()).expect("rendered");
         assert_eq!(rendered, "<s>\n1User:What?;Assistant:A cat.;User:Sure?;A:");
+    }
+
+    #[test]
+    fn every_end_of_a_line_is_a_new_line() {
+        let text = "{% for m in messages %}\n  {%- set a = 'x\ny' %}\n{{ a }}\n\n{% endfor %}\nA\n";
+        let rendered = |text: &str| template(text).render(&conversation()).expect("rendered");
+        let expected = rendered(text);
+        assert_eq!(expected, "x\ny\n\nx\ny\n\nx\ny\n\nA");
+        for end in ["\r\n", "\r"] {
+            assert_eq!(rendered(&text.replace('\n', end)), expected, "{end:?}");
+        }
     }
 
     #[test]

@@ -105,7 +105,10 @@ pub enum ImageProcessorError {
         tiles: usize,
     },
     /// Some level would become infinite or no number.
-    #[error("normalisation {0:?} gives values that are not finite")]
+    #[error(
+        "pixels times {} (rescale_factor), less the mean {:?}, over the deviation {:?} are not \
+         finite: expected finite numbers, and deviations other than 0", .0.rescale, .0.mean, .0.std
+    )]
     Normalization(Normalization),
     /// Tiles that do not make one batch.
     #[error(transparent)]

@@ -15,12 +15,12 @@ pub use format::PictureFormat;
 /// Bounds that are checked against a file's header before memory for its pixels exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PictureLimits {
-    /// Longest side in pixels. Default 8192.
+    /// Longest side in pixels. Default 65535.
     pub max_side: u32,
-    /// Width times height. Default 40 million.
+    /// Width times height. Default 100 million.
     pub max_pixels: u64,
     /// Bytes that decoding, conversion to RGB and rotation may hold at once, the file's own bytes
-    /// not counted. Default 256 MiB.
+    /// not counted. Default 1 GiB.
     pub max_alloc_bytes: u64,
     /// Shortest side in pixels. Default 1.
     pub min_side: u32,
@@ -29,11 +29,12 @@ pub struct PictureLimits {
 }
 
 impl Default for PictureLimits {
+    /// For a user's own pictures: what a telephone takes, and long strips.
     fn default() -> Self {
         Self {
-            max_side: 8192,
-            max_pixels: 40_000_000,
-            max_alloc_bytes: 256 << 20,
+            max_side: 65_535,
+            max_pixels: 100_000_000,
+            max_alloc_bytes: 1 << 30,
             min_side: 1,
             max_aspect: u32::MAX,
         }

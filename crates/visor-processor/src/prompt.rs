@@ -105,6 +105,21 @@ pub enum PromptError {
         /// The token, as the vocabulary writes it.
         token: String,
     },
+    /// A user's text contains what marks the place of a picture.
+    #[error(
+        "{} contains `{marker}` at letter {at}, which is reserved for the places of pictures: leave \
+         it out, a picture is shown beside the words", whose(*message, *messages)
+    )]
+    Marker {
+        /// What marks the place.
+        marker: String,
+        /// Which message it is in, counted from 1.
+        message: usize,
+        /// How many messages there are.
+        messages: usize,
+        /// Where in the message's words, in letters, counted from 1.
+        at: usize,
+    },
     /// The template has no place for pictures.
     #[error("{pictures} pictures for a prompt template that has no place for any")]
     NoImagePlace {
@@ -153,6 +168,14 @@ pub enum PromptError {
     /// The tokenizer failed.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
+}
+
+/// What users call a message.
+fn whose(message: usize, messages: usize) -> String {
+    match messages {
+        1 => "the question".to_owned(),
+        _ => format!("message {message} of {messages}"),
+    }
 }
 
 /// A tokenised prompt with explicit positions. It has at least one text token.
@@ -319,6 +342,15 @@ impl EncodedPrompt {
     /// Ids of the text tokens, in order.
     pub fn text_ids(&self) -> &[u32] {
         &self.text_ids
+    }
+
+    /// Ids of the dense prompt, every visual token as the id that stands for a picture.
+    pub fn dense_ids(&self, image_token: u32) -> Vec<u32> {
+        let mut ids = vec![image_token; self.len];
+        for (&position, &id) in self.text_positions.iter().zip(&self.text_ids) {
+            ids[position] = id;
+        }
+        ids
     }
 
     /// The position of each text token in the dense prompt, ascending.

@@ -76,7 +76,7 @@ pub fn resize(picture: &Picture, width: u32, height: u32, filter: Filter) -> Pic
 
 /// A picture in the middle of a square of one colour, scaled to `side` x `side` pixels: to the bit
 /// what [`resize`] makes of [`Picture::centred`]. The square is never held: that of a strip of
-/// 1 x 8192 pixels has 8192 times its bytes. Sums over the ground are taken once, so that the time is
+/// 1 x 65535 pixels has 65535 times its bytes. Sums over the ground are taken once, so that the time is
 /// that of the picture too.
 pub(crate) fn resize_squared(
     picture: &Picture,

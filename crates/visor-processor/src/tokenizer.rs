@@ -27,6 +27,15 @@ pub enum TokenizerError {
     Decode(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// What becomes of the ends of a text that is tokenised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ends {
+    /// Nothing is added.
+    AsWritten,
+    /// What the tokenizer itself begins and ends texts by is added.
+    Completed,
+}
+
 /// A checkpoint's tokenizer.
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
@@ -72,8 +81,7 @@ impl Tokenizer {
     ///
     /// [`TokenizerError::Encode`].
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
-        let encoding = self.inner.encode_fast(text, false).map_err(TokenizerError::Encode)?;
-        Ok(encoding.get_ids().to_vec())
+        self.encode_with(text, Ends::AsWritten)
     }
 
     /// The ids of a text as the tokenizer itself completes it, with what it begins and ends texts by.
@@ -82,8 +90,13 @@ impl Tokenizer {
     ///
     /// [`TokenizerError::Encode`].
     pub fn encode_whole(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
-        let encoding = self.inner.encode_fast(text, true).map_err(TokenizerError::Encode)?;
-        Ok(encoding.get_ids().to_vec())
+        self.encode_with(text, Ends::Completed)
+    }
+
+    /// The ids of a text whose ends are as said.
+    pub(crate) fn encode_with(&self, text: &str, ends: Ends) -> Result<Vec<u32>, TokenizerError> {
+        let encoding = self.inner.encode_fast(text, ends == Ends::Completed);
+        Ok(encoding.map_err(TokenizerError::Encode)?.get_ids().to_vec())
     }
 
     /// Which tokens of `text`, by index, the bytes of `part` are in.
@@ -96,7 +109,19 @@ impl Tokenizer {
         text: &str,
         part: Range<usize>,
     ) -> Result<Range<usize>, TokenizerError> {
-        let encoding = self.inner.encode(text, false).map_err(TokenizerError::Encode)?;
+        self.tokens_with(text, Ends::AsWritten, part)
+    }
+
+    /// The same among the tokens of [`encode_with`](Self::encode_with).
+    pub(crate) fn tokens_with(
+        &self,
+        text: &str,
+        ends: Ends,
+        part: Range<usize>,
+    ) -> Result<Range<usize>, TokenizerError> {
+        let encoding = self.inner.encode(text, ends == Ends::Completed);
+        let encoding = encoding.map_err(TokenizerError::Encode)?;
+        // What was added stands at no place of the text.
         let inside = |&(start, end): &(usize, usize)| start < part.end && end > part.start;
         let offsets = encoding.get_offsets();
         let first = offsets.iter().position(inside).unwrap_or(0);

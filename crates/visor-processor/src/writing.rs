@@ -50,7 +50,8 @@ impl Scribe<'_> {
     ///
     /// # Errors
     ///
-    /// [`PromptError`]: an empty question, or one with a token that steers the model.
+    /// [`PromptError`]: an empty question, or one with a token that steers the model or marks the
+    /// place of a picture.
     pub fn question(
         &self,
         template: &Template,
@@ -59,6 +60,7 @@ impl Scribe<'_> {
     ) -> Result<EncodedPrompt, PromptError> {
         match template {
             Template::Plain(plain) => {
+                self.check_words(&[Message::question(question, 0)])?;
                 let places = self.places(pictures);
                 plain.encode(self.tokenizer, self.image_token, question, &places)
             }
@@ -94,6 +96,7 @@ impl Scribe<'_> {
             Some(Message { role: Role::User, .. }) => {}
             last => return Err(PromptError::LastMessage { role: last.map(|last| last.role) }),
         }
+        self.check_words(messages)?;
         let chat = match template {
             Template::Chat(chat) => chat,
             Template::Plain(plain) => {
@@ -106,8 +109,10 @@ impl Scribe<'_> {
         // The template's own special tokens are those around words that are none.
         let neutral: Vec<Message> =
             messages.iter().map(|message| message.with_texts("x")).collect();
-        let own = self.tokenizer.encode(&self.expanded(&chat.render(&neutral)?, pictures)?)?;
-        let ids = self.tokenizer.encode(&text)?;
+        let own = self.expanded(&chat.render(&neutral)?, pictures)?;
+        let own = self.tokenizer.encode_with(&own, chat.ends_of(&own))?;
+        let ends = chat.ends_of(&text);
+        let ids = self.tokenizer.encode_with(&text, ends)?;
         if let Some(id) = first_surplus(&self.control(&ids), &self.control(&own)) {
             let token = self.tokenizer.id_to_token(id).unwrap_or_else(|| id.to_string());
             return Err(PromptError::Reserved { token });
@@ -115,7 +120,7 @@ impl Scribe<'_> {
         let prompt = EncodedPrompt::from_expanded(&ids, self.image_token, &self.places(pictures))?;
         let other = self.expanded(&chat.render(&with_other_words_last(messages))?, pictures)?;
         let Some(words) = difference(&text, &other) else { return Ok(prompt) };
-        let tokens = self.tokenizer.tokens_of(&text, words)?;
+        let tokens = self.tokenizer.tokens_with(&text, ends, words)?;
         let is_text = |id: &&u32| **id != self.image_token;
         let n_text = |end: usize| ids.iter().take(end).filter(is_text).count();
         let question = n_text(tokens.start)..n_text(tokens.end);
@@ -135,6 +140,19 @@ impl Scribe<'_> {
     ) -> Result<EncodedPrompt, PromptError> {
         let ids = self.tokenizer.encode(&self.expanded(prompt, pictures)?)?;
         EncodedPrompt::from_expanded(&ids, self.image_token, &self.places(pictures))
+    }
+
+    /// Whether the words of all messages leave the places of pictures alone.
+    fn check_words(&self, messages: &[Message]) -> Result<(), PromptError> {
+        let Some(marker) = self.tokenizer.id_to_token(self.image_token) else { return Ok(()) };
+        for (message, said) in (1..).zip(messages) {
+            let words = said.texts().collect::<Vec<_>>().join(" ");
+            if let Some((before, _)) = words.split_once(&marker) {
+                let (at, messages) = (before.chars().count() + 1, messages.len());
+                return Err(PromptError::Marker { marker, message, messages, at });
+            }
+        }
+        Ok(())
     }
 
     fn places(&self, pictures: &[Arrangement]) -> Vec<ImageTokens> {
@@ -257,6 +275,74 @@ mod tests {
         ] {
             assert_eq!(asked(TRIMMED, &user(parts)), words, "{parts:?}");
         }
+    }
+
+    /// The vocabulary of a tokenizer that begins every text by `<s>`.
+    fn beginning() -> Tokenizer {
+        let special = ["<unk>", "<image>", "<s>", "</s>"];
+        let json = word_level(&["a", "b", "user", "answer"], &special).expect("words");
+        let mut json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
+        let begin = serde_json::json!({"SpecialToken": {"id": "<s>", "type_id": 0}});
+        let text = |id| serde_json::json!({"Sequence": {"id": id, "type_id": 0}});
+        json["post_processor"] = serde_json::json!({
+            "type": "TemplateProcessing",
+            "single": [begin, text("A")],
+            "pair": [begin, text("A"), text("B")],
+            "special_tokens": {"<s>": {"id": "<s>", "ids": [2], "tokens": ["<s>"]}},
+        });
+        Tokenizer::from_bytes(json.to_string().as_bytes()).expect("a tokenizer")
+    }
+
+    #[test]
+    fn the_tokenizer_begins_a_prompt_that_its_template_does_not_begin() {
+        let tokenizer = beginning();
+        let tile = ImageTokens { rows: 1, cols: 2 };
+        let scribe = Scribe { tokenizer: &tokenizer, image_token: IMAGE, tile };
+        let turns = "{% for m in messages %}user {% for c in m.content %}\
+                     {{ c.text if c.type == 'text' else '<image>' }} {% endfor %}{% endfor %}answer";
+        let written = format!("{{{{ bos_token }}}} {turns}");
+        let named = |bos: &str| BTreeMap::from([("bos_token".to_owned(), bos.to_owned())]);
+        let messages = [said(Role::User, &["<image>", "a b"])];
+        for (template, tokens, begins) in [
+            (turns, named("<s>"), [2, 6].as_slice()),
+            (turns, BTreeMap::new(), &[2, 6]),
+            (written.as_str(), named("<s>"), &[2, 6]),
+            // A beginning that the tokenizer's configuration does not name is none to transformers.
+            (format!("<s> {turns}").as_str(), BTreeMap::new(), &[2, 2, 6]),
+        ] {
+            let chat = ChatTemplate::parse(template, tokens, Default::default).expect("a template");
+            let prompt = scribe.conversation(&chat.into(), &messages, &[Arrangement::Whole]);
+            let prompt = prompt.expect("a prompt");
+            let ids = [begins, &[4, 5, 7]].concat();
+            assert_eq!(prompt.text_ids(), ids, "{template}");
+            assert_eq!(prompt.images()[0].start, begins.len(), "{template}");
+            // The words of the question are found behind what was added.
+            assert_eq!(prompt.text_ids()[prompt.question()], [4, 5], "{template}");
+        }
+    }
+
+    #[test]
+    fn a_picture_that_is_faked_with_words_is_told_where_they_stand() {
+        let json = word_level(&["a", "b"], &["<unk>", "<image>"]).expect("words");
+        let tokenizer = Tokenizer::from_bytes(&json).expect("a tokenizer");
+        let tile = ImageTokens { rows: 2, cols: 2 };
+        let scribe = Scribe { tokenizer: &tokenizer, image_token: IMAGE, tile };
+        let chat = ChatTemplate::parse(TRIMMED, BTreeMap::new(), Default::default);
+        let plain = PromptTemplate::parse("{image}{question}").expect("a template");
+        for template in [chat.expect("a template").into(), plain.into()] {
+            let error = scribe.question(&template, "ä b <image>", &[]).expect_err("refused");
+            let says = "the question contains `<image>` at letter 5, which is reserved";
+            assert!(error.to_string().contains(says), "{error}");
+        }
+        let chat = ChatTemplate::parse(TRIMMED, BTreeMap::new(), Default::default);
+        let turns = [
+            said(Role::User, &["a"]),
+            Message { role: Role::Assistant, parts: vec![Part::Text("<image>".to_owned())] },
+            said(Role::User, &["b"]),
+        ];
+        let error = scribe.conversation(&chat.expect("a template").into(), &turns, &[]);
+        let error = error.expect_err("refused").to_string();
+        assert!(error.contains("message 2 of 3 contains `<image>` at letter 1"), "{error}");
     }
 
     #[test]

@@ -77,17 +77,20 @@ fn a_webp_bmp_or_gif_cut_anywhere_is_an_error_or_complete() {
 
 #[test]
 fn a_png_of_impossible_size_is_refused_by_its_header() {
-    for (width, height) in [(100_000, 100_000), (8193, 1), (1, 8193), (u32::MAX, u32::MAX)] {
+    for (width, height) in [(100_000, 100_000), (65_536, 1), (1, 65_536), (u32::MAX, u32::MAX)] {
         let error = decode(&png_header(width, height, 8, 2)).unwrap_err();
-        assert!(matches!(error, PictureError::TooLarge { max_side: 8192, .. }), "{error}");
+        assert!(matches!(error, PictureError::TooLarge { max_side: 65_535, .. }), "{error}");
         assert!(error.to_string().contains(&format!("{width}x{height}")), "{error}");
     }
 }
 
 #[test]
 fn too_many_pixels_are_refused_by_the_header() {
-    let error = decode(&png_header(8000, 5001, 8, 2)).unwrap_err();
-    assert!(matches!(error, PictureError::TooManyPixels { max_pixels: 40_000_000, .. }), "{error}");
+    let error = decode(&png_header(10_000, 10_001, 8, 2)).unwrap_err();
+    assert!(
+        matches!(error, PictureError::TooManyPixels { max_pixels: 100_000_000, .. }),
+        "{error}"
+    );
 }
 
 #[test]
@@ -99,12 +102,21 @@ fn a_size_of_zero_is_refused() {
 }
 
 #[test]
-fn sixteen_bit_rgba_of_forty_megapixels_would_take_too_much_memory() {
-    let error = decode(&png_header(8000, 5000, 16, 6)).unwrap_err();
+fn sixteen_bit_rgba_of_forty_megapixels_takes_more_than_a_quarter_of_a_gibibyte() {
+    let limits = PictureLimits { max_alloc_bytes: 256 << 20, ..PictureLimits::default() };
+    let error = Picture::decode(&png_header(8000, 5000, 16, 6), &limits).unwrap_err();
     assert!(matches!(error, PictureError::TooMuchMemory { .. }), "{error}");
     // Eight bits a channel fit: what is wrong with this file is that it has no pixels.
-    let error = decode(&png_header(8000, 5000, 8, 6)).unwrap_err();
+    let error = Picture::decode(&png_header(8000, 5000, 8, 6), &limits).unwrap_err();
     assert!(!matches!(error, PictureError::TooMuchMemory { .. }), "{error}");
+}
+
+#[test]
+fn pictures_of_telephones_and_long_strips_are_measured() {
+    for (width, height) in [(8000, 6000), (12_000, 8_000), (9000, 100), (65_535, 1), (1, 65_535)] {
+        let size = Picture::measure(&png_header(width, height, 8, 2), &PictureLimits::default());
+        assert_eq!(size.unwrap(), visor_processor::PixelSize { width, height });
+    }
 }
 
 #[test]
@@ -134,7 +146,7 @@ fn a_jpeg_that_claims_65535_pixels_a_side_is_refused() {
     let frame = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
     jpeg[frame + 5..frame + 9].fill(0xff);
     let error = decode(&jpeg).unwrap_err();
-    assert!(matches!(error, PictureError::TooLarge { width: 65535, .. }), "{error}");
+    assert!(matches!(error, PictureError::TooManyPixels { width: 65535, .. }), "{error}");
 }
 
 #[test]

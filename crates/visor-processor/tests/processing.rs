@@ -73,6 +73,8 @@ fn a_configuration_out_of_range_is_refused() {
     let normalization = Normalization { rescale: f64::NAN, ..Normalization::default() };
     let broken = ImageProcessor::Whole { size: 8, filter: Filter::Lanczos, normalization };
     assert!(matches!(broken.check(), Err(ImageProcessorError::Normalization(_))));
+    let error = broken.check().unwrap_err().to_string();
+    assert!(error.contains("over the deviation [") && !error.contains('{'), "{error}");
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! What is known about a model before anything runs.
 
 use crate::dtype::Dtype;
+use crate::model::Logits;
+use crate::rules::{Before, ScoreRule};
+use std::borrow::Cow;
 use visor_core::cost::{ModelShape, SelectorShape};
 use visor_core::{Ladder, Padding, PositionScheme};
-use visor_processor::ImageTokens;
+use visor_processor::{EncodedPrompt, ImageTokens};
 
 /// Whether a model also runs as the stock model it could be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +64,8 @@ pub struct ModelCard {
     pub tile_tokens: ImageTokens,
     /// Ids that end an answer; possibly none.
     pub eos: Vec<u32>,
+    /// What is done to the scores of every next token, in this order.
+    pub rules: Vec<ScoreRule>,
     /// Rows of the embedding table: ids beyond it cannot be asked for.
     pub vocab: usize,
     /// Number of weights.
@@ -76,6 +81,26 @@ pub struct ModelCard {
     pub selector_sha256: Option<String>,
     /// The policy that the model names as its own.
     pub default_policy: Option<String>,
+}
+
+impl ModelCard {
+    /// What the rules make of the scores of the token behind a prompt and the answer so far.
+    pub fn ruled<'l>(
+        &self,
+        logits: &'l Logits,
+        prompt: &EncodedPrompt,
+        answer: &[u32],
+    ) -> Cow<'l, Logits> {
+        if self.rules.is_empty() {
+            return Cow::Borrowed(logits);
+        }
+        let Logits(mut scores) = logits.clone();
+        let mut ids = prompt.dense_ids(self.image_token);
+        ids.extend_from_slice(answer);
+        let before = Before { ids: &ids, n_prompt: prompt.len(), ends: &self.eos };
+        self.rules.iter().for_each(|rule| rule.apply(&mut scores, before));
+        Cow::Owned(Logits(scores))
+    }
 }
 
 #[cfg(test)]

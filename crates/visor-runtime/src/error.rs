@@ -129,6 +129,15 @@ pub enum RunError {
     /// The model failed.
     #[error(transparent)]
     Backbone(BackboneError),
+    /// The model's own rules forbid every token.
+    #[error(
+        "no token is left for token {step} of the answer: `generation_config.json` forbids all of \
+         them; take `no_repeat_ngram_size` or `suppress_tokens` out of it"
+    )]
+    NothingAllowed {
+        /// Which token of the answer, counted from 1.
+        step: usize,
+    },
     /// The model gave scores that are not numbers.
     #[error(
         "the scores of token {step} are not numbers: the weights are damaged or overflow in this \

@@ -207,7 +207,12 @@ impl<'r, M: Backbone> Sample<'r, M> {
         decided: Decided,
     ) -> Result<Event, RunError> {
         let step = self.answer.ids.len() + 1;
-        let id = self.sampler.pick(logits).ok_or(RunError::NonFinite { step })?;
+        let ruled = self.runner.card().ruled(logits, &self.prepared.prompt, &self.answer.ids);
+        let none = || match logits.0.iter().all(|score| score.is_finite()) {
+            true => RunError::NothingAllowed { step },
+            false => RunError::NonFinite { step },
+        };
+        let id = self.sampler.pick(&ruled).ok_or_else(none)?;
         self.answer.ids.push(id);
         let ends = self.runner.card().eos.contains(&id);
         let piece = if ends { None } else { self.text.push(id)? };

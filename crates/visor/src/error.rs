@@ -122,15 +122,28 @@ pub enum Error {
         #[source]
         source: std::str::Utf8Error,
     },
+    /// There are several chat templates, and none of them is the one to use.
+    #[error(
+        "`{file}` has the chat templates {names} and none named `default`: give that name to the one \
+         that shall be used"
+    )]
+    NamedTemplates {
+        /// The file.
+        file: &'static str,
+        /// What they are named.
+        names: String,
+    },
     /// The chat template cannot be used.
     #[error(transparent)]
     ChatTemplate(#[from] ChatTemplateError),
     /// The tokenizer does not know the token that stands for a picture.
     #[error(
         "config.json says that token {expected} stands for a picture, and the tokenizer reads \
-         `<image>` as {got:?}: they are from different checkpoints"
+         `{marker}` as {got:?}: they are from different checkpoints"
     )]
     ImageToken {
+        /// The mark of a picture.
+        marker: String,
         /// The id by `config.json`.
         expected: u32,
         /// What the tokenizer makes of the mark.

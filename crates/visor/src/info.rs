@@ -5,6 +5,7 @@ use crate::model_ref::ModelRef;
 use crate::policy::{self, PolicyInfo};
 use crate::policy_ref::PolicyRef;
 use crate::preprocessor;
+use crate::remark::Remark;
 use visor_checkpoint::{Checkpoint, Manifest};
 use visor_core::cost::{Flops, Keys, PolicyShape, Prompt};
 use visor_core::{Ladder, Layout};
@@ -29,6 +30,7 @@ pub struct ModelInfo {
     manifest: Option<Manifest>,
     image_processor: ImageProcessor,
     unknown_fields: Vec<String>,
+    remarks: Vec<Remark>,
 }
 
 impl ModelInfo {
@@ -38,13 +40,15 @@ impl ModelInfo {
     /// If there is no such model or its small files cannot be used.
     pub fn open(model: &ModelRef) -> Result<Self, Error> {
         let checkpoint = Checkpoint::open(model.source()?)?;
-        let Blueprint { config, mut card, unknown_fields, .. } = Blueprint::read(&checkpoint)?;
+        let blueprint = Blueprint::read(&checkpoint)?;
+        let remarks = Remark::of(&blueprint).into_iter().collect();
+        let Blueprint { config, mut card, unknown_fields, .. } = blueprint;
         let image_processor = preprocessor::read(&checkpoint, &model.to_string(), &config)?;
         if let Some(name) = model.own_name() {
             card.name = name;
         }
         let (model, manifest) = (model.clone(), checkpoint.manifest().cloned());
-        Ok(Self { model, card, manifest, image_processor, unknown_fields })
+        Ok(Self { model, card, manifest, image_processor, unknown_fields, remarks })
     }
 
     /// Sizes, budgets, names.
@@ -71,6 +75,11 @@ impl ModelInfo {
     /// Fields of `config.json` that nothing here knows: they may ask for what is not done.
     pub fn unknown_fields(&self) -> &[String] {
         &self.unknown_fields
+    }
+
+    /// What `generation_config.json` asks for that is not done.
+    pub fn remarks(&self) -> &[Remark] {
+        &self.remarks
     }
 
     /// How many tiles and visual tokens pictures of these sizes give together.

@@ -40,6 +40,7 @@ mod preparation;
 mod preprocessor;
 mod prompting;
 mod question;
+mod remark;
 mod shipped;
 mod verify;
 
@@ -52,6 +53,7 @@ pub use policy_ref::{PolicyRef, PolicyRefError};
 pub use preparation::Preparation;
 pub use preprocessor::PreprocessorError;
 pub use question::{MAX_PICTURE_BYTES, Question};
+pub use remark::Remark;
 pub use shipped::{shipped_models, shipped_policies};
 pub use verify::{Difference as SeamDifference, Parity, ReferenceError, SeamParity};
 

@@ -8,6 +8,7 @@ use crate::policy::{self, PolicyInfo};
 use crate::policy_ref::PolicyRef;
 use crate::preparation::Preparation;
 use crate::question::Question;
+use crate::remark::Remark;
 use visor_checkpoint::Watch;
 use visor_core::Pair;
 use visor_model::{LoadReport, VisorModel};
@@ -90,6 +91,7 @@ pub struct Model {
     options: LoadOptions,
     policy: Option<PolicyInfo>,
     unknown_fields: Vec<String>,
+    remarks: Vec<Remark>,
 }
 
 impl Model {
@@ -123,7 +125,7 @@ impl Model {
             None => checkpoint,
             Some(watch) => checkpoint.watched(watch),
         };
-        let Preparation { tokenizer, image_processor, template, blueprint } =
+        let Preparation { tokenizer, image_processor, template, blueprint, remarks } =
             Preparation::read(model)?;
         let device = device::open_for(options.device, options.dtype)?;
         // Before the large files: what is wrong with a policy is said at once.
@@ -163,7 +165,7 @@ impl Model {
             None => runner,
         };
         let (options, unknown_fields) = (options.clone(), blueprint.unknown_fields);
-        Ok(Self { runner, report, options, policy, unknown_fields })
+        Ok(Self { runner, report, options, policy, unknown_fields, remarks })
     }
 
     /// The same with these pairs of a rung and a number of patches among its budgets, in place of
@@ -280,6 +282,11 @@ impl Model {
     /// Fields of `config.json` that nothing here knows: they may ask for what is not done.
     pub fn unknown_fields(&self) -> &[String] {
         &self.unknown_fields
+    }
+
+    /// What its other small files ask for that is not done.
+    pub fn remarks(&self) -> &[Remark] {
+        &self.remarks
     }
 
     /// Where and how the model was loaded.

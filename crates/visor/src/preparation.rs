@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::model_ref::ModelRef;
+use crate::remark::Remark;
 use crate::{preprocessor, prompting};
 use visor_model::Blueprint;
 use visor_processor::{ImageProcessor, Template, Tokenizer};
@@ -18,6 +19,8 @@ pub struct Preparation {
     pub template: Template,
     /// Its sizes.
     pub blueprint: Blueprint,
+    /// What the files ask for that is not done.
+    pub remarks: Vec<Remark>,
 }
 
 impl Preparation {
@@ -30,14 +33,15 @@ impl Preparation {
         let checkpoint = model.checkpoint()?;
         let name = model.to_string();
         let tokenizer = Tokenizer::from_bytes(&checkpoint.tokenizer_json()?)?;
-        let template = prompting::read(&checkpoint, &name)?;
+        let (template, remark) = prompting::read(&checkpoint, &name)?;
         let blueprint = Blueprint::read(&checkpoint)?;
         let image_processor = preprocessor::read(&checkpoint, &name, &blueprint.config)?;
         if tokenizer.vocab_size() > blueprint.card.vocab {
             let (tokenizer, model) = (tokenizer.vocab_size(), blueprint.card.vocab);
             return Err(Error::Vocabulary { tokenizer, model });
         }
-        prompting::check_image_token(&tokenizer, blueprint.config.image_token)?;
-        Ok(Self { tokenizer, image_processor, template, blueprint })
+        prompting::check_image_token(&checkpoint, &tokenizer, blueprint.config.image_token)?;
+        let remarks = remark.into_iter().chain(Remark::of(&blueprint)).collect();
+        Ok(Self { tokenizer, image_processor, template, blueprint, remarks })
     }
 }

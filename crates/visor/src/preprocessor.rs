@@ -1,12 +1,14 @@
-//! How a checkpoint wants its pictures, in Hugging Face's fields: `preprocessor_config.json`, or the
-//! section `image_processor` of `processor_config.json` where version 5 of `transformers` wrote it.
+//! How a checkpoint wants its pictures, in Hugging Face's fields: the section `image_processor` of
+//! `processor_config.json` where version 5 of `transformers` wrote it, or `preprocessor_config.json`.
+//! Where both are there the section counts, as it does for `transformers`
+//! (`ImageProcessingMixin.get_image_processor_dict`): the file beside it is left from before.
 //!
 //! Fields that are left out are the class defaults of the family's image processor.
 
 mod families;
 
 use crate::error::Error;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 use visor_checkpoint::Checkpoint;
@@ -98,12 +100,25 @@ struct RawPreprocessor {
     image_grid_pinpoints: Option<Vec<[u32; 2]>>,
 }
 
-#[derive(Deserialize, Default, Clone, Copy)]
+/// A size: some of the sides that it may name, or one number for whatever the class makes of it.
+#[derive(Deserialize, Clone, Copy)]
+#[serde(untagged, expecting = "expected a number, or an object with the sides of a picture")]
+enum RawSize {
+    Number(u32),
+    Sides(RawSides),
+}
+
+#[derive(Deserialize, Serialize, Default, Clone, Copy)]
 #[serde(default)]
-struct RawSize {
+struct RawSides {
+    #[serde(skip_serializing_if = "Option::is_none")]
     height: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     width: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     longest_edge: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shortest_edge: Option<u32>,
 }
 
 /// What `processor_config.json` says of prompts.
@@ -127,22 +142,19 @@ pub(crate) fn read(
     model: &str,
     config: &ModelConfig,
 ) -> Result<ImageProcessor, Error> {
-    let processor = checkpoint.file(PROCESSOR_FILE)?;
-    if let Some(json) = checkpoint.file(FILE)? {
-        let image_processor = parse(FILE, &json, config)?;
-        processor.map(|json| agree(&json, config)).transpose()?;
-        return Ok(image_processor);
+    if let Some(json) = checkpoint.file(PROCESSOR_FILE)? {
+        agree(&json, config)?;
+        let value: Value = serde_json::from_slice(&json).map_err(json_error(PROCESSOR_FILE))?;
+        if let Some(section) = value.get("image_processor").filter(|section| !section.is_null()) {
+            return Ok(parse(PROCESSOR_FILE, section.to_string().as_bytes(), config)?);
+        }
     }
-    let missing = || Error::MissingFile {
+    let json = checkpoint.file(FILE)?.ok_or_else(|| Error::MissingFile {
         model: model.to_owned(),
         file: FILE,
         says: "how pictures are resized and scaled",
-    };
-    let json = processor.ok_or_else(missing)?;
-    agree(&json, config)?;
-    let mut value: Value = serde_json::from_slice(&json).map_err(json_error(PROCESSOR_FILE))?;
-    let section = value.get_mut("image_processor").map(Value::take).ok_or_else(missing)?;
-    Ok(parse(PROCESSOR_FILE, section.to_string().as_bytes(), config)?)
+    })?;
+    Ok(parse(FILE, &json, config)?)
 }
 
 /// Whether the numbers of tokens that prompts were made of are those of the network.

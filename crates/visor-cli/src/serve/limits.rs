@@ -126,9 +126,16 @@ impl LimitArgs {
         bytes("--picture-cache", self.picture_cache)
     }
 
-    /// Stricter than for a user's own pictures: a picture of a stranger is no line of pixels.
+    /// Stricter than for a user's own pictures: a picture of a stranger is no line of pixels, and
+    /// several are decoded at once.
     pub(super) fn pictures(&self) -> PictureLimits {
-        PictureLimits { min_side: 8, max_aspect: 200, ..PictureLimits::default() }
+        PictureLimits {
+            max_side: 8192,
+            max_pixels: 40_000_000,
+            max_alloc_bytes: 256 * MIB,
+            min_side: 8,
+            max_aspect: 200,
+        }
     }
 }
 

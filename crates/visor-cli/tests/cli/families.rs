@@ -99,7 +99,7 @@ fn verify_prints_a_table_and_fails_beyond_tolerance() {
 }
 
 #[test]
-fn fields_that_are_not_understood_are_said_by_every_command_that_loads_a_model() {
+fn fields_that_are_not_understood_or_followed_are_said_by_every_command_that_loads_a_model() {
     let root = TempDir::new().unwrap();
     let folder = root.path().join("model");
     fs::create_dir(&folder).unwrap();
@@ -108,6 +108,9 @@ fn fields_that_are_not_understood_are_said_by_every_command_that_loads_a_model()
     }
     let config = fs::read_to_string(folder.join("config.json")).unwrap();
     fs::write(folder.join("config.json"), config.replacen('{', "{\"moon\": 1, ", 1)).unwrap();
+    let generation = fs::read_to_string(folder.join("generation_config.json")).unwrap();
+    let beams = generation.replacen('{', "{\"num_beams\": 4, ", 1);
+    fs::write(folder.join("generation_config.json"), beams).unwrap();
     let model = folder.to_string_lossy().into_owned();
     let reference = golden("llava-onevision").to_string_lossy().into_owned();
     let out = root.path().join("converted").to_string_lossy().into_owned();
@@ -120,6 +123,8 @@ fn fields_that_are_not_understood_are_said_by_every_command_that_loads_a_model()
         let ended = visor([&[command, "--model", &model][..], args].concat());
         assert_eq!(ended.code, Some(0), "{command}: {}", ended.stderr);
         let warned = ended.stderr.matches("fields that are not understood: moon").count();
+        assert_eq!(warned, 1, "{command}: {}", ended.stderr);
+        let warned = ended.stderr.matches("those of transformers: num_beams").count();
         assert_eq!(warned, 1, "{command}: {}", ended.stderr);
     }
 }

@@ -1,6 +1,6 @@
 //! What a checkpoint's small files say together: all there is to know before a weight is read.
 
-use super::end_tokens::end_tokens;
+use super::generation::Generation;
 use crate::config::{ConfigError, ConnectorConfig, ModelConfig, Tiling};
 use crate::cross::{CrossSizes, NullPair};
 use crate::error::ModelError;
@@ -23,6 +23,8 @@ pub struct Blueprint {
     pub card: ModelCard,
     /// Fields of `config.json` that nothing here knows.
     pub unknown_fields: Vec<String>,
+    /// Fields of `generation_config.json` that change answers and are not followed.
+    pub unfollowed: Vec<String>,
 }
 
 impl Blueprint {
@@ -35,6 +37,7 @@ impl Blueprint {
         check_sizes(&config)?;
         let manifest = checkpoint.manifest();
         let extension = manifest.map(|manifest| extension(&config, manifest)).transpose()?;
+        let Generation { eos, rules, unfollowed } = Generation::read(checkpoint)?;
         let card = ModelCard {
             name: name(checkpoint),
             ladder: manifest.map(|manifest| manifest.ladder.clone()),
@@ -46,7 +49,8 @@ impl Blueprint {
             image_token: config.image_token,
             tile_side: config.vision.image_size,
             tile_tokens: ImageTokens { rows: config.token_grid(), cols: config.token_grid() },
-            eos: end_tokens(checkpoint)?,
+            eos,
+            rules,
             vocab: config.text.vocab,
             parameters: parameters(&config, extension.as_ref(), head(&config)),
             dtype: Dtype::F32,
@@ -55,7 +59,7 @@ impl Blueprint {
             selector_sha256: None,
             default_policy: manifest.and_then(|manifest| manifest.default_policy.clone()),
         };
-        Ok(Self { config, extension, card, unknown_fields })
+        Ok(Self { config, extension, card, unknown_fields, unfollowed })
     }
 }
 

@@ -146,6 +146,7 @@ fn model_of(extension: &Extension, network: Network, positions: PositionScheme) 
         tile_side: SIDE as usize,
         tile_tokens: ImageTokens { rows: GRID, cols: GRID },
         eos: vec![4],
+        rules: Vec::new(),
         vocab: VOCAB,
         parameters: parameters(&config, Some(extension), Head::Tied),
         dtype: Dtype::F32,

@@ -59,6 +59,7 @@ pub(crate) fn card() -> ModelCard {
         tile_side: 4,
         tile_tokens: ImageTokens { rows: 2, cols: 2 },
         eos: vec![4],
+        rules: Vec::new(),
         vocab: 20,
         parameters: 1000,
         dtype: Dtype::F32,

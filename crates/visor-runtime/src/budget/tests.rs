@@ -41,6 +41,7 @@ fn card(ladder: Option<Ladder>, dense: DenseMode) -> ModelCard {
         tile_side: 4,
         tile_tokens: ImageTokens { rows: 2, cols: 2 },
         eos: vec![1],
+        rules: Vec::new(),
         vocab: 10,
         parameters: 0,
         dtype: Dtype::F32,

@@ -194,6 +194,7 @@ pub(crate) fn card() -> ModelCard {
         tile_side: 4,
         tile_tokens: ImageTokens { rows: 2, cols: 2 },
         eos: vec![EOS],
+        rules: Vec::new(),
         vocab: 11,
         parameters: 0,
         dtype: Dtype::F32,

@@ -1,6 +1,7 @@
 //! What each family's image processor makes of the fields.
 
-use super::{PreprocessorError, RawSize, Section};
+use super::{PreprocessorError, RawSides, RawSize, Section};
+use serde_json::json;
 use visor_processor::{ImageProcessor, Resolution, Splitting};
 
 /// Class defaults of those that standardise to -1..=1.
@@ -8,6 +9,9 @@ const HALF: [f32; 3] = [0.5; 3];
 /// Class defaults of the image processors that come from CLIP.
 const CLIP_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 const CLIP_STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
+/// Class defaults of the side of a tile.
+const SIGLIP_SIDE: u32 = 224;
+const LLAVA_ONEVISION_SIDE: u32 = 384;
 /// Pillow's codes.
 const LANCZOS: u32 = 1;
 const BICUBIC: u32 = 3;
@@ -26,7 +30,14 @@ impl Section {
             }
         }
         self.expect_resize()?;
-        let size = self.square(tile_side)?;
+        let got = match self.raw.size {
+            None => SIGLIP_SIDE,
+            Some(size) => match size.square() {
+                Some(side) => side,
+                None => return self.unsupported("size", &size, "an equal height and width"),
+            },
+        };
+        let size = self.side(got, tile_side)?;
         let (filter, normalization) = (self.filter(BICUBIC)?, self.normalization(HALF, HALF));
         Ok(ImageProcessor::Whole { size, filter, normalization })
     }
@@ -36,8 +47,12 @@ impl Section {
         self.expect_resize()?;
         let edge = |field, size: Option<RawSize>, default| match size {
             None => Ok(default),
-            Some(RawSize { longest_edge: Some(edge), .. }) => Ok(edge),
-            Some(size) => self.unsupported(field, &size, "a longest_edge"),
+            Some(RawSize::Sides(RawSides { longest_edge: Some(edge), .. })) => Ok(edge),
+            Some(size) => self.unsupported(
+                field,
+                &size,
+                "{\"longest_edge\": N}, which keeps the shape of a picture",
+            ),
         };
         let longest_edge = edge("size", self.raw.size, 4 * 364)?;
         let size = self.side(edge("max_image_size", self.raw.max_image_size, 364)?, tile_side)?;
@@ -57,9 +72,7 @@ impl Section {
         max_tiles: usize,
     ) -> Result<ImageProcessor, PreprocessorError> {
         self.expect_resize()?;
-        if self.raw.do_pad == Some(false) {
-            return self.unsupported("do_pad", &false, "true");
-        }
+        // `do_pad` is of batches: it makes the pictures of several prompts as many tiles each.
         // The network packs tokens by the list in `config.json`.
         if let Some(got) = self.raw.image_grid_pinpoints.as_ref().filter(|got| *got != resolutions)
         {
@@ -70,7 +83,18 @@ impl Section {
                 expected: format!("{resolutions:?}"),
             });
         }
-        let size = self.square(tile_side)?;
+        let got = match self.raw.size {
+            None => LLAVA_ONEVISION_SIDE,
+            // Tiles are square, so that their shortest side says both.
+            Some(size) => match size.square().or(size.shortest_edge()) {
+                Some(side) => side,
+                None => {
+                    let expected = "an equal height and width, or a shortest_edge";
+                    return self.unsupported("size", &size, expected);
+                }
+            },
+        };
+        let size = self.side(got, tile_side)?;
         let resolution = |&[height, width]: &[u32; 2]| Resolution { height, width };
         Ok(ImageProcessor::AnyRes {
             size,
@@ -80,22 +104,38 @@ impl Section {
             normalization: self.normalization(CLIP_MEAN, CLIP_STD),
         })
     }
+}
 
-    /// A tile's side from an equal height and width.
-    fn square(&self, tile_side: usize) -> Result<u32, PreprocessorError> {
-        match self.raw.size.unwrap_or_default() {
-            RawSize { height: Some(height), width: Some(width), .. } if height == width => {
-                self.side(height, tile_side)
+impl RawSize {
+    /// The side of a square.
+    fn square(self) -> Option<u32> {
+        match self {
+            Self::Number(side) => Some(side),
+            Self::Sides(RawSides { height: Some(height), width: Some(width), .. })
+                if height == width =>
+            {
+                Some(height)
             }
-            size => self.unsupported("size", &size, "an equal height and width"),
+            Self::Sides(_) => None,
+        }
+    }
+
+    /// The shortest side, where that is all that is said of height and width.
+    fn shortest_edge(self) -> Option<u32> {
+        match self {
+            Self::Sides(RawSides { height: None, width: None, shortest_edge, .. }) => shortest_edge,
+            Self::Number(_) | Self::Sides(_) => None,
         }
     }
 }
 
 impl std::fmt::Display for RawSize {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { height, width, longest_edge } = self;
-        write!(f, "{{height: {height:?}, width: {width:?}, longest_edge: {longest_edge:?}}}")
+        match self {
+            Self::Number(side) => write!(f, "{side}"),
+            // As it stands in the file.
+            Self::Sides(sides) => f.write_str(&json!(sides).to_string()),
+        }
     }
 }
 
@@ -159,6 +199,20 @@ mod tests {
     }
 
     #[test]
+    fn a_square_tile_is_said_in_several_ways_and_padding_of_batches_is_passed_over() {
+        let square = r#"{"size": {"height": 48, "width": 48}}"#;
+        for (family, json) in [
+            ("llava", r#"{"size": 48}"#),
+            ("llava_onevision", r#"{"size": 48}"#),
+            ("llava_onevision", r#"{"size": {"shortest_edge": 48}}"#),
+            ("llava_onevision", r#"{"size": {"height": 48, "width": 48}, "do_pad": false}"#),
+        ] {
+            let expected = read(square, family).expect("read");
+            assert_eq!(read(json, family).expect("read"), expected, "{family}: {json}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_followed_is_an_error_that_names_the_field() {
         for (from, to, named) in [
             ("\"width\": 48", "\"width\": 32", "size"),
@@ -174,9 +228,20 @@ mod tests {
         for (json, family, named) in [
             (r#"{"size": {"height": 64, "width": 64}}"#, "llava", "64"),
             (r#"{"max_image_size": {"longest_edge": 64}}"#, "smolvlm", "64"),
-            (r#"{"size": {"height": 48}}"#, "idefics3", "longest_edge"),
+            (
+                r#"{"size": {"height": 128, "width": 64}}"#,
+                "idefics3",
+                r#"size = {"height":128,"width":64}, supported is {"longest_edge": N}"#,
+            ),
+            (r#"{"size": 48}"#, "smolvlm", "size = 48"),
+            (r#"{"size": {"shortest_edge": 48}}"#, "llava", r#"size = {"shortest_edge":48}"#),
+            (r#"{"size": {"height": 48, "width": 32}}"#, "llava_onevision", "an equal height"),
+            (r#"{"size": {}}"#, "llava_onevision", "size = {}"),
+            // Class defaults.
+            ("{}", "llava", "tiles of 224 pixels"),
+            ("{}", "llava_onevision", "tiles of 384 pixels"),
+            ("{}", "idefics3", "tiles of 364 pixels"),
             (r#"{"image_grid_pinpoints": [[96, 48]]}"#, "llava_onevision", "[96, 48]"),
-            (r#"{"do_pad": false}"#, "llava_onevision", "do_pad"),
         ] {
             let error = read(json, family).expect_err(json).to_string();
             assert!(error.contains(named), "{error}");

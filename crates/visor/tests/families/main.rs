@@ -8,6 +8,8 @@
 mod budgeted;
 mod damaged;
 mod equivalence;
+mod generation;
 mod parity;
+mod places;
 mod prompts;
 mod support;
