@@ -1,6 +1,7 @@
 //! `config.json` as it stands on disk, with the defaults of `transformers`, and its checks.
 
 mod fields;
+mod rope;
 mod text;
 mod vision;
 
@@ -199,6 +200,25 @@ mod tests {
     }
 
     #[test]
+    fn the_base_within_rope_parameters_counts_more_than_the_one_beside() {
+        let base = |fields: &str| {
+            let text = format!(r#""text_config": {{{fields}}}"#);
+            let json = format!(r#"{{"model_type": "idefics3", "scale_factor": 1, {text}}}"#);
+            config(&json).text.rope_theta
+        };
+        let within = r#""rope_parameters": {"rope_type": "default", "rope_theta": 1000000.0}"#;
+        assert_eq!(base(&format!(r#""rope_theta": 500.0, {within}"#)), 1e6);
+        assert_eq!(base(r#""rope_theta": 500.0, "rope_parameters": {}"#), 500.0);
+        assert_eq!(base(""), 10000.0);
+        // `rope_scaling` takes the place of `rope_parameters`, where it says anything.
+        let harmless = r#""rope_scaling": {"rope_type": "default"}"#;
+        assert_eq!(base(&format!(r#""rope_theta": 500.0, {harmless}, {within}"#)), 500.0);
+        assert_eq!(base(&format!(r#""rope_scaling": {{"type": "default"}}, {within}"#)), 10000.0);
+        assert_eq!(base(&format!(r#""rope_scaling": null, {within}"#)), 1e6);
+        assert_eq!(base(&format!(r#""rope_scaling": {{}}, {within}"#)), 1e6);
+    }
+
+    #[test]
     fn fields_that_nobody_knows_are_named_and_the_inert_ones_are_not() {
         let (_, unknown) = ModelConfig::parse_reporting(SMOLVLM.as_bytes()).expect("a config");
         assert_eq!(unknown, [""; 0]);
@@ -225,7 +245,18 @@ mod tests {
             (with("text_config", r#""hidden_act": "gelu""#), "text_config.hidden_act"),
             (
                 with("text_config", r#""rope_parameters": {"rope_type": "yarn"}"#),
-                "text_config.rope_parameters.rope_type",
+                "text_config.rope_parameters.rope_type = yarn",
+            ),
+            (
+                with("text_config", r#""rope_parameters": {"type": "linear", "factor": 4}"#),
+                "text_config.rope_parameters.rope_type = linear",
+            ),
+            (
+                with(
+                    "text_config",
+                    r#""rope_scaling": {"rope_type": "llama3", "type": "default"}"#,
+                ),
+                "text_config.rope_scaling.rope_type = llama3",
             ),
             (with("vision_config", r#""hidden_act": "relu""#), "vision_config.hidden_act"),
             (with("vision_config", r#""num_channels": 1"#), "vision_config.num_channels"),

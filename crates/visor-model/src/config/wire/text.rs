@@ -1,10 +1,10 @@
 //! The section of the decoder, with the defaults of `LlamaConfig` and `Qwen2Config`.
 
 use super::fields::{divides, off, only, positive};
+use super::rope::{self, RawRope};
 use crate::config::{ConfigError, Family, TextConfig};
 use crate::linear::Bias;
 use serde::Deserialize;
-use serde_json::Value;
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -20,20 +20,13 @@ pub(super) struct RawText {
     rms_norm_eps: Option<f64>,
     rope_theta: Option<f64>,
     rope_parameters: Option<RawRope>,
-    rope_scaling: Option<Value>,
+    rope_scaling: Option<RawRope>,
     hidden_act: Option<String>,
     max_position_embeddings: Option<usize>,
     pub(super) tie_word_embeddings: Option<bool>,
     attention_bias: Option<bool>,
     mlp_bias: Option<bool>,
     use_sliding_window: Option<bool>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct RawRope {
-    rope_theta: Option<f64>,
-    rope_type: Option<String>,
 }
 
 /// Class defaults that differ.
@@ -80,12 +73,6 @@ pub(super) fn parse(raw: &RawText, family: Family) -> Result<TextConfig, ConfigE
     off("text_config.attention_bias", raw.attention_bias)?;
     off("text_config.mlp_bias", raw.mlp_bias)?;
     off("text_config.use_sliding_window", raw.use_sliding_window)?;
-    let rope = raw.rope_parameters.as_ref();
-    let rope_type = rope.and_then(|rope| rope.rope_type.as_deref()).unwrap_or("default");
-    only("text_config.rope_parameters.rope_type", rope_type, "default")?;
-    if let Some(scaling) = &raw.rope_scaling {
-        only("text_config.rope_scaling", &scaling.to_string(), "null")?;
-    }
     let d_model = raw.hidden_size.unwrap_or(4096);
     let n_heads = raw.num_attention_heads.unwrap_or(32);
     let n_layers = raw.num_hidden_layers.unwrap_or(32);
@@ -119,7 +106,11 @@ pub(super) fn parse(raw: &RawText, family: Family) -> Result<TextConfig, ConfigE
         head_dim,
         vocab,
         rms_norm_eps: raw.rms_norm_eps.unwrap_or(1e-6),
-        rope_theta: raw.rope_theta.or(rope.and_then(|rope| rope.rope_theta)).unwrap_or(10000.0),
+        rope_theta: rope::base(
+            raw.rope_theta,
+            raw.rope_parameters.as_ref(),
+            raw.rope_scaling.as_ref(),
+        )?,
         qkv_bias: defaults.qkv_bias,
         max_positions,
     })
