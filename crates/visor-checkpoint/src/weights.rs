@@ -46,6 +46,8 @@ pub struct LoadReport {
     pub tensors: usize,
     /// How many numbers they hold.
     pub parameters: u64,
+    /// How many of them are stored in eight bits, so that their values are rounded ones.
+    pub in_eight_bits: usize,
     /// Tensors that were left.
     pub ignored: Vec<IgnoredTensor>,
 }
@@ -347,7 +349,10 @@ impl Weights {
         }
         let taken = taken.iter().filter(|(_, stored)| !stored.factors);
         let parameters = taken.clone().map(|(_, stored)| stored.parameters()).sum();
-        Ok(LoadReport { tensors: taken.count(), parameters, ignored })
+        let of_whole_numbers =
+            |(_, stored): &&(String, Stored)| stored.entry.format == Format::Read(Dtype::I8);
+        let in_eight_bits = taken.clone().filter(of_whole_numbers).count();
+        Ok(LoadReport { tensors: taken.count(), parameters, in_eight_bits, ignored })
     }
 
     /// Feeds everything about one tensor to `hasher`, its bytes as they are, whether or not they are

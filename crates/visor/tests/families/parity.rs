@@ -306,7 +306,7 @@ fn a_stock_folder_is_inspected_without_its_weights_and_offers_dense_alone() {
 /// What rounded weights may do to a seam, as a share of its largest value: that of `visor verify`.
 #[test]
 fn every_seam_in_fewer_bytes_is_within_the_tolerance_of_its_format() {
-    for (dtype, tolerance) in [(Dtype::BF16, 2e-2), (Dtype::F16, 3e-3), (Dtype::Int8, 1e-1)] {
+    for (dtype, tolerance) in [(Dtype::BF16, 4e-2), (Dtype::F16, 8e-3), (Dtype::Int8, 1.5e-1)] {
         let mut largest = 0.0_f64;
         for name in ALL {
             let options = LoadOptions::default().dtype(dtype);
