@@ -272,12 +272,14 @@ impl Weights {
         Ok((stored, format.read().ok_or_else(|| not_read(name, format))?))
     }
 
-    /// Says that some tensors are rightly left: `pattern` is a name, or a prefix followed by `*`.
+    /// Says that some tensors are rightly left: `pattern` is a name, a prefix followed by `*`, or a
+    /// suffix behind one.
     /// A pattern that fits no tensor is no error: checkpoints of one family differ.
     pub fn ignore(&mut self, pattern: &str, because: &str) {
-        let fits = |name: &str| match pattern.strip_suffix('*') {
-            Some(prefix) => name.starts_with(prefix),
-            None => name == pattern,
+        let fits = |name: &str| match (pattern.strip_suffix('*'), pattern.strip_prefix('*')) {
+            (Some(prefix), _) => name.starts_with(prefix),
+            (None, Some(suffix)) => name.ends_with(suffix),
+            (None, None) => name == pattern,
         };
         for (_, stored) in self.tensors.iter_mut().filter(|(name, _)| fits(name)) {
             stored.ignored = Some(because.to_owned());

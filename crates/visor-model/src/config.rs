@@ -93,11 +93,12 @@ impl Family {
     }
 
     /// Tensors that its checkpoints hold and its network does not use, and why.
-    pub fn ignored(self) -> &'static [(&'static str, &'static str)] {
-        match self {
-            Self::Llava | Self::Idefics3 => &[],
-            Self::LlavaOnevision => keys::UNUSED_OF_LLAVA_ONEVISION,
-        }
+    pub fn ignored(self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let of_family: &'static [(&'static str, &'static str)] = match self {
+            Self::Idefics3 => &[],
+            Self::Llava | Self::LlavaOnevision => keys::UNUSED_OF_LLAVA,
+        };
+        keys::BUFFERS.iter().chain(of_family).copied()
     }
 }
 

@@ -51,10 +51,12 @@ fn a_tensor_that_nobody_takes_is_an_error_that_names_it() {
 }
 
 #[test]
-fn tensors_may_be_left_with_a_reason_by_name_or_by_prefix() {
+fn tensors_may_be_left_with_a_reason_by_name_by_prefix_or_by_suffix() {
     let (_root, folder) = saved(Dtype::F32, ONE_FILE);
     let mut weights = weights(&folder).expect("opened");
     weights.ignore("visor.*", "the dense reference does not use them");
+    weights.ignore("*.bias", "nothing ends so");
+    weights.ignore("*head.weight", "overruled below");
     weights.ignore("model.norm", "names are whole names");
     weights.ignore("lm_head.weight", "tied");
     weights.ignore("nothing.*", "other checkpoints have it");

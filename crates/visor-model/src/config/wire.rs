@@ -11,7 +11,7 @@ use fields::{divides, only, positive};
 use serde::Deserialize;
 use serde_json::Value;
 
-const SUPPORTED: &str = "idefics3, smolvlm, llava_onevision, llava";
+const SUPPORTED: &str = "idefics3, smolvlm, llava_onevision, llava with a SigLIP tower";
 
 /// The sections and the fields that count; all optional, as published files leave out what equals
 /// the class default.
@@ -50,7 +50,7 @@ pub(super) fn parse(json: &[u8]) -> Result<(ModelConfig, Vec<String>), ConfigErr
     let vision = vision::parse(vision.unwrap_or(&vision::RawVision::default()), family)?;
     let connector = match family {
         Family::Idefics3 => pixel_shuffle(&raw, vision.grid())?,
-        Family::Llava | Family::LlavaOnevision => mlp(&raw, text.d_model)?,
+        Family::Llava | Family::LlavaOnevision => mlp(&raw, family, vision.n_layers, text.d_model)?,
     };
     let config = ModelConfig {
         family,
@@ -75,16 +75,23 @@ fn pixel_shuffle(raw: &RawConfig, grid: usize) -> Result<ConnectorConfig, Config
     Ok(ConnectorConfig::PixelShuffle { scale })
 }
 
-fn mlp(raw: &RawConfig, d_model: usize) -> Result<ConnectorConfig, ConfigError> {
+fn mlp(
+    raw: &RawConfig,
+    family: Family,
+    n_layers: usize,
+    d_model: usize,
+) -> Result<ConnectorConfig, ConfigError> {
     let act = raw.projector_hidden_act.as_deref().unwrap_or("gelu");
     only("projector_hidden_act", act, "gelu")?;
-    let select = raw.vision_feature_select_strategy.as_deref();
-    if let Some(select) = select {
-        only("vision_feature_select_strategy", select, "full")?;
-    }
-    let family_default = if raw.model_type == "llava" { -2 } else { -1 };
-    let layer = raw.vision_feature_layer.clone().unwrap_or(Value::from(family_default));
-    if layer.as_i64() != Some(-1) {
+    // Class defaults. What LLaVA's drops is a class token, which a SigLIP tower does not have.
+    let (select, layer) = match family {
+        Family::Llava => ("default", -2),
+        Family::LlavaOnevision | Family::Idefics3 => ("full", -1),
+    };
+    let select = raw.vision_feature_select_strategy.as_deref().unwrap_or(select);
+    only("vision_feature_select_strategy", select, "full")?;
+    let layer = raw.vision_feature_layer.clone().unwrap_or(Value::from(layer));
+    if !is_last(&layer, n_layers) {
         return Err(ConfigError::Unsupported {
             field: "vision_feature_layer",
             got: layer.to_string(),
@@ -95,6 +102,16 @@ fn mlp(raw: &RawConfig, d_model: usize) -> Result<ConnectorConfig, ConfigError> 
     positive("projector_hidden_size", d_hidden)?;
     let bias = Bias::from(raw.multimodal_projector_bias.unwrap_or(true));
     Ok(ConnectorConfig::Mlp { d_hidden, bias })
+}
+
+/// Whether a layer, or a list of one, is the last of so many: counted from behind or from the front,
+/// where 0 is what goes into the first.
+fn is_last(layer: &Value, n_layers: usize) -> bool {
+    let layer = match layer.as_array().map(Vec::as_slice) {
+        Some([layer]) => layer,
+        _ => layer,
+    };
+    layer.as_i64() == Some(-1) || layer.as_u64() == u64::try_from(n_layers).ok()
 }
 
 fn tiling(raw: &RawConfig, family: Family, tile: usize) -> Result<Tiling, ConfigError> {
@@ -219,6 +236,36 @@ mod tests {
     }
 
     #[test]
+    fn the_last_layer_has_four_names() {
+        for layer in ["-1", "[-1]", "12", "[12]"] {
+            let onevision = config(&format!(
+                r#"{{"model_type": "llava_onevision", "vision_feature_layer": {layer},
+                    "vision_config": {{"image_size": 384}}}}"#
+            ));
+            assert_eq!(onevision.vision.n_layers, 12, "{layer}");
+        }
+    }
+
+    #[test]
+    fn llava_must_say_that_its_tower_is_siglip_and_drops_nothing() {
+        let llava = |fields: &str| {
+            format!(
+                r#"{{"model_type": "llava", "vision_feature_layer": -1, {fields}
+                    "text_config": {{"hidden_size": 64}}}}"#
+            )
+        };
+        let siglip = r#""vision_config": {"model_type": "siglip_vision_model"},"#;
+        let full = r#""vision_feature_select_strategy": "full","#;
+        assert_eq!(config(&llava(&format!("{siglip} {full}"))).family, Family::Llava);
+        let error = refused(&llava(siglip));
+        assert!(error.contains("vision_feature_select_strategy = default"), "{error}");
+        for clip in ["", r#""vision_config": {"model_type": "clip_vision_model"},"#] {
+            let error = refused(&llava(&format!("{clip} {full}")));
+            assert!(error.contains("vision_config.model_type = clip_vision_model"), "{error}");
+        }
+    }
+
+    #[test]
     fn fields_that_nobody_knows_are_named_and_the_inert_ones_are_not() {
         let (_, unknown) = ModelConfig::parse_reporting(SMOLVLM.as_bytes()).expect("a config");
         assert_eq!(unknown, [""; 0]);
@@ -274,6 +321,10 @@ mod tests {
         };
         for (field, says) in [
             (r#""vision_feature_layer": [-1, 4]"#, "vision_feature_layer = [-1,4]"),
+            (r#""vision_feature_layer": [-1, -1]"#, "vision_feature_layer = [-1,-1]"),
+            (r#""vision_feature_layer": -2"#, "vision_feature_layer = -2"),
+            (r#""vision_feature_layer": 11"#, "vision_feature_layer = 11"),
+            (r#""vision_feature_layer": "last""#, "vision_feature_layer = \"last\""),
             (r#""vision_feature_select_strategy": "default""#, "vision_feature_select_strategy"),
             (r#""vision_aspect_ratio": "anyres""#, "vision_aspect_ratio = anyres"),
             (r#""image_grid_pinpoints": [[31, 30]]"#, "image_grid_pinpoints = 31"),

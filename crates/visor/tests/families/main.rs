@@ -8,6 +8,7 @@
 mod budgeted;
 mod damaged;
 mod equivalence;
+mod llava;
 mod parity;
 mod prompts;
 mod support;

@@ -1,7 +1,8 @@
 //! The section of the vision encoder, with the defaults of `SiglipVisionConfig` and
 //! `Idefics3VisionConfig`.
 //!
-//! Its `model_type` is not looked at: published files of one family write it in four ways.
+//! Its `model_type` is looked at in LLaVA alone, where a CLIP tower is the default: published files
+//! of one other family write it in four ways.
 
 use super::fields::{divides, only, positive};
 use crate::config::{ConfigError, Family, PatchPositions, VisionConfig};
@@ -10,6 +11,7 @@ use serde::Deserialize;
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub(super) struct RawVision {
+    model_type: Option<String>,
     hidden_size: Option<usize>,
     intermediate_size: Option<usize>,
     num_hidden_layers: Option<usize>,
@@ -54,6 +56,10 @@ impl Defaults {
 
 pub(super) fn parse(raw: &RawVision, family: Family) -> Result<VisionConfig, ConfigError> {
     let defaults = Defaults::of(family);
+    if family == Family::Llava {
+        let tower = raw.model_type.as_deref().unwrap_or("clip_vision_model");
+        only("vision_config.model_type", tower, "siglip_vision_model")?;
+    }
     let act = raw.hidden_act.as_deref().unwrap_or("gelu_pytorch_tanh");
     only("vision_config.hidden_act", act, "gelu_pytorch_tanh")?;
     let d_model = raw.hidden_size.unwrap_or(defaults.d_model);
