@@ -21,7 +21,7 @@ pub struct Blueprint {
     pub extension: Option<Extension>,
     /// What reports say about the model, as far as it is known without its weights.
     pub card: ModelCard,
-    /// Fields of `config.json` that nothing here knows.
+    /// Fields of `config.json` that nothing here knows, and ends of answers that cannot come.
     pub unknown_fields: Vec<String>,
 }
 
@@ -31,7 +31,7 @@ impl Blueprint {
     /// # Errors
     /// A configuration that cannot be built, or a manifest that contradicts it.
     pub fn read(checkpoint: &Checkpoint) -> Result<Self, ModelError> {
-        let (config, unknown_fields) = ModelConfig::parse_reporting(checkpoint.config_json())?;
+        let (config, mut unknown_fields) = ModelConfig::parse_reporting(checkpoint.config_json())?;
         check_sizes(&config)?;
         let manifest = checkpoint.manifest();
         let extension = manifest.map(|manifest| extension(&config, manifest)).transpose()?;
@@ -54,6 +54,11 @@ impl Blueprint {
             selector_sha256: None,
             default_policy: manifest.and_then(|manifest| manifest.default_policy.clone()),
         };
+        let vocab = card.vocab;
+        let beyond = card.eos.iter().filter(|id| **id as usize >= vocab);
+        unknown_fields.extend(
+            beyond.map(|id| format!("eos_token_id ({id} is beyond the vocabulary of {vocab})")),
+        );
         Ok(Self { config, extension, card, unknown_fields })
     }
 }
