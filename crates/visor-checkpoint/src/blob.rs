@@ -57,7 +57,7 @@ impl Blob {
         self.len
     }
 
-    /// Passes `start..start + len` to `each` in pieces whose length is a multiple of four, but for
+    /// Passes `start..start + len` to `each` in pieces whose length is a multiple of eight, but for
     /// the last.
     pub(crate) fn read<E: From<CheckpointError>>(
         &self,

@@ -120,7 +120,7 @@ pub enum CheckpointError {
         got: Vec<usize>,
     },
     /// A tensor that the model needs is stored in a format that is not read.
-    #[error("tensor `{name}` is stored as {dtype}: expected F32, F16, BF16 or I8")]
+    #[error("tensor `{name}` is stored as {dtype}: expected F32, F16, BF16, F64 or I8")]
     NotRead {
         /// The tensor.
         name: String,

@@ -60,7 +60,7 @@ impl Weights {
     ///
     /// # Errors
     /// If a file is missing or is not a safetensors file, or if index and shards disagree. Tensors
-    /// that are not F32, F16, BF16 or I8 may be there: they cannot be taken.
+    /// that are not F32, F16, BF16, F64 or I8 may be there: they cannot be taken.
     pub fn open(source: &Source) -> Result<Self, CheckpointError> {
         let Some(index) = index::read(source)? else {
             return Self::from_blob(files::WEIGHTS, source.blob(files::WEIGHTS)?)?.with_factors();

@@ -34,7 +34,8 @@ struct RawConfig {
 }
 
 pub(super) fn parse(json: &[u8]) -> Result<(ModelConfig, Vec<String>), ConfigError> {
-    let value: Value = serde_json::from_slice(json)?;
+    let value: Value = serde_json::from_slice(json)
+        .map_err(|error| no_number(json, &error).unwrap_or(ConfigError::Json(error)))?;
     let raw = RawConfig::deserialize(&value)?;
     let family = match raw.model_type.as_str() {
         "llava" => Family::Llava,
@@ -66,6 +67,19 @@ pub(super) fn parse(json: &[u8]) -> Result<(ModelConfig, Vec<String>), ConfigErr
         tied,
     };
     Ok((config, fields::unknown(&value)))
+}
+
+/// The word for what is no number, where a file stops being JSON at one.
+fn no_number(json: &[u8], error: &serde_json::Error) -> Option<ConfigError> {
+    let line = error.line();
+    let text = json.split(|&byte| byte == b'\n').nth(line.checked_sub(1)?)?;
+    // The error stands at the word, or behind its sign.
+    let at = text.get(error.column().saturating_sub(2)..)?;
+    let words = ["NaN", "Infinity", "-Infinity"];
+    let starts = |word: &&str| {
+        (0..2).any(|skip| at.get(skip..).is_some_and(|at| at.starts_with(word.as_bytes())))
+    };
+    words.into_iter().find(starts).map(|word| ConfigError::NoNumber { word, line })
 }
 
 fn pixel_shuffle(raw: &RawConfig, grid: usize) -> Result<ConnectorConfig, ConfigError> {
@@ -152,6 +166,7 @@ fn default_resolutions() -> Vec<[u32; 2]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attention::AttentionBias;
     use crate::config::PatchPositions;
 
     fn config(json: &str) -> ModelConfig {
@@ -209,7 +224,10 @@ mod tests {
                     "num_hidden_layers": 26, "num_attention_heads": 16, "image_size": 384,
                     "patch_size": 14, "vision_use_head": false}}"#,
         );
-        assert_eq!((config.text.qkv_bias, config.text.rope_theta), (Bias::With, 1e6));
+        assert_eq!(
+            (config.text.attention_bias, config.text.rope_theta),
+            (AttentionBias::Inputs, 1e6)
+        );
         assert_eq!((config.image_token, config.vision.grid()), (151_646, 27));
         assert!(config.tied && !config.vision.post_norm);
         let Tiling::AnyRes { resolutions, max_tiles: 9 } = config.tiling else { panic!() };
@@ -266,6 +284,80 @@ mod tests {
     }
 
     #[test]
+    fn words_for_what_is_no_number_are_named_with_their_line() {
+        for word in ["NaN", "Infinity", "-Infinity"] {
+            for json in [format!("{{\n\"a\": {word}}}"), format!("{{\n\"a\":[1,{word},2]}}")] {
+                let error = refused(&json);
+                assert!(error.contains(&format!("`{word}` in line 2")), "{error}");
+            }
+        }
+        let error = refused("{\n\"a\": Nothing}");
+        assert!(error.contains("cannot be read"), "{error}");
+    }
+
+    #[test]
+    fn what_is_the_same_by_another_name_is_taken() {
+        let with = |section: &str, field: &str| {
+            SMOLVLM.replace(&format!("\"{section}\": {{"), &format!("\"{section}\": {{{field}, "))
+        };
+        for (section, field) in [
+            ("text_config", r#""hidden_act": "swish""#),
+            ("text_config", r#""use_sliding_window": true, "sliding_window": 8"#),
+            ("vision_config", r#""hidden_act": "gelu_new""#),
+            ("vision_config", r#""hidden_act": "gelu_fast""#),
+            ("vision_config", r#""hidden_act": "gelu_python_tanh""#),
+        ] {
+            assert_eq!(config(&with(section, field)), config(SMOLVLM), "{field}");
+        }
+    }
+
+    #[test]
+    fn biases_of_llama_and_heads_of_qwen2_are_those_of_their_classes() {
+        let text = |class: &str, fields: &str| {
+            let text = format!(r#""text_config": {{"model_type": "{class}"{fields}}}"#);
+            config(&format!(r#"{{"model_type": "idefics3", "scale_factor": 1, {text}}}"#)).text
+        };
+        let bias =
+            |class: &str, on| text(class, &format!(r#", "attention_bias": {on}"#)).attention_bias;
+        assert_eq!(bias("llama", false), AttentionBias::Nowhere);
+        assert_eq!(bias("llama", true), AttentionBias::Everywhere);
+        // Qwen2 has no such field.
+        assert_eq!([false, true].map(|on| bias("qwen2", on)), [AttentionBias::Inputs; 2]);
+        let heads = |class: &str, fields: &str| {
+            text(class, &format!(r#", "num_attention_heads": 64{fields}"#)).n_kv_heads
+        };
+        let null = r#", "num_key_value_heads": null"#;
+        assert_eq!([heads("qwen2", ""), heads("qwen2", null)], [32, 64]);
+        assert_eq!([heads("llama", ""), heads("llama", null)], [64, 64]);
+    }
+
+    #[test]
+    fn windows_are_refused_where_a_layer_slides() {
+        let qwen2 = |fields: &str| {
+            format!(
+                r#"{{"model_type": "idefics3", "scale_factor": 1, "text_config": {{
+                    "model_type": "qwen2", "num_hidden_layers": 4, {fields}}}}}"#
+            )
+        };
+        let on = r#""use_sliding_window": true"#;
+        for none in [
+            r#""use_sliding_window": false, "max_window_layers": 1, "sliding_window": 8"#
+                .to_owned(),
+            format!(r#"{on}, "max_window_layers": 4"#),
+            format!(r#"{on}, "max_window_layers": 0, "sliding_window": null"#),
+            format!(r#"{on}, "max_window_layers": 0, "layer_types": ["full_attention"]"#),
+            on.to_owned(),
+        ] {
+            assert_eq!(config(&qwen2(&none)).text.n_layers, 4);
+        }
+        let error = refused(&qwen2(&format!(r#"{on}, "max_window_layers": 3"#)));
+        assert!(error.contains("text_config.use_sliding_window = true"), "{error}");
+        let sliding = r#""layer_types": ["full_attention", "sliding_attention"]"#;
+        let error = refused(&qwen2(sliding));
+        assert!(error.contains("text_config.layer_types = sliding_attention"), "{error}");
+    }
+
+    #[test]
     fn fields_that_nobody_knows_are_named_and_the_inert_ones_are_not() {
         let (_, unknown) = ModelConfig::parse_reporting(SMOLVLM.as_bytes()).expect("a config");
         assert_eq!(unknown, [""; 0]);
@@ -282,13 +374,12 @@ mod tests {
         };
         for (json, says) in [
             (r#"{"model_type": "paligemma"}"#.to_owned(), "model_type `paligemma`"),
-            (with("text_config", r#""attention_bias": true"#), "text_config.attention_bias"),
             (with("text_config", r#""mlp_bias": true"#), "text_config.mlp_bias"),
             (
                 with("text_config", r#""rope_scaling": {"type": "yarn"}"#),
                 "text_config.rope_scaling",
             ),
-            (with("text_config", r#""use_sliding_window": true"#), "use_sliding_window"),
+            (with("text_config", r#""hidden_act": "gelu_new""#), "text_config.hidden_act"),
             (with("text_config", r#""hidden_act": "gelu""#), "text_config.hidden_act"),
             (
                 with("text_config", r#""rope_parameters": {"rope_type": "yarn"}"#),

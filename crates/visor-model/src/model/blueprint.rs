@@ -181,7 +181,9 @@ fn count(config: &ModelConfig, extension: Option<&Extension>, head: Head) -> u12
         Tiling::AnyRes { .. } => d,
     };
 
-    let projections = 2 * d * d_q + 2 * d * d_kv + biases(text.qkv_bias, d_q + 2 * d_kv);
+    let bias = text.attention_bias;
+    let of_attention = biases(bias.inputs(), d_q + 2 * d_kv) + biases(bias.output(), d);
+    let projections = 2 * d * d_q + 2 * d * d_kv + of_attention;
     let layer = 2 * d + projections + 3 * d * d_ffn;
     let embedding = wide(text.vocab) * d;
     let decoder = embedding + wide(text.n_layers) * layer + d;

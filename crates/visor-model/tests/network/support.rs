@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use visor_core::cost::{Flops, SelectorShape};
 use visor_core::{ImageMask, Ladder, Layout, Patches, PositionScheme, Rotary, RungId, Schedule};
+use visor_model::attention::AttentionBias;
 use visor_model::config::{
     ConnectorConfig, Family, ModelConfig, PatchPositions, TextConfig, Tiling, VisionConfig,
 };
@@ -63,7 +64,7 @@ pub(crate) fn config() -> ModelConfig {
             vocab: VOCAB,
             rms_norm_eps: 1e-5,
             rope_theta: 100.0,
-            qkv_bias: Bias::With,
+            attention_bias: AttentionBias::Inputs,
             max_positions: 96,
         },
         image_token: IMAGE,

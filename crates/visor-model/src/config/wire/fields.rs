@@ -142,6 +142,18 @@ pub(super) fn only(
     Err(ConfigError::Unsupported { field, got: got.to_owned(), expected })
 }
 
+/// A field whose only supported value has several names, the first of which is said.
+pub(super) fn one_of(
+    field: &'static str,
+    got: &str,
+    names: &[&'static str],
+) -> Result<(), ConfigError> {
+    match names {
+        [name, ..] if !names.contains(&got) => only(field, got, name),
+        _ => Ok(()),
+    }
+}
+
 /// A switch that must not be on.
 pub(super) fn off(field: &'static str, got: Option<bool>) -> Result<(), ConfigError> {
     match got {
