@@ -28,6 +28,16 @@ pub enum ConfigError {
         /// Where, counted from 1.
         line: usize,
     },
+    /// Weights that another program has quantised.
+    #[error(
+        "quantization_config of config.json says that the weights are quantised (`{method}`), which \
+         is not supported: use the checkpoint that they were made from, with `--dtype int8` where \
+         memory is short"
+    )]
+    Quantised {
+        /// How, as far as it is said.
+        method: String,
+    },
     /// A family that is not built in.
     #[error("model_type `{got}` is not supported; supported: {supported}")]
     Family {

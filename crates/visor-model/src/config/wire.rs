@@ -1,6 +1,7 @@
 //! `config.json` as it stands on disk, with the defaults of `transformers`, and its checks.
 
 mod fields;
+mod inherited;
 mod rope;
 mod text;
 mod vision;
@@ -37,6 +38,9 @@ pub(super) fn parse(json: &[u8]) -> Result<(ModelConfig, Vec<String>), ConfigErr
     let value: Value = serde_json::from_slice(json)
         .map_err(|error| no_number(json, &error).unwrap_or(ConfigError::Json(error)))?;
     let raw = RawConfig::deserialize(&value)?;
+    for section in [Some(&value), value.get("text_config"), value.get("vision_config")] {
+        fields::expect_unquantised(section.and_then(|section| section.get("quantization_config")))?;
+    }
     let family = match raw.model_type.as_str() {
         "llava" => Family::Llava,
         "llava_onevision" => Family::LlavaOnevision,
@@ -365,6 +369,42 @@ mod tests {
         let odd = odd.replace("\"patch_size\"", "\"tide\": 2, \"patch_size\"");
         let (_, unknown) = ModelConfig::parse_reporting(odd.as_bytes()).expect("a config");
         assert_eq!(unknown, ["moon", "vision_config.tide"]);
+    }
+
+    #[test]
+    fn what_every_section_inherits_is_named_where_it_asks_for_something() {
+        let unknown = |field: &str| {
+            let json = SMOLVLM.replace("\"patch_size\"", &format!("{field}, \"patch_size\""));
+            ModelConfig::parse_reporting(json.as_bytes()).expect("a config").1
+        };
+        for silent in [
+            r#""id2label": {"0": "LABEL_0"}"#,
+            r#""is_decoder": false"#,
+            r#""suppress_tokens": null"#,
+            r#""pruned_heads": {}"#,
+            r#""max_length": 20, "repetition_penalty": 1"#,
+        ] {
+            assert_eq!(unknown(silent), [""; 0], "{silent}");
+        }
+        for (field, name) in [
+            (r#""is_decoder": true"#, "is_decoder"),
+            (r#""suppress_tokens": [4]"#, "suppress_tokens"),
+            (r#""pruned_heads": {"0": [1]}"#, "pruned_heads"),
+            (r#""repetition_penalty": 1.5"#, "repetition_penalty"),
+        ] {
+            assert_eq!(unknown(field), [format!("vision_config.{name}")]);
+        }
+    }
+
+    #[test]
+    fn quantised_weights_are_refused_with_what_to_do() {
+        let of = |value: &str| {
+            SMOLVLM.replacen('{', &format!("{{\"quantization_config\": {value}, "), 1)
+        };
+        let error = refused(&of(r#"{"quant_method": "bitsandbytes", "load_in_8bit": true}"#));
+        assert!(error.contains("`bitsandbytes`") && error.contains("--dtype int8"), "{error}");
+        assert!(refused(&of("{}")).contains("quantization_config"), "{}", refused(&of("{}")));
+        assert_eq!(config(&of("null")), config(SMOLVLM));
     }
 
     #[test]
