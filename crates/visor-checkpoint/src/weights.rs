@@ -117,6 +117,7 @@ impl Weights {
     }
 
     fn from_blob(name: &str, blob: Blob) -> Result<Self, CheckpointError> {
+        blob.expect_no_pointer()?;
         let bad = |problem| CheckpointError::Header { file: blob.shown().to_owned(), problem };
         if blob.len() < LENGTH_BYTES {
             return Err(bad(HeaderError::TooShort { file_bytes: blob.len() }));

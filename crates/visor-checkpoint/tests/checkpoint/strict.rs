@@ -160,6 +160,30 @@ fn a_tensor_in_a_shard_that_the_index_does_not_list_is_an_error() {
 }
 
 #[test]
+fn weights_that_are_not_read_are_named() {
+    let (_root, folder) = saved(Dtype::F32, ONE_FILE);
+    let said = |folder: &Path| weights(folder).expect_err("no weights").to_string();
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1000\n";
+    for file in ["model.safetensors", "tokenizer.json"] {
+        fs::write(folder.join(file), pointer).expect("written");
+    }
+    assert!(said(&folder).contains("model.safetensors` is a pointer of Git LFS"));
+    let error = open(&folder).expect("opened").tokenizer_json().expect_err("a pointer");
+    assert!(matches!(error, CheckpointError::Pointer { .. }), "{error}");
+    fs::remove_file(folder.join("model.safetensors")).expect("removed");
+    fs::write(folder.join(INDEX), r#"{"weight_map": {}}"#).expect("written");
+    assert!(said(&folder).contains("lists no tensor"), "{}", said(&folder));
+    fs::remove_file(folder.join(INDEX)).expect("removed");
+    fs::write(folder.join("adapter_config.json"), "{}").expect("written");
+    assert!(said(&folder).contains("is an adapter"), "{}", said(&folder));
+    fs::write(folder.join("pytorch_model.bin"), "").expect("written");
+    assert!(said(&folder).contains("has `pytorch_model.bin`"), "{}", said(&folder));
+    fs::remove_file(folder.join("config.json")).expect("removed");
+    let error = open(&folder).expect_err("no model");
+    assert!(matches!(error, CheckpointError::Adapter { .. }), "{error}");
+}
+
+#[test]
 fn a_folder_without_weights_or_without_a_configuration_says_so() {
     let (root, folder) = saved(Dtype::F32, ONE_FILE);
     fs::remove_file(folder.join("model.safetensors")).expect("removed");
