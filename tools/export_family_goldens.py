@@ -287,7 +287,8 @@ def export(name, plan, pictures):
         cases[case] = {"images": shown, "question": QUESTION, "options": options, "prompt": prompt,
                        "margin": round(margin, 5)}
         save_file(tensors, folder / "reference" / f"{case}.safetensors")
-    note = {"transformers": hf.__version__, "torch": torch.__version__.split("+")[0], "pillow": PIL.__version__, "seed": seed, "cases": cases}
+    note = {"transformers": hf.__version__, "torch": torch.__version__.split("+")[0], "pillow": PIL.__version__, "seed": seed,
+            "new_tokens": NEW_TOKENS, "cases": cases}
     (folder / "reference" / "cases.json").write_text(json.dumps(note, indent=1) + "\n")
     shard = {"max_shard_size": plan["shard"]} if "shard" in plan else {}
     model.to(getattr(torch, plan["dtype"])).save_pretrained(folder, **shard)

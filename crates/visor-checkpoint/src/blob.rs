@@ -9,6 +9,9 @@ use std::path::Path;
 /// How much is read at a time.
 const CHUNK: usize = 1 << 20;
 
+/// How a pointer of Git LFS begins.
+const POINTER: &[u8] = b"version https://git-lfs";
+
 #[derive(Debug)]
 enum Bytes {
     File(File),
@@ -57,7 +60,7 @@ impl Blob {
         self.len
     }
 
-    /// Passes `start..start + len` to `each` in pieces whose length is a multiple of four, but for
+    /// Passes `start..start + len` to `each` in pieces whose length is a multiple of eight, but for
     /// the last.
     pub(crate) fn read<E: From<CheckpointError>>(
         &self,
@@ -87,6 +90,15 @@ impl Blob {
                 }
                 Ok(())
             }
+        }
+    }
+
+    /// Says so where the file is what Git has of a large one that lies elsewhere.
+    pub(crate) fn expect_no_pointer(&self) -> Result<(), CheckpointError> {
+        let beginning = POINTER.len().min(usize::try_from(self.len).unwrap_or(usize::MAX));
+        match self.bytes(0, beginning)? == POINTER {
+            true => Err(CheckpointError::Pointer { file: self.shown.clone() }),
+            false => Ok(()),
         }
     }
 

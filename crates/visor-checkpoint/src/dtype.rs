@@ -15,6 +15,8 @@ pub enum Dtype {
     F16,
     /// The upper half of single precision: 8 bits of fraction, the same range.
     BF16,
+    /// Double precision, of which single precision is kept.
+    F64,
     /// Whole numbers from -127 to 127, each row of a matrix with a factor of its own in a tensor
     /// beside it: [`scale_of`].
     I8,
@@ -27,12 +29,13 @@ pub fn scale_of(name: &str) -> String {
 }
 
 impl Dtype {
-    /// All formats that hold values by themselves.
+    /// All formats that checkpoints are saved in, but for whole numbers.
     pub const ALL: [Self; 3] = [Self::F32, Self::F16, Self::BF16];
 
     /// Bytes of one number.
     pub fn bytes(self) -> usize {
         match self {
+            Self::F64 => 8,
             Self::F32 => 4,
             Self::F16 | Self::BF16 => 2,
             Self::I8 => 1,
@@ -45,18 +48,19 @@ impl Dtype {
             Self::F32 => "F32",
             Self::F16 => "F16",
             Self::BF16 => "BF16",
+            Self::F64 => "F64",
             Self::I8 => "I8",
         }
     }
 
     /// The format with this name in a safetensors header.
     pub fn from_name(name: &str) -> Option<Self> {
-        let all = Self::ALL.into_iter().chain([Self::I8]);
+        let all = Self::ALL.into_iter().chain([Self::F64, Self::I8]);
         all.into_iter().find(|dtype| dtype.name() == name)
     }
 
     /// Appends the numbers in `bytes`, whole ones only, to `values`; those of [`I8`](Self::I8) without
-    /// their factor.
+    /// their factor. What is beyond single precision becomes infinite.
     pub fn decode(self, bytes: &[u8], values: &mut Vec<f32>) {
         match self {
             Self::F32 => {
@@ -72,6 +76,8 @@ impl Dtype {
             }
             Self::BF16 => values
                 .extend(bytes.as_chunks().0.iter().map(|&half| bf16::from_le_bytes(half).to_f32())),
+            Self::F64 => values
+                .extend(bytes.as_chunks().0.iter().map(|&long| f64::from_le_bytes(long) as f32)),
             Self::I8 => values.extend(bytes.iter().map(|&byte| f32::from(byte.cast_signed()))),
         }
     }
@@ -96,6 +102,10 @@ impl Dtype {
                     let rounded = bf16::from_f32(value);
                     bytes.extend_from_slice(&rounded.to_le_bytes());
                     rounded.is_finite()
+                }
+                Self::F64 => {
+                    bytes.extend_from_slice(&f64::from(value).to_le_bytes());
+                    value.is_finite()
                 }
                 Self::I8 => {
                     let rounded = value.round_ties_even();
@@ -166,6 +176,15 @@ mod tests {
                 assert!(written.is_err() || bytes == pattern.to_le_bytes());
             }
         }
+    }
+
+    #[test]
+    fn doubles_are_kept_in_single_precision_and_those_beyond_it_are_no_number() {
+        assert_eq!((through(Dtype::F64, 0.1), through(Dtype::F64, f32::MAX)), (0.1, f32::MAX));
+        let mut values = Vec::new();
+        let doubles = [0.1_f64, -1e39].map(f64::to_le_bytes).concat();
+        Dtype::F64.decode(&doubles, &mut values);
+        assert_eq!(values, [0.1, f32::NEG_INFINITY]);
     }
 
     #[test]

@@ -31,6 +31,35 @@ pub enum CheckpointError {
         /// Folder, or the embedded checkpoint.
         place: String,
     },
+    /// There are weights that can run code when they are read, and no others.
+    #[error(
+        "{place} has `{file}`, which is not read because it can run code, and no \
+         `model.safetensors`: load it with transformers and `save_pretrained` it again"
+    )]
+    Pickled {
+        /// Folder, or the embedded checkpoint.
+        place: String,
+        /// The file.
+        file: &'static str,
+    },
+    /// There is an adapter (LoRA), and no model.
+    #[error(
+        "{place} is an adapter, by its `adapter_config.json`, and no model: merge it into the model \
+         that it was trained for (`merge_and_unload` of peft), save that and load it"
+    )]
+    Adapter {
+        /// Folder, or the embedded checkpoint.
+        place: String,
+    },
+    /// A file is what Git has of it where large files lie elsewhere.
+    #[error(
+        "`{file}` is a pointer of Git LFS and not the file: fetch that with `git lfs pull`, or \
+         download it again"
+    )]
+    Pointer {
+        /// The file.
+        file: String,
+    },
     /// Something else stands where a file is expected.
     #[error("`{file}` is not a regular file")]
     NotAFile {
@@ -83,6 +112,9 @@ pub enum CheckpointError {
         /// What is wrong with it.
         problem: HeaderError,
     },
+    /// The index promises nothing.
+    #[error("`{}` lists no tensor: it is damaged, or no index of weights", crate::files::INDEX)]
+    EmptyIndex,
     /// A shard holds a tensor that the index places elsewhere or nowhere.
     #[error("`{shard}` holds tensor `{name}`, which the index does not list there")]
     Unlisted {
@@ -120,7 +152,7 @@ pub enum CheckpointError {
         got: Vec<usize>,
     },
     /// A tensor that the model needs is stored in a format that is not read.
-    #[error("tensor `{name}` is stored as {dtype}: expected F32, F16, BF16 or I8")]
+    #[error("tensor `{name}` is stored as {dtype}: expected F32, F16, BF16, F64 or I8")]
     NotRead {
         /// The tensor.
         name: String,

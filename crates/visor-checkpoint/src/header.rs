@@ -98,7 +98,7 @@ pub enum HeaderError {
 
 /// Formats that are never read, by name and bytes of a number. Files may hold them, as older ones
 /// hold positions, as long as nobody takes them.
-const UNREAD: [(&str, usize); 9] = [
+const UNREAD: [(&str, usize); 8] = [
     ("BOOL", 1),
     ("U8", 1),
     ("I16", 2),
@@ -107,7 +107,6 @@ const UNREAD: [(&str, usize); 9] = [
     ("U32", 4),
     ("I64", 8),
     ("U64", 8),
-    ("F64", 8),
 ];
 
 /// How the numbers of a stored tensor lie.

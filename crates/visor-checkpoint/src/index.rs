@@ -1,6 +1,6 @@
 //! The index of a sharded checkpoint: which file holds which tensor.
 
-use crate::source::{MIB, is_plain_name};
+use crate::source::{ADAPTER, MIB, is_plain_name};
 use crate::{CheckpointError, Source, files, unique};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,7 +43,10 @@ impl Index {
                 listed_in: files::INDEX.to_owned(),
             });
         }
-        Ok(Self { weight_map: raw.weight_map })
+        match raw.weight_map.is_empty() {
+            true => Err(CheckpointError::EmptyIndex),
+            false => Ok(Self { weight_map: raw.weight_map }),
+        }
     }
 
     /// The shards, each once.
@@ -64,6 +67,19 @@ pub(crate) fn to_json(
     Ok(json)
 }
 
+/// Weights as older versions of `transformers` saved them.
+const PICKLED: [&str; 2] = ["pytorch_model.bin", "pytorch_model.bin.index.json"];
+
+/// What stands where weights are expected.
+fn no_weights(source: &Source) -> CheckpointError {
+    let place = source.name();
+    match PICKLED.into_iter().find(|file| source.exists(file)) {
+        Some(file) => CheckpointError::Pickled { place, file },
+        None if source.exists(ADAPTER) => CheckpointError::Adapter { place },
+        None => CheckpointError::NoWeights { place },
+    }
+}
+
 /// The index of a checkpoint, or `None` if its weights are one file.
 pub(crate) fn read(source: &Source) -> Result<Option<Index>, CheckpointError> {
     // The single file comes first where a folder has both, as in transformers.
@@ -71,7 +87,7 @@ pub(crate) fn read(source: &Source) -> Result<Option<Index>, CheckpointError> {
         return Ok(None);
     }
     if !source.exists(files::INDEX) {
-        return Err(CheckpointError::NoWeights { place: source.name() });
+        return Err(no_weights(source));
     }
     Index::parse(&source.read(files::INDEX, MAX_INDEX)?).map(Some)
 }

@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 /// Megabytes in a limit.
 pub(crate) const MIB: u64 = 1 << 20;
 
+/// What an adapter of `peft` has.
+pub(crate) const ADAPTER: &str = "adapter_config.json";
+
 /// A folder, or files that were compiled into the binary.
 #[derive(Clone, Debug)]
 pub enum Source {
@@ -34,6 +37,7 @@ impl Source {
         if let Self::Embedded(_) = self {
             return Ok(Cow::Borrowed(self.embedded(name).unwrap_or_default()));
         }
+        blob.expect_no_pointer()?;
         let len = usize::try_from(bytes).map_err(|_| too_large())?;
         Ok(Cow::Owned(blob.bytes(0, len)?))
     }
@@ -94,6 +98,9 @@ impl Source {
         match self {
             Self::Folder(folder) if !folder.is_dir() => {
                 Err(CheckpointError::NoFolder { folder: self.name() })
+            }
+            _ if !self.exists(files::CONFIG) && self.exists(ADAPTER) => {
+                Err(CheckpointError::Adapter { place: self.name() })
             }
             _ if !self.exists(files::CONFIG) => {
                 Err(CheckpointError::NoFile { place: self.name(), file: files::CONFIG.to_owned() })

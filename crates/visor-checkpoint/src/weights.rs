@@ -46,6 +46,8 @@ pub struct LoadReport {
     pub tensors: usize,
     /// How many numbers they hold.
     pub parameters: u64,
+    /// How many of them are stored in eight bits, so that their values are rounded ones.
+    pub in_eight_bits: usize,
     /// Tensors that were left.
     pub ignored: Vec<IgnoredTensor>,
 }
@@ -58,7 +60,7 @@ impl Weights {
     ///
     /// # Errors
     /// If a file is missing or is not a safetensors file, or if index and shards disagree. Tensors
-    /// that are not F32, F16, BF16 or I8 may be there: they cannot be taken.
+    /// that are not F32, F16, BF16, F64 or I8 may be there: they cannot be taken.
     pub fn open(source: &Source) -> Result<Self, CheckpointError> {
         let Some(index) = index::read(source)? else {
             return Self::from_blob(files::WEIGHTS, source.blob(files::WEIGHTS)?)?.with_factors();
@@ -115,6 +117,7 @@ impl Weights {
     }
 
     fn from_blob(name: &str, blob: Blob) -> Result<Self, CheckpointError> {
+        blob.expect_no_pointer()?;
         let bad = |problem| CheckpointError::Header { file: blob.shown().to_owned(), problem };
         if blob.len() < LENGTH_BYTES {
             return Err(bad(HeaderError::TooShort { file_bytes: blob.len() }));
@@ -270,12 +273,14 @@ impl Weights {
         Ok((stored, format.read().ok_or_else(|| not_read(name, format))?))
     }
 
-    /// Says that some tensors are rightly left: `pattern` is a name, or a prefix followed by `*`.
+    /// Says that some tensors are rightly left: `pattern` is a name, a prefix followed by `*`, or a
+    /// suffix behind one.
     /// A pattern that fits no tensor is no error: checkpoints of one family differ.
     pub fn ignore(&mut self, pattern: &str, because: &str) {
-        let fits = |name: &str| match pattern.strip_suffix('*') {
-            Some(prefix) => name.starts_with(prefix),
-            None => name == pattern,
+        let fits = |name: &str| match (pattern.strip_suffix('*'), pattern.strip_prefix('*')) {
+            (Some(prefix), _) => name.starts_with(prefix),
+            (None, Some(suffix)) => name.ends_with(suffix),
+            (None, None) => name == pattern,
         };
         for (_, stored) in self.tensors.iter_mut().filter(|(name, _)| fits(name)) {
             stored.ignored = Some(because.to_owned());
@@ -347,7 +352,10 @@ impl Weights {
         }
         let taken = taken.iter().filter(|(_, stored)| !stored.factors);
         let parameters = taken.clone().map(|(_, stored)| stored.parameters()).sum();
-        Ok(LoadReport { tensors: taken.count(), parameters, ignored })
+        let of_whole_numbers =
+            |(_, stored): &&(String, Stored)| stored.entry.format == Format::Read(Dtype::I8);
+        let in_eight_bits = taken.clone().filter(of_whole_numbers).count();
+        Ok(LoadReport { tensors: taken.count(), parameters, in_eight_bits, ignored })
     }
 
     /// Feeds everything about one tensor to `hasher`, its bytes as they are, whether or not they are

@@ -25,8 +25,8 @@ pub(crate) struct Verify {
     images: Option<PathBuf>,
 
     /// Largest error that passes, as a share of the largest value of a seam; levels and ids must be
-    /// the same, but for those of answers where weights are rounded [default: 2e-5 in f32, 2e-2 in
-    /// bf16, 3e-3 in f16, 1e-1 in int8]
+    /// the same, but for those of answers where weights are rounded [default: 2e-5 in f32, 4e-2 in
+    /// bf16, 8e-3 in f16, 1.5e-1 in int8, stored or run]
     #[arg(long, value_name = "X")]
     tolerance: Option<f64>,
 
@@ -48,11 +48,18 @@ impl Verify {
         let dtype = self.weights.dtype;
         let options = LoadOptions::default().device(self.compute.device).dtype(dtype);
         let model = loading::load(&model, &options.policy(PolicyRef::None))?;
+        // What was rounded to be stored stays rounded, whatever it runs in.
+        let stored_in_int8 = model.load_report().weights.in_eight_bits > 0;
+        let dtype = if stored_in_int8 { Dtype::Int8 } else { dtype };
         let parity = model.verify(&self.reference, self.images.as_deref())?;
         let tolerance = self.tolerance.unwrap_or_else(|| tolerance(dtype));
         let mut failures = parity.failures(tolerance);
         // Where weights are rounded an answer may part from the recorded one at a near tie.
-        failures.retain(|seam| dtype == Dtype::F32 || !seam.seam.starts_with(ANSWER));
+        let parts = |seam: &SeamParity| {
+            let other_ids = matches!(seam.worst, SeamDifference::Exact { .. });
+            other_ids && seam.seam.starts_with(ANSWER)
+        };
+        failures.retain(|seam| dtype == Dtype::F32 || !parts(seam));
         output::answer(&match self.json {
             true => serde_json::to_string_pretty(&parity)?,
             false => text(&parity, tolerance, &failures),
@@ -72,13 +79,13 @@ impl Verify {
 /// How the seams of a whole answer begin.
 const ANSWER: &str = "generated_ids";
 
-/// What rounding of weights does to a seam's values at most: by how many bits a weight is rounded,
-/// with room for layers behind each other.
+/// What rounding does to a seam's values at most: half as much again as it was seen to do in any of
+/// many small checkpoints (`docs/parity.md`).
 fn tolerance(dtype: Dtype) -> f64 {
     match dtype {
-        Dtype::BF16 => 2e-2,
-        Dtype::F16 => 3e-3,
-        Dtype::Int8 => 1e-1,
+        Dtype::BF16 => 4e-2,
+        Dtype::F16 => 8e-3,
+        Dtype::Int8 => 1.5e-1,
         _ => 2e-5,
     }
 }
@@ -87,15 +94,19 @@ fn text(parity: &Parity, tolerance: f64, failures: &[&SeamParity]) -> String {
     let header = ["seam", "cases", "values", "largest error", "of the largest", "where", ""];
     let row = |seam: &SeamParity| {
         let verdict = if failures.contains(&seam) { "differs" } else { "ok" };
-        let (values, error, share) = match seam.worst {
+        let (values, error, share) = match &seam.worst {
             SeamDifference::Exact { values, differing: 0 } => {
-                (values, "equal".to_owned(), String::new())
+                (*values, "equal".to_owned(), String::new())
             }
             SeamDifference::Exact { values, differing } => {
-                (values, format!("{differing} differ"), String::new())
+                (*values, format!("{differing} differ"), String::new())
             }
             SeamDifference::Close { values, error, .. } => {
-                (values, format!("{error:.1e}"), format!("{:.1e}", seam.worst.relative()))
+                (*values, format!("{error:.1e}"), format!("{:.1e}", seam.worst.relative()))
+            }
+            SeamDifference::Shape { recorded, expected } => {
+                let values = recorded.iter().product::<usize>();
+                (values, format!("shape {recorded:?}, not {expected:?}"), String::new())
             }
         };
         let (cases, values) = (seam.cases.to_string(), values.to_string());

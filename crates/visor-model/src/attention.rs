@@ -169,6 +169,29 @@ pub struct Attending<'a> {
     pub seen: Option<&'a mut Option<Tensor<4>>>,
 }
 
+/// Which maps of self-attention add a bias.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttentionBias {
+    /// None (Llama).
+    Nowhere,
+    /// Those of q, k and v (Qwen2).
+    Inputs,
+    /// The output as well (Llama with `attention_bias`).
+    Everywhere,
+}
+
+impl AttentionBias {
+    /// That of q, k and v.
+    pub fn inputs(self) -> Bias {
+        Bias::from(self != Self::Nowhere)
+    }
+
+    /// That of the output.
+    pub fn output(self) -> Bias {
+        Bias::from(self == Self::Everywhere)
+    }
+}
+
 /// Self-attention of a Llama- or Qwen2-type layer.
 #[derive(Module, Debug)]
 pub struct SelfAttention {
@@ -184,14 +207,14 @@ pub struct SelfAttention {
 }
 
 impl SelfAttention {
-    /// A block to be filled; `bias` is that of q, k and v (Qwen2), the output never has one.
-    pub fn new(d_model: usize, heads: Heads, bias: Bias, device: &Device) -> Self {
+    /// A block to be filled.
+    pub fn new(d_model: usize, heads: Heads, bias: AttentionBias, device: &Device) -> Self {
         let (d_q, d_kv) = (heads.n_heads * heads.head_dim, heads.n_kv_heads * heads.head_dim);
         Self {
-            q_proj: Linear::new(d_model, d_q, bias, device),
-            k_proj: Linear::new(d_model, d_kv, bias, device),
-            v_proj: Linear::new(d_model, d_kv, bias, device),
-            o_proj: Linear::new(d_q, d_model, Bias::Without, device),
+            q_proj: Linear::new(d_model, d_q, bias.inputs(), device),
+            k_proj: Linear::new(d_model, d_kv, bias.inputs(), device),
+            v_proj: Linear::new(d_model, d_kv, bias.inputs(), device),
+            o_proj: Linear::new(d_q, d_model, bias.output(), device),
             together: None,
             heads,
         }

@@ -5,7 +5,7 @@
 
 mod wire;
 
-use crate::attention::Heads;
+use crate::attention::{AttentionBias, Heads};
 use crate::keys::{self, KeyMap};
 use crate::linear::Bias;
 use crate::rotary::RotaryConfig;
@@ -20,6 +20,24 @@ pub enum ConfigError {
     /// It is no JSON, or a field has another type.
     #[error("config.json cannot be read: {0}; expected the config of a Hugging Face checkpoint")]
     Json(#[from] serde_json::Error),
+    /// A word that Python writes for what is no number, and JSON does not have.
+    #[error("config.json has `{word}` in line {line}, which is no JSON: write a number or null")]
+    NoNumber {
+        /// The word.
+        word: &'static str,
+        /// Where, counted from 1.
+        line: usize,
+    },
+    /// Weights that another program has quantised.
+    #[error(
+        "quantization_config of config.json says that the weights are quantised (`{method}`), which \
+         is not supported: use the checkpoint that they were made from, with `--dtype int8` where \
+         memory is short"
+    )]
+    Quantised {
+        /// How, as far as it is said.
+        method: String,
+    },
     /// A family that is not built in.
     #[error("model_type `{got}` is not supported; supported: {supported}")]
     Family {
@@ -93,11 +111,12 @@ impl Family {
     }
 
     /// Tensors that its checkpoints hold and its network does not use, and why.
-    pub fn ignored(self) -> &'static [(&'static str, &'static str)] {
-        match self {
-            Self::Llava | Self::Idefics3 => &[],
-            Self::LlavaOnevision => keys::UNUSED_OF_LLAVA_ONEVISION,
-        }
+    pub fn ignored(self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let of_family: &'static [(&'static str, &'static str)] = match self {
+            Self::Idefics3 => &[],
+            Self::Llava | Self::LlavaOnevision => keys::UNUSED_OF_LLAVA,
+        };
+        keys::BUFFERS.iter().chain(of_family).copied()
     }
 }
 
@@ -200,8 +219,8 @@ pub struct TextConfig {
     pub rms_norm_eps: f64,
     /// Base of the rotary wavelengths.
     pub rope_theta: f64,
-    /// Bias of q, k and v.
-    pub qkv_bias: Bias,
+    /// Biases of self-attention.
+    pub attention_bias: AttentionBias,
     /// Longest dense prompt with its answer.
     pub max_positions: usize,
 }

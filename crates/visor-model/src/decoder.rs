@@ -87,7 +87,7 @@ impl Decoder {
             d_model: text.d_model,
             d_ffn: text.d_ffn,
             heads: text.heads(),
-            bias: text.qkv_bias,
+            bias: text.attention_bias,
             eps: text.rms_norm_eps,
             cross: layout.cross().contains(&LayerIdx(layer)).then_some(cross),
         };

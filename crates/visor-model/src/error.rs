@@ -47,7 +47,9 @@ pub enum ModelError {
         got: usize,
     },
     /// A token that the vocabulary does not have.
-    #[error("token id {id} is outside the vocabulary of {vocab}")]
+    #[error(
+        "token id {id} is outside the vocabulary of {vocab}: the model has no embedding for it"
+    )]
     TokenId {
         /// The id.
         id: u32,

@@ -11,33 +11,35 @@ pub struct KeyMap(&'static [(&'static str, &'static [&'static str])]);
 const CONDITIONAL: (&str, &[&str]) = ("conditional.", &["visor.conditional_position."]);
 const SELECTOR: (&str, &[&str]) = ("selector.", &["visor.selector."]);
 
-impl KeyMap {
-    /// LLaVA checkpoints as they stand on the Hub.
-    pub const LLAVA: Self = Self(&[
-        ("vision.", &["vision_tower.vision_model."]),
-        ("connector.mlp.", &["multi_modal_projector."]),
-        ("decoder.", &["language_model.model."]),
-        ("head.", &["language_model.lm_head."]),
-        CONDITIONAL,
-        SELECTOR,
-    ]);
+/// Those of LLaVA and LLaVA-OneVision: as they stand on the Hub, as version 5 saves them, and as that
+/// saves them where it is told to leave names alone.
+const LLAVA_VISION: (&str, &[&str]) = (
+    "vision.",
+    &[
+        "vision_tower.vision_model.",
+        "vision_tower.",
+        "model.vision_tower.vision_model.",
+        "model.vision_tower.",
+    ],
+);
+const LLAVA_PROJECTOR: (&str, &[&str]) =
+    ("connector.mlp.", &["multi_modal_projector.", "model.multi_modal_projector."]);
+const LLAVA_DECODER: (&str, &[&str]) =
+    ("decoder.", &["language_model.model.", "model.language_model."]);
+const LLAVA_HEAD: (&str, &[&str]) = ("head.", &["language_model.lm_head.", "lm_head."]);
 
-    /// LLaVA-OneVision checkpoints: as they stand on the Hub, as version 5 saves them, and as that
-    /// saves them where it is told to leave names alone.
+impl KeyMap {
+    /// LLaVA checkpoints.
+    pub const LLAVA: Self =
+        Self(&[LLAVA_VISION, LLAVA_PROJECTOR, LLAVA_DECODER, LLAVA_HEAD, CONDITIONAL, SELECTOR]);
+
+    /// LLaVA-OneVision checkpoints.
     pub const LLAVA_ONEVISION: Self = Self(&[
-        (
-            "vision.",
-            &[
-                "vision_tower.vision_model.",
-                "vision_tower.",
-                "model.vision_tower.vision_model.",
-                "model.vision_tower.",
-            ],
-        ),
-        ("connector.mlp.", &["multi_modal_projector.", "model.multi_modal_projector."]),
+        LLAVA_VISION,
+        LLAVA_PROJECTOR,
         ("connector.newline", &["image_newline", "model.image_newline"]),
-        ("decoder.", &["language_model.model.", "model.language_model."]),
-        ("head.", &["language_model.lm_head.", "lm_head."]),
+        LLAVA_DECODER,
+        LLAVA_HEAD,
         CONDITIONAL,
         SELECTOR,
     ]);
@@ -77,8 +79,16 @@ impl KeyMap {
     }
 }
 
-/// Tensors of LLaVA-OneVision checkpoints that nothing reads, by prefix, and why.
-pub(crate) const UNUSED_OF_LLAVA_ONEVISION: &[(&str, &str)] = &[
+/// Tensors of any checkpoint that nothing reads, by name, and why: buffers that older versions of
+/// `transformers` saved, and newer ones pass over (`_adjust_missing_and_unexpected_keys` of
+/// `modeling_utils.py`).
+pub(crate) const BUFFERS: &[(&str, &str)] = &[
+    ("*.rotary_emb.inv_freq", "frequencies follow from the configuration"),
+    ("*.position_ids", "positions are counted"),
+];
+
+/// Tensors of LLaVA and LLaVA-OneVision checkpoints that nothing reads, by prefix, and why.
+pub(crate) const UNUSED_OF_LLAVA: &[(&str, &str)] = &[
     ("vision_tower.vision_model.post_layernorm.*", BEFORE_NORM),
     ("vision_tower.post_layernorm.*", BEFORE_NORM),
     ("model.vision_tower.vision_model.post_layernorm.*", BEFORE_NORM),
@@ -88,8 +98,8 @@ pub(crate) const UNUSED_OF_LLAVA_ONEVISION: &[(&str, &str)] = &[
     ("model.vision_tower.vision_model.head.*", NO_POOLING),
     ("model.vision_tower.head.*", NO_POOLING),
 ];
-const BEFORE_NORM: &str = "LLaVA-OneVision takes features before the norm behind the last layer";
-const NO_POOLING: &str = "LLaVA-OneVision takes features of patches and pools none";
+const BEFORE_NORM: &str = "features are taken before the norm behind the last layer";
+const NO_POOLING: &str = "features of patches are taken and none is pooled";
 
 /// `decoder.layers.3.cross.q_proj.weight` is VISOR's own: `visor.layers.3.cross.q_proj.weight`.
 fn cross_attention(name: &str) -> Option<String> {

@@ -1,11 +1,10 @@
 //! A decoder layer and its three modes.
 
-use crate::attention::{Attending, Heads, Seen, SelfAttention, filled};
+use crate::attention::{Attending, AttentionBias, Heads, Seen, SelfAttention, filled};
 use crate::cache::LayerCache;
 use crate::counter;
 use crate::cross::{CrossAttention, CrossSizes, Reading, VisualKeys};
 use crate::error::ModelError;
-use crate::linear::Bias;
 use crate::mlp::SwiGlu;
 use crate::norm::RmsNorm;
 use crate::placement::{Placement, Sight};
@@ -132,8 +131,8 @@ pub struct LayerSizes {
     pub d_ffn: usize,
     /// Heads of self-attention.
     pub heads: Heads,
-    /// Bias of its q, k and v.
-    pub bias: Bias,
+    /// Biases of self-attention.
+    pub bias: AttentionBias,
     /// Of the norms.
     pub eps: f64,
     /// Of cross-attention, where the layer has it.
@@ -283,8 +282,9 @@ mod tests {
     fn a_row_without_a_key_equals_a_row_whose_key_is_hidden() {
         let device = device::open(DeviceRequest::Cpu).expect("the CPU is always there");
         let heads = Heads { n_heads: 2, n_kv_heads: 1, head_dim: 4 };
-        let bias = Bias::With;
-        let cross = Some(CrossSizes { n_kv_heads: 1, bias, null: NullPair::Learned });
+        let bias = AttentionBias::Inputs;
+        let cross =
+            Some(CrossSizes { n_kv_heads: 1, bias: bias.inputs(), null: NullPair::Learned });
         let sizes = LayerSizes { d_model: WIDTH, d_ffn: 12, heads, bias, eps: 1e-5, cross };
         let layer = DecoderLayer::new(&sizes, &device);
         let fill = &mut |name: &str, shape: &[usize]| {

@@ -67,10 +67,16 @@ impl RotaryConfig {
             Rotary::TwoD if pair < pairs / 2 => (position.row, pair, pairs / 2),
             Rotary::TwoD => (position.column, pair - pairs / 2, pairs - pairs / 2),
         };
-        // Hugging Face holds the inverse frequencies in f32; so do we, to agree in the last bits.
-        let inverse_frequency = (self.base.powf(-(index as f64) / count as f64)) as f32;
-        f64::from(place as f32 * inverse_frequency)
+        f64::from(place as f32 * inverse_frequency(self.base, index, count))
     }
+}
+
+/// How fast pair `index` of `count` turns, rounded wherever `transformers` rounds
+/// (`compute_default_rope_parameters` of `modeling_llama.py`): the exponent to f32, its power to f32,
+/// and that one's inverse once more. Positions multiply what is off, so that long prompts show it.
+fn inverse_frequency(base: f64, index: usize, count: usize) -> f32 {
+    let exponent = (2 * index) as f32 / (2 * count) as f32;
+    1.0 / base.powf(f64::from(exponent)) as f32
 }
 
 impl RotaryTable {
@@ -116,5 +122,34 @@ impl RotaryTable {
         let each = |half: &Tensor<4>| ragged::unpack(half.clone(), &ones, 2); // [B, 1, 1, D/2]
         let halves = each(&self.cos).into_iter().zip(each(&self.sin));
         halves.map(|(cos, sin)| Self { cos, sin }).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Made by `tools/export_rotary_golden.py`.
+    const GOLDEN: &str = include_str!("../tests/goldens/rotary.txt");
+
+    #[test]
+    fn frequencies_of_real_bases_and_widths_are_those_of_transformers() {
+        let (mut all, mut equal) = (0, 0);
+        for line in GOLDEN.lines() {
+            let mut values = line.split(' ');
+            let base: f64 = values.next().expect("a base").parse().expect("a number");
+            let width: usize = values.next().expect("a width").parse().expect("a number");
+            let recorded: Vec<f32> = values.map(|value| value.parse().expect("f32")).collect();
+            assert_eq!(recorded.len(), width / 2, "{base} {width}");
+            for (pair, recorded) in recorded.into_iter().enumerate() {
+                let ours = inverse_frequency(base, pair, width / 2);
+                // Both are positive, so that neighbours differ by one in their bits.
+                let apart = ours.to_bits().abs_diff(recorded.to_bits());
+                assert!(apart <= 2, "{base} {width} {pair}: {ours} and {recorded}");
+                (all, equal) = (all + 1, equal + usize::from(apart == 0));
+            }
+        }
+        // The powers of torch are not all rounded to the nearest.
+        assert_eq!((all, equal), (384, 379));
     }
 }

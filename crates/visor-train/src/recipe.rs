@@ -8,6 +8,7 @@ pub use arm::Arm;
 use crate::error::TrainError;
 use serde::{Deserialize, Serialize};
 use visor_core::{ImageMask, Layout, PositionScheme, Rotary};
+use visor_model::attention::AttentionBias;
 use visor_model::config::{
     ConnectorConfig, Family, ModelConfig, PatchPositions, TextConfig, Tiling, VisionConfig,
 };
@@ -317,7 +318,7 @@ impl Recipe {
                 vocab,
                 rms_norm_eps: 1e-6,
                 rope_theta: sizes.rope_theta,
-                qkv_bias: Bias::Without,
+                attention_bias: AttentionBias::Nowhere,
                 // A picture of patches, and as much text.
                 max_positions: 256.max(2 * suite.grid().pow(2)),
             },

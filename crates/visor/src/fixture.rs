@@ -42,6 +42,7 @@ const CONFIG: &str = r#"{
   "projector_hidden_size": 48,
   "multimodal_projector_bias": true,
   "vision_feature_layer": -1,
+  "vision_feature_select_strategy": "full",
   "tie_word_embeddings": true,
   "text_config": {
     "model_type": "llama", "vocab_size": 27, "hidden_size": 32, "intermediate_size": 64,
@@ -50,6 +51,7 @@ const CONFIG: &str = r#"{
     "max_position_embeddings": 128, "tie_word_embeddings": true
   },
   "vision_config": {
+    "model_type": "siglip_vision_model",
     "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4,
     "num_channels": 3, "image_size": 32, "patch_size": 8, "hidden_act": "gelu_pytorch_tanh",
     "layer_norm_eps": 1e-06

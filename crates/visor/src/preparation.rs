@@ -36,9 +36,11 @@ impl Preparation {
         let (template, remark) = prompting::read(&checkpoint, &name)?;
         let blueprint = Blueprint::read(&checkpoint)?;
         let image_processor = preprocessor::read(&checkpoint, &name, &blueprint.config)?;
-        if tokenizer.vocab_size() > blueprint.card.vocab {
-            let (tokenizer, model) = (tokenizer.vocab_size(), blueprint.card.vocab);
-            return Err(Error::Vocabulary { tokenizer, model });
+        let (tokens, rows) = (tokenizer.vocab_size(), blueprint.card.vocab);
+        // Control tokens without an embedding, as for padding, do no harm until one is used.
+        let spoken = |id: usize| u32::try_from(id).is_ok_and(|id| !tokenizer.is_control(id));
+        if (rows..tokens).any(spoken) {
+            return Err(Error::Vocabulary { tokenizer: tokens, model: rows });
         }
         prompting::check_image_token(&checkpoint, &tokenizer, blueprint.config.image_token)?;
         let remarks = remark.into_iter().chain(Remark::of(&blueprint)).collect();

@@ -12,8 +12,8 @@ pub use report::{Difference, Parity, SeamParity};
 
 use crate::error::Error;
 use crate::model::Model;
-use measure::{close, exact};
-use reference::{Case, Reference};
+use measure::{Recorded, close, exact};
+use reference::{ANSWER, Case, Reference};
 use report::Found;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -31,10 +31,11 @@ impl Model {
     /// compared, or a case cannot be run. Differences are no error: they are in the report.
     pub fn verify(&self, reference: &Path, images: Option<&Path>) -> Result<Parity, Error> {
         let reference = Reference::open(reference, images)?;
+        let answer_length = reference.answer_length()?;
         let (mut found, mut not_compared) = (Vec::new(), BTreeSet::new());
         for name in reference.cases() {
             let mut case = reference.read(name)?;
-            let seams = self.verify_case(&mut case)?;
+            let seams = self.verify_case(&mut case, answer_length)?;
             found.extend(seams.into_iter().map(|(seam, difference)| Found {
                 case: name.to_owned(),
                 seam,
@@ -46,8 +47,13 @@ impl Model {
         Ok(Parity::new(self.card(), &reference.origin, found, not_compared))
     }
 
-    /// Compares what it takes from a case.
-    fn verify_case(&self, case: &mut Case) -> Result<Vec<(String, Difference)>, Error> {
+    /// Compares what it takes from a case, whose answer has so many tokens unless an end token ends
+    /// it.
+    fn verify_case(
+        &self,
+        case: &mut Case,
+        answer_length: usize,
+    ) -> Result<Vec<(String, Difference)>, Error> {
         let prepared = self.prepare(case.question())?;
         let network = self.runner().model();
         let mut found = Vec::new();
@@ -55,30 +61,42 @@ impl Model {
             found.extend(difference.map(|difference| (seam.to_owned(), difference)));
         };
         let tiles = self.tiles(&case.pictures, case.setting());
-        compare("tiles_u8", case.bytes("tiles_u8")?.map(|recorded| exact(&tiles, &recorded)));
+        let tile = [3, self.card().tile_side, self.card().tile_side];
+        let recorded = case.bytes("tiles_u8")?;
+        compare("tiles_u8", recorded.map(|all| exact(&tiles, &tile, &all)));
         let pixels = || prepared.pictures().iter().flat_map(|picture| picture.pixels.data());
         let recorded = case.floats("pixel_values")?;
-        compare("pixel_values", recorded.map(|all| close(pixels().copied(), &all)));
-        let ids = dense_ids(prepared.prompt(), self.card().image_token);
-        compare("input_ids", case.ids("input_ids")?.map(|recorded| exact(&ids, &recorded)));
+        compare("pixel_values", recorded.map(|all| close(pixels().copied(), &tile, &all)));
+        let ids = prepared.prompt().dense_ids(self.card().image_token);
+        compare("input_ids", case.ids("input_ids")?.map(|recorded| exact(&ids, &[], &recorded)));
         let seams = network.seams(prepared.pictures(), prepared.prompt()).map_err(run_error)?;
-        for Activation { name, values, .. } in &seams {
+        for Activation { name, values, width } in &seams {
             let recorded = case.seam(name, &seams)?;
-            compare(name, recorded.map(|all| close(values.iter().copied(), &all)));
+            compare(name, recorded.map(|all| close(values.iter().copied(), &[*width], &all)));
         }
-        if let Some(recorded) = case.ids("generated_ids")? {
-            let (cached, steps) = self.greedy(&prepared, &recorded)?;
+        if let Some(recorded) = case.ids(ANSWER)? {
+            let (cached, steps) = self.greedy(&prepared, &recorded.values)?;
+            let scores = [self.card().vocab];
             if let (Some(first), Some(all)) = (steps.first(), case.floats("first_logits")?) {
-                compare("first_logits", Some(close(first.iter().copied(), &all)));
+                compare("first_logits", Some(close(first.iter().copied(), &scores, &all)));
             }
             if let Some(all) = case.floats("step_logits")? {
-                compare("step_logits", Some(close(steps.concat(), &all)));
+                compare("step_logits", Some(close(steps.concat(), &scores, &all)));
             }
-            compare("generated_ids", Some(exact(&cached, &recorded)));
-            let again = self.greedy_without_cache(&prepared, recorded.len())?;
-            compare("generated_ids, no cache", Some(exact(&again, &recorded)));
+            compare(ANSWER, Some(self.answer(&cached, &recorded, answer_length)));
+            let again = self.greedy_without_cache(&prepared, recorded.values.len())?;
+            compare("generated_ids, no cache", Some(exact(&again, &[], &recorded)));
         }
         Ok(found)
+    }
+
+    /// How far an answer is from the recorded one, which must be a whole one.
+    fn answer(&self, got: &[u32], recorded: &Recorded<u32>, length: usize) -> Difference {
+        let ended = recorded.values.last().is_some_and(|id| self.card().eos.contains(id));
+        match ended || recorded.values.len() >= length {
+            true => exact(got, &[], recorded),
+            false => Difference::Shape { recorded: recorded.shape.clone(), expected: vec![length] },
+        }
     }
 
     /// The levels of all tiles, `[tiles, 3, side, side]`.
@@ -104,7 +122,8 @@ impl Model {
         let (logits, mut state) = self.prefill(prepared, prepared.prompt(), capacity)?;
         let (mut ids, mut steps) = (Vec::new(), vec![logits.0]);
         while let Some(scores) = steps.last() {
-            ids.push(likeliest(scores));
+            let before = recorded.get(..ids.len()).unwrap_or_default();
+            ids.push(self.likeliest(&Logits(scores.clone()), prepared, before));
             let Some(&id) = recorded.get(ids.len() - 1).filter(|_| ids.len() < recorded.len())
             else {
                 break;
@@ -120,9 +139,15 @@ impl Model {
         for _ in 0..n {
             let prompt = prepared.prompt().continued(&answer);
             let (logits, _) = self.prefill(prepared, &prompt, prompt.n_text())?;
-            answer.push(likeliest(&logits.0));
+            let id = self.likeliest(&logits, prepared, &answer);
+            answer.push(id);
         }
         Ok(answer)
+    }
+
+    /// The likeliest token behind an answer, by the rules of the model.
+    fn likeliest(&self, logits: &Logits, prepared: &Prepared, answer: &[u32]) -> u32 {
+        likeliest(&self.card().ruled(logits, prepared.prompt(), answer).0)
     }
 
     fn prefill(
@@ -157,13 +182,4 @@ fn likeliest(scores: &[f32]) -> u32 {
         }
     }
     best as u32
-}
-
-/// Ids of the dense prompt, every visual token as the id that stands for a picture.
-fn dense_ids(prompt: &EncodedPrompt, image_token: u32) -> Vec<u32> {
-    let mut ids = vec![image_token; prompt.len()];
-    for (&position, &id) in prompt.text_positions().iter().zip(prompt.text_ids()) {
-        ids[position] = id;
-    }
-    ids
 }

@@ -157,7 +157,7 @@ fn data_that_overlaps_has_holes_or_leaves_the_file_is_refused() {
 
 #[test]
 fn formats_that_are_not_read_are_refused_by_name_where_they_are_taken() {
-    for (dtype, bytes) in [("I64", 8), ("I16", 2), ("U8", 1), ("F64", 8), ("BOOL", 1)] {
+    for (dtype, bytes) in [("I64", 8), ("I16", 2), ("U8", 1), ("BOOL", 1)] {
         let entry = |end| format!(r#"{{"dtype":"{dtype}","shape":[1],"data_offsets":[0,{end}]}}"#);
         let header = format!(r#"{{"a":{}}}"#, entry(bytes));
         let open = || weights_of(&header, header.len() as u64, &vec![0; bytes]).expect("opened");
@@ -183,6 +183,18 @@ fn formats_that_are_not_read_are_refused_by_name_where_they_are_taken() {
         let problem = problem(&header, &vec![0; bytes + 1]);
         assert!(matches!(problem, HeaderError::Size { .. }), "{problem}");
     }
+}
+
+#[test]
+fn doubles_are_taken_as_singles_and_refused_where_they_are_beyond_those() {
+    let header = r#"{"a":{"dtype":"F64","shape":[2],"data_offsets":[0,16]}}"#;
+    let take = |values: [f64; 2]| {
+        let bytes = values.map(f64::to_le_bytes).concat();
+        weights_of(header, header.len() as u64, &bytes).expect("opened").take("a", &[2])
+    };
+    assert_eq!(take([0.1, -3.0]).expect("taken"), [0.1, -3.0]);
+    let error = take([0.0, 1e39]).expect_err("beyond single precision");
+    assert!(matches!(error, CheckpointError::NonFinite { index: 1, .. }), "{error}");
 }
 
 #[test]

@@ -51,10 +51,12 @@ fn a_tensor_that_nobody_takes_is_an_error_that_names_it() {
 }
 
 #[test]
-fn tensors_may_be_left_with_a_reason_by_name_or_by_prefix() {
+fn tensors_may_be_left_with_a_reason_by_name_by_prefix_or_by_suffix() {
     let (_root, folder) = saved(Dtype::F32, ONE_FILE);
     let mut weights = weights(&folder).expect("opened");
     weights.ignore("visor.*", "the dense reference does not use them");
+    weights.ignore("*.bias", "nothing ends so");
+    weights.ignore("*head.weight", "overruled below");
     weights.ignore("model.norm", "names are whole names");
     weights.ignore("lm_head.weight", "tied");
     weights.ignore("nothing.*", "other checkpoints have it");
@@ -155,6 +157,30 @@ fn a_tensor_in_a_shard_that_the_index_does_not_list_is_an_error() {
     let line = text.lines().find(|line| line.contains("visor.layers.1.gate")).expect("listed");
     fs::write(folder.join(INDEX), text.replace(line, "")).expect("written");
     assert!(matches!(weights(&folder), Err(CheckpointError::Unlisted { .. })));
+}
+
+#[test]
+fn weights_that_are_not_read_are_named() {
+    let (_root, folder) = saved(Dtype::F32, ONE_FILE);
+    let said = |folder: &Path| weights(folder).expect_err("no weights").to_string();
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1000\n";
+    for file in ["model.safetensors", "tokenizer.json"] {
+        fs::write(folder.join(file), pointer).expect("written");
+    }
+    assert!(said(&folder).contains("model.safetensors` is a pointer of Git LFS"));
+    let error = open(&folder).expect("opened").tokenizer_json().expect_err("a pointer");
+    assert!(matches!(error, CheckpointError::Pointer { .. }), "{error}");
+    fs::remove_file(folder.join("model.safetensors")).expect("removed");
+    fs::write(folder.join(INDEX), r#"{"weight_map": {}}"#).expect("written");
+    assert!(said(&folder).contains("lists no tensor"), "{}", said(&folder));
+    fs::remove_file(folder.join(INDEX)).expect("removed");
+    fs::write(folder.join("adapter_config.json"), "{}").expect("written");
+    assert!(said(&folder).contains("is an adapter"), "{}", said(&folder));
+    fs::write(folder.join("pytorch_model.bin"), "").expect("written");
+    assert!(said(&folder).contains("has `pytorch_model.bin`"), "{}", said(&folder));
+    fs::remove_file(folder.join("config.json")).expect("removed");
+    let error = open(&folder).expect_err("no model");
+    assert!(matches!(error, CheckpointError::Adapter { .. }), "{error}");
 }
 
 #[test]

@@ -99,6 +99,19 @@ fn verify_prints_a_table_and_fails_beyond_tolerance() {
 }
 
 #[test]
+fn a_checkpoint_that_is_stored_in_int8_is_verified_at_the_tolerance_of_int8() {
+    let root = TempDir::new().unwrap();
+    let out = root.path().join("small").to_string_lossy().into_owned();
+    run("convert", "llava-onevision", &["--dtype", "int8", "--out", &out]).answer();
+    let reference = golden("llava-onevision").to_string_lossy().into_owned();
+    let verify = ["verify", "--model", &out, "--reference", &reference];
+    let table = visor(verify).answer();
+    assert!(table.contains("tolerance 1.5e-1 of the largest value"), "{table}");
+    let ended = visor([&verify[..], &["--tolerance", "2e-5"]].concat());
+    assert!(ended.stdout.contains("differs"), "{ended:?}");
+}
+
+#[test]
 fn fields_that_are_not_understood_or_followed_are_said_by_every_command_that_loads_a_model() {
     let root = TempDir::new().unwrap();
     let folder = root.path().join("model");

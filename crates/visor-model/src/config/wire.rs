@@ -1,6 +1,8 @@
 //! `config.json` as it stands on disk, with the defaults of `transformers`, and its checks.
 
 mod fields;
+mod inherited;
+mod rope;
 mod text;
 mod vision;
 
@@ -10,7 +12,7 @@ use fields::{divides, only, positive};
 use serde::Deserialize;
 use serde_json::Value;
 
-const SUPPORTED: &str = "idefics3, smolvlm, llava_onevision, llava";
+const SUPPORTED: &str = "idefics3, smolvlm, llava_onevision, llava with a SigLIP tower";
 
 /// The sections and the fields that count; all optional, as published files leave out what equals
 /// the class default.
@@ -33,8 +35,12 @@ struct RawConfig {
 }
 
 pub(super) fn parse(json: &[u8]) -> Result<(ModelConfig, Vec<String>), ConfigError> {
-    let value: Value = serde_json::from_slice(json)?;
+    let value: Value = serde_json::from_slice(json)
+        .map_err(|error| no_number(json, &error).unwrap_or(ConfigError::Json(error)))?;
     let raw = RawConfig::deserialize(&value)?;
+    for section in [Some(&value), value.get("text_config"), value.get("vision_config")] {
+        fields::expect_unquantised(section.and_then(|section| section.get("quantization_config")))?;
+    }
     let family = match raw.model_type.as_str() {
         "llava" => Family::Llava,
         "llava_onevision" => Family::LlavaOnevision,
@@ -49,7 +55,7 @@ pub(super) fn parse(json: &[u8]) -> Result<(ModelConfig, Vec<String>), ConfigErr
     let vision = vision::parse(vision.unwrap_or(&vision::RawVision::default()), family)?;
     let connector = match family {
         Family::Idefics3 => pixel_shuffle(&raw, vision.grid())?,
-        Family::Llava | Family::LlavaOnevision => mlp(&raw, text.d_model)?,
+        Family::Llava | Family::LlavaOnevision => mlp(&raw, family, vision.n_layers, text.d_model)?,
     };
     let config = ModelConfig {
         family,
@@ -67,6 +73,19 @@ pub(super) fn parse(json: &[u8]) -> Result<(ModelConfig, Vec<String>), ConfigErr
     Ok((config, fields::unknown(&value)))
 }
 
+/// The word for what is no number, where a file stops being JSON at one.
+fn no_number(json: &[u8], error: &serde_json::Error) -> Option<ConfigError> {
+    let line = error.line();
+    let text = json.split(|&byte| byte == b'\n').nth(line.checked_sub(1)?)?;
+    // The error stands at the word, or behind its sign.
+    let at = text.get(error.column().saturating_sub(2)..)?;
+    let words = ["NaN", "Infinity", "-Infinity"];
+    let starts = |word: &&str| {
+        (0..2).any(|skip| at.get(skip..).is_some_and(|at| at.starts_with(word.as_bytes())))
+    };
+    words.into_iter().find(starts).map(|word| ConfigError::NoNumber { word, line })
+}
+
 fn pixel_shuffle(raw: &RawConfig, grid: usize) -> Result<ConnectorConfig, ConfigError> {
     let scale = raw.scale_factor.unwrap_or(2);
     positive("scale_factor", scale)?;
@@ -74,16 +93,23 @@ fn pixel_shuffle(raw: &RawConfig, grid: usize) -> Result<ConnectorConfig, Config
     Ok(ConnectorConfig::PixelShuffle { scale })
 }
 
-fn mlp(raw: &RawConfig, d_model: usize) -> Result<ConnectorConfig, ConfigError> {
+fn mlp(
+    raw: &RawConfig,
+    family: Family,
+    n_layers: usize,
+    d_model: usize,
+) -> Result<ConnectorConfig, ConfigError> {
     let act = raw.projector_hidden_act.as_deref().unwrap_or("gelu");
     only("projector_hidden_act", act, "gelu")?;
-    let select = raw.vision_feature_select_strategy.as_deref();
-    if let Some(select) = select {
-        only("vision_feature_select_strategy", select, "full")?;
-    }
-    let family_default = if raw.model_type == "llava" { -2 } else { -1 };
-    let layer = raw.vision_feature_layer.clone().unwrap_or(Value::from(family_default));
-    if layer.as_i64() != Some(-1) {
+    // Class defaults. What LLaVA's drops is a class token, which a SigLIP tower does not have.
+    let (select, layer) = match family {
+        Family::Llava => ("default", -2),
+        Family::LlavaOnevision | Family::Idefics3 => ("full", -1),
+    };
+    let select = raw.vision_feature_select_strategy.as_deref().unwrap_or(select);
+    only("vision_feature_select_strategy", select, "full")?;
+    let layer = raw.vision_feature_layer.clone().unwrap_or(Value::from(layer));
+    if !is_last(&layer, n_layers) {
         return Err(ConfigError::Unsupported {
             field: "vision_feature_layer",
             got: layer.to_string(),
@@ -94,6 +120,16 @@ fn mlp(raw: &RawConfig, d_model: usize) -> Result<ConnectorConfig, ConfigError> 
     positive("projector_hidden_size", d_hidden)?;
     let bias = Bias::from(raw.multimodal_projector_bias.unwrap_or(true));
     Ok(ConnectorConfig::Mlp { d_hidden, bias })
+}
+
+/// Whether a layer, or a list of one, is the last of so many: counted from behind or from the front,
+/// where 0 is what goes into the first.
+fn is_last(layer: &Value, n_layers: usize) -> bool {
+    let layer = match layer.as_array().map(Vec::as_slice) {
+        Some([layer]) => layer,
+        _ => layer,
+    };
+    layer.as_i64() == Some(-1) || layer.as_u64() == u64::try_from(n_layers).ok()
 }
 
 fn tiling(raw: &RawConfig, family: Family, tile: usize) -> Result<Tiling, ConfigError> {
@@ -134,6 +170,7 @@ fn default_resolutions() -> Vec<[u32; 2]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attention::AttentionBias;
     use crate::config::PatchPositions;
 
     fn config(json: &str) -> ModelConfig {
@@ -191,11 +228,137 @@ mod tests {
                     "num_hidden_layers": 26, "num_attention_heads": 16, "image_size": 384,
                     "patch_size": 14, "vision_use_head": false}}"#,
         );
-        assert_eq!((config.text.qkv_bias, config.text.rope_theta), (Bias::With, 1e6));
+        assert_eq!(
+            (config.text.attention_bias, config.text.rope_theta),
+            (AttentionBias::Inputs, 1e6)
+        );
         assert_eq!((config.image_token, config.vision.grid()), (151_646, 27));
         assert!(config.tied && !config.vision.post_norm);
         let Tiling::AnyRes { resolutions, max_tiles: 9 } = config.tiling else { panic!() };
         assert_eq!((resolutions.len(), resolutions[7]), (36, [768, 768]));
+    }
+
+    #[test]
+    fn the_base_within_rope_parameters_counts_more_than_the_one_beside() {
+        let base = |fields: &str| {
+            let text = format!(r#""text_config": {{{fields}}}"#);
+            let json = format!(r#"{{"model_type": "idefics3", "scale_factor": 1, {text}}}"#);
+            config(&json).text.rope_theta
+        };
+        let within = r#""rope_parameters": {"rope_type": "default", "rope_theta": 1000000.0}"#;
+        assert_eq!(base(&format!(r#""rope_theta": 500.0, {within}"#)), 1e6);
+        assert_eq!(base(r#""rope_theta": 500.0, "rope_parameters": {}"#), 500.0);
+        assert_eq!(base(""), 10000.0);
+        // `rope_scaling` takes the place of `rope_parameters`, where it says anything.
+        let harmless = r#""rope_scaling": {"rope_type": "default"}"#;
+        assert_eq!(base(&format!(r#""rope_theta": 500.0, {harmless}, {within}"#)), 500.0);
+        assert_eq!(base(&format!(r#""rope_scaling": {{"type": "default"}}, {within}"#)), 10000.0);
+        assert_eq!(base(&format!(r#""rope_scaling": null, {within}"#)), 1e6);
+        assert_eq!(base(&format!(r#""rope_scaling": {{}}, {within}"#)), 1e6);
+    }
+
+    #[test]
+    fn the_last_layer_has_four_names() {
+        for layer in ["-1", "[-1]", "12", "[12]"] {
+            let onevision = config(&format!(
+                r#"{{"model_type": "llava_onevision", "vision_feature_layer": {layer},
+                    "vision_config": {{"image_size": 384}}}}"#
+            ));
+            assert_eq!(onevision.vision.n_layers, 12, "{layer}");
+        }
+    }
+
+    #[test]
+    fn llava_must_say_that_its_tower_is_siglip_and_drops_nothing() {
+        let llava = |fields: &str| {
+            format!(
+                r#"{{"model_type": "llava", "vision_feature_layer": -1, {fields}
+                    "text_config": {{"hidden_size": 64}}}}"#
+            )
+        };
+        let siglip = r#""vision_config": {"model_type": "siglip_vision_model"},"#;
+        let full = r#""vision_feature_select_strategy": "full","#;
+        assert_eq!(config(&llava(&format!("{siglip} {full}"))).family, Family::Llava);
+        let error = refused(&llava(siglip));
+        assert!(error.contains("vision_feature_select_strategy = default"), "{error}");
+        for clip in ["", r#""vision_config": {"model_type": "clip_vision_model"},"#] {
+            let error = refused(&llava(&format!("{clip} {full}")));
+            assert!(error.contains("vision_config.model_type = clip_vision_model"), "{error}");
+        }
+    }
+
+    #[test]
+    fn words_for_what_is_no_number_are_named_with_their_line() {
+        for word in ["NaN", "Infinity", "-Infinity"] {
+            for json in [format!("{{\n\"a\": {word}}}"), format!("{{\n\"a\":[1,{word},2]}}")] {
+                let error = refused(&json);
+                assert!(error.contains(&format!("`{word}` in line 2")), "{error}");
+            }
+        }
+        let error = refused("{\n\"a\": Nothing}");
+        assert!(error.contains("cannot be read"), "{error}");
+    }
+
+    #[test]
+    fn what_is_the_same_by_another_name_is_taken() {
+        let with = |section: &str, field: &str| {
+            SMOLVLM.replace(&format!("\"{section}\": {{"), &format!("\"{section}\": {{{field}, "))
+        };
+        for (section, field) in [
+            ("text_config", r#""hidden_act": "swish""#),
+            ("text_config", r#""use_sliding_window": true, "sliding_window": 8"#),
+            ("vision_config", r#""hidden_act": "gelu_new""#),
+            ("vision_config", r#""hidden_act": "gelu_fast""#),
+            ("vision_config", r#""hidden_act": "gelu_python_tanh""#),
+        ] {
+            assert_eq!(config(&with(section, field)), config(SMOLVLM), "{field}");
+        }
+    }
+
+    #[test]
+    fn biases_of_llama_and_heads_of_qwen2_are_those_of_their_classes() {
+        let text = |class: &str, fields: &str| {
+            let text = format!(r#""text_config": {{"model_type": "{class}"{fields}}}"#);
+            config(&format!(r#"{{"model_type": "idefics3", "scale_factor": 1, {text}}}"#)).text
+        };
+        let bias =
+            |class: &str, on| text(class, &format!(r#", "attention_bias": {on}"#)).attention_bias;
+        assert_eq!(bias("llama", false), AttentionBias::Nowhere);
+        assert_eq!(bias("llama", true), AttentionBias::Everywhere);
+        // Qwen2 has no such field.
+        assert_eq!([false, true].map(|on| bias("qwen2", on)), [AttentionBias::Inputs; 2]);
+        let heads = |class: &str, fields: &str| {
+            text(class, &format!(r#", "num_attention_heads": 64{fields}"#)).n_kv_heads
+        };
+        let null = r#", "num_key_value_heads": null"#;
+        assert_eq!([heads("qwen2", ""), heads("qwen2", null)], [32, 64]);
+        assert_eq!([heads("llama", ""), heads("llama", null)], [64, 64]);
+    }
+
+    #[test]
+    fn windows_are_refused_where_a_layer_slides() {
+        let qwen2 = |fields: &str| {
+            format!(
+                r#"{{"model_type": "idefics3", "scale_factor": 1, "text_config": {{
+                    "model_type": "qwen2", "num_hidden_layers": 4, {fields}}}}}"#
+            )
+        };
+        let on = r#""use_sliding_window": true"#;
+        for none in [
+            r#""use_sliding_window": false, "max_window_layers": 1, "sliding_window": 8"#
+                .to_owned(),
+            format!(r#"{on}, "max_window_layers": 4"#),
+            format!(r#"{on}, "max_window_layers": 0, "sliding_window": null"#),
+            format!(r#"{on}, "max_window_layers": 0, "layer_types": ["full_attention"]"#),
+            on.to_owned(),
+        ] {
+            assert_eq!(config(&qwen2(&none)).text.n_layers, 4);
+        }
+        let error = refused(&qwen2(&format!(r#"{on}, "max_window_layers": 3"#)));
+        assert!(error.contains("text_config.use_sliding_window = true"), "{error}");
+        let sliding = r#""layer_types": ["full_attention", "sliding_attention"]"#;
+        let error = refused(&qwen2(sliding));
+        assert!(error.contains("text_config.layer_types = sliding_attention"), "{error}");
     }
 
     #[test]
@@ -209,23 +372,69 @@ mod tests {
     }
 
     #[test]
+    fn what_every_section_inherits_is_named_where_it_asks_for_something() {
+        let unknown = |field: &str| {
+            let json = SMOLVLM.replace("\"patch_size\"", &format!("{field}, \"patch_size\""));
+            ModelConfig::parse_reporting(json.as_bytes()).expect("a config").1
+        };
+        for silent in [
+            r#""id2label": {"0": "LABEL_0"}"#,
+            r#""is_decoder": false"#,
+            r#""suppress_tokens": null"#,
+            r#""pruned_heads": {}"#,
+            r#""max_length": 20, "repetition_penalty": 1"#,
+        ] {
+            assert_eq!(unknown(silent), [""; 0], "{silent}");
+        }
+        for (field, name) in [
+            (r#""is_decoder": true"#, "is_decoder"),
+            (r#""suppress_tokens": [4]"#, "suppress_tokens"),
+            (r#""pruned_heads": {"0": [1]}"#, "pruned_heads"),
+            (r#""repetition_penalty": 1.5"#, "repetition_penalty"),
+        ] {
+            assert_eq!(unknown(field), [format!("vision_config.{name}")]);
+        }
+    }
+
+    #[test]
+    fn quantised_weights_are_refused_with_what_to_do() {
+        let of = |value: &str| {
+            SMOLVLM.replacen('{', &format!("{{\"quantization_config\": {value}, "), 1)
+        };
+        let error = refused(&of(r#"{"quant_method": "bitsandbytes", "load_in_8bit": true}"#));
+        assert!(error.contains("`bitsandbytes`") && error.contains("--dtype int8"), "{error}");
+        assert!(refused(&of("{}")).contains("quantization_config"), "{}", refused(&of("{}")));
+        assert_eq!(config(&of("null")), config(SMOLVLM));
+    }
+
+    #[test]
     fn what_is_not_supported_is_refused_by_name() {
         let with = |section: &str, field: &str| {
             SMOLVLM.replace(&format!("\"{section}\": {{"), &format!("\"{section}\": {{{field}, "))
         };
         for (json, says) in [
             (r#"{"model_type": "paligemma"}"#.to_owned(), "model_type `paligemma`"),
-            (with("text_config", r#""attention_bias": true"#), "text_config.attention_bias"),
             (with("text_config", r#""mlp_bias": true"#), "text_config.mlp_bias"),
             (
                 with("text_config", r#""rope_scaling": {"type": "yarn"}"#),
                 "text_config.rope_scaling",
             ),
-            (with("text_config", r#""use_sliding_window": true"#), "use_sliding_window"),
+            (with("text_config", r#""hidden_act": "gelu_new""#), "text_config.hidden_act"),
             (with("text_config", r#""hidden_act": "gelu""#), "text_config.hidden_act"),
             (
                 with("text_config", r#""rope_parameters": {"rope_type": "yarn"}"#),
-                "text_config.rope_parameters.rope_type",
+                "text_config.rope_parameters.rope_type = yarn",
+            ),
+            (
+                with("text_config", r#""rope_parameters": {"type": "linear", "factor": 4}"#),
+                "text_config.rope_parameters.rope_type = linear",
+            ),
+            (
+                with(
+                    "text_config",
+                    r#""rope_scaling": {"rope_type": "llama3", "type": "default"}"#,
+                ),
+                "text_config.rope_scaling.rope_type = llama3",
             ),
             (with("vision_config", r#""hidden_act": "relu""#), "vision_config.hidden_act"),
             (with("vision_config", r#""num_channels": 1"#), "vision_config.num_channels"),
@@ -243,6 +452,10 @@ mod tests {
         };
         for (field, says) in [
             (r#""vision_feature_layer": [-1, 4]"#, "vision_feature_layer = [-1,4]"),
+            (r#""vision_feature_layer": [-1, -1]"#, "vision_feature_layer = [-1,-1]"),
+            (r#""vision_feature_layer": -2"#, "vision_feature_layer = -2"),
+            (r#""vision_feature_layer": 11"#, "vision_feature_layer = 11"),
+            (r#""vision_feature_layer": "last""#, "vision_feature_layer = \"last\""),
             (r#""vision_feature_select_strategy": "default""#, "vision_feature_select_strategy"),
             (r#""vision_aspect_ratio": "anyres""#, "vision_aspect_ratio = anyres"),
             (r#""image_grid_pinpoints": [[31, 30]]"#, "image_grid_pinpoints = 31"),

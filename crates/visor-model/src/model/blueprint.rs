@@ -21,7 +21,7 @@ pub struct Blueprint {
     pub extension: Option<Extension>,
     /// What reports say about the model, as far as it is known without its weights.
     pub card: ModelCard,
-    /// Fields of `config.json` that nothing here knows.
+    /// Fields of `config.json` that nothing here knows, and ends of answers that cannot come.
     pub unknown_fields: Vec<String>,
     /// Fields of `generation_config.json` that change answers and are not followed.
     pub unfollowed: Vec<String>,
@@ -33,7 +33,7 @@ impl Blueprint {
     /// # Errors
     /// A configuration that cannot be built, or a manifest that contradicts it.
     pub fn read(checkpoint: &Checkpoint) -> Result<Self, ModelError> {
-        let (config, unknown_fields) = ModelConfig::parse_reporting(checkpoint.config_json())?;
+        let (config, mut unknown_fields) = ModelConfig::parse_reporting(checkpoint.config_json())?;
         check_sizes(&config)?;
         let manifest = checkpoint.manifest();
         let extension = manifest.map(|manifest| extension(&config, manifest)).transpose()?;
@@ -59,6 +59,11 @@ impl Blueprint {
             selector_sha256: None,
             default_policy: manifest.and_then(|manifest| manifest.default_policy.clone()),
         };
+        let vocab = card.vocab;
+        let beyond = card.eos.iter().filter(|id| **id as usize >= vocab);
+        unknown_fields.extend(
+            beyond.map(|id| format!("eos_token_id ({id} is beyond the vocabulary of {vocab})")),
+        );
         Ok(Self { config, extension, card, unknown_fields, unfollowed })
     }
 }
@@ -181,7 +186,9 @@ fn count(config: &ModelConfig, extension: Option<&Extension>, head: Head) -> u12
         Tiling::AnyRes { .. } => d,
     };
 
-    let projections = 2 * d * d_q + 2 * d * d_kv + biases(text.qkv_bias, d_q + 2 * d_kv);
+    let bias = text.attention_bias;
+    let of_attention = biases(bias.inputs(), d_q + 2 * d_kv) + biases(bias.output(), d);
+    let projections = 2 * d * d_q + 2 * d * d_kv + of_attention;
     let layer = 2 * d + projections + 3 * d * d_ffn;
     let embedding = wide(text.vocab) * d;
     let decoder = embedding + wide(text.n_layers) * layer + d;

@@ -6,6 +6,7 @@ use visor_core::cost::{Flops, SelectorShape};
 use visor_core::{
     ImageMask, Ladder, Layout, Padding, Patches, PositionScheme, Rotary, RungId, Schedule,
 };
+use visor_model::attention::AttentionBias;
 use visor_model::config::{
     ConnectorConfig, Family, ModelConfig, PatchPositions, TextConfig, Tiling, VisionConfig,
 };
@@ -65,7 +66,7 @@ pub(crate) fn config() -> ModelConfig {
             vocab: VOCAB,
             rms_norm_eps: 1e-5,
             rope_theta: 100.0,
-            qkv_bias: Bias::With,
+            attention_bias: AttentionBias::Inputs,
             max_positions: 96,
         },
         image_token: IMAGE,

@@ -156,8 +156,10 @@ mod tests {
     fn config(family: &str, side: usize) -> ModelConfig {
         let json = format!(
             r#"{{"model_type": "{family}", "vision_feature_layer": -1,
+                "vision_feature_select_strategy": "full",
                 "image_grid_pinpoints": [[{side}, {side}]],
-                "vision_config": {{"image_size": {side}, "patch_size": 8}}}}"#
+                "vision_config": {{"model_type": "siglip_vision_model",
+                    "image_size": {side}, "patch_size": 8}}}}"#
         );
         ModelConfig::parse(json.as_bytes()).expect("a config")
     }

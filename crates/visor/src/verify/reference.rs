@@ -1,5 +1,6 @@
 //! A folder of recordings: what was asked, and every tensor that came of it.
 
+use super::measure::Recorded;
 use crate::error::Error;
 use crate::question::Question;
 use safetensors::{Dtype, SafeTensors};
@@ -8,12 +9,15 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use thiserror::Error as ThisError;
-use visor_checkpoint::Dtype as Stored;
+use visor_checkpoint::Dtype as OfWeights;
 use visor_model::Activation;
 use visor_processor::{Picture, PictureLimits, Setting};
 
 /// Larger recordings are not read.
 const MAX_BYTES: u64 = 1 << 30;
+
+/// The recorded answer.
+pub(super) const ANSWER: &str = "generated_ids";
 
 /// Why a reference cannot be compared with.
 #[derive(Debug, ThisError)]
@@ -86,6 +90,7 @@ struct RawCases {
     transformers: String,
     #[serde(default)]
     torch: String,
+    new_tokens: Option<usize>,
     cases: BTreeMap<String, RawCase>,
 }
 
@@ -110,6 +115,15 @@ pub(super) struct Reference {
     cases: BTreeMap<String, RawCase>,
     /// What made it.
     pub(super) origin: String,
+    /// How many tokens were asked for, where it says so.
+    new_tokens: Option<usize>,
+}
+
+/// A tensor of a recording.
+struct Stored {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    data: Vec<u8>,
 }
 
 /// One case, with its pictures in memory and those of its tensors that nobody has taken yet.
@@ -117,7 +131,7 @@ pub(super) struct Case {
     name: String,
     raw: RawCase,
     pub(super) pictures: Vec<Picture>,
-    tensors: BTreeMap<String, (Dtype, Vec<u8>)>,
+    tensors: BTreeMap<String, Stored>,
 }
 
 impl Reference {
@@ -136,7 +150,7 @@ impl Reference {
             None => ["images", "../images", "../../images"].map(|way| folder.join(way)).to_vec(),
         };
         let origin = format!("transformers {}, torch {}", raw.transformers, raw.torch);
-        Ok(Self { folder, images, cases: raw.cases, origin })
+        Ok(Self { folder, images, cases: raw.cases, origin, new_tokens: raw.new_tokens })
     }
 
     /// The names of its cases.
@@ -149,13 +163,32 @@ impl Reference {
         let raw = self.cases[case].clone();
         let pictures =
             raw.images.iter().map(|name| self.picture(name)).collect::<Result<_, _>>()?;
+        Ok(Case { name: case.to_owned(), raw, pictures, tensors: self.tensors(case)? })
+    }
+
+    fn tensors(&self, case: &str) -> Result<BTreeMap<String, Stored>, ReferenceError> {
         let file = self.folder.join(format!("{}.safetensors", plain(case)?));
         let bytes = read(&file)?;
         let tensors = SafeTensors::deserialize(&bytes)
             .map_err(|source| ReferenceError::Tensors { file, source })?;
-        let tensors = tensors.tensors().into_iter();
-        let tensors = tensors.map(|(name, view)| (name, (view.dtype(), view.data().to_vec())));
-        Ok(Case { name: case.to_owned(), raw, pictures, tensors: tensors.collect() })
+        let tensors = tensors.tensors().into_iter().map(|(name, view)| {
+            let (dtype, shape, data) = (view.dtype(), view.shape().to_vec(), view.data().to_vec());
+            (name, Stored { dtype, shape, data })
+        });
+        Ok(tensors.collect())
+    }
+
+    /// How many tokens an answer has that no end token ends: as many as were asked for, or, where
+    /// `cases.json` does not say how many those were, as the longest recorded one.
+    pub(super) fn answer_length(&self) -> Result<usize, ReferenceError> {
+        if let Some(asked) = self.new_tokens {
+            return Ok(asked);
+        }
+        let length = |case| -> Result<usize, ReferenceError> {
+            let tensors = self.tensors(case)?;
+            Ok(tensors.get(ANSWER).map_or(0, |answer| answer.shape.iter().product()))
+        };
+        self.cases().try_fold(0, |longest, case| Ok(longest.max(length(case)?)))
     }
 
     fn picture(&self, name: &str) -> Result<Picture, Error> {
@@ -190,17 +223,17 @@ impl Case {
     }
 
     /// Takes a tensor of numbers, where it was recorded.
-    pub(super) fn floats(&mut self, name: &str) -> Result<Option<Vec<f32>>, ReferenceError> {
+    pub(super) fn floats(&mut self, name: &str) -> Result<Option<Recorded<f32>>, ReferenceError> {
         self.take(name, "F32, F16 or BF16", |dtype, data| floats(dtype, &data))
     }
 
     /// Takes a tensor of ids, where it was recorded.
-    pub(super) fn ids(&mut self, name: &str) -> Result<Option<Vec<u32>>, ReferenceError> {
+    pub(super) fn ids(&mut self, name: &str) -> Result<Option<Recorded<u32>>, ReferenceError> {
         self.take(name, "I64 or I32, from 0 to 4294967295", |dtype, data| ids(dtype, &data))
     }
 
     /// Takes a tensor of levels, where it was recorded.
-    pub(super) fn bytes(&mut self, name: &str) -> Result<Option<Vec<u8>>, ReferenceError> {
+    pub(super) fn bytes(&mut self, name: &str) -> Result<Option<Recorded<u8>>, ReferenceError> {
         self.take(name, "U8", |dtype, data| (dtype == Dtype::U8).then_some(data))
     }
 
@@ -208,12 +241,15 @@ impl Case {
         &mut self,
         tensor: &str,
         expected: &'static str,
-        read: impl FnOnce(Dtype, Vec<u8>) -> Option<T>,
-    ) -> Result<Option<T>, ReferenceError> {
-        let Some((dtype, data)) = self.tensors.remove(tensor) else { return Ok(None) };
+        read: impl FnOnce(Dtype, Vec<u8>) -> Option<Vec<T>>,
+    ) -> Result<Option<Recorded<T>>, ReferenceError> {
+        let Some(Stored { dtype, shape, data }) = self.tensors.remove(tensor) else {
+            return Ok(None);
+        };
         let (case, tensor, found) = (self.name.clone(), tensor.to_owned(), dtype.to_string());
         let unreadable = ReferenceError::Format { case, tensor, found, expected };
-        read(dtype, data).map(Some).ok_or(unreadable)
+        let values = read(dtype, data).ok_or(unreadable)?;
+        Ok(Some(Recorded { shape, values }))
     }
 
     /// The tensors that nobody has taken.
@@ -227,7 +263,7 @@ impl Case {
         &mut self,
         name: &str,
         seams: &[Activation],
-    ) -> Result<Option<Vec<f32>>, ReferenceError> {
+    ) -> Result<Option<Recorded<f32>>, ReferenceError> {
         let mut layers = seams.iter().filter(|seam| seam.name.starts_with("vision_layer_"));
         let last = layers.next_back().is_some_and(|last| last.name == name);
         match self.floats(name)? {
@@ -256,9 +292,9 @@ fn plain(name: &str) -> Result<&str, ReferenceError> {
 
 fn floats(dtype: Dtype, data: &[u8]) -> Option<Vec<f32>> {
     let stored = match dtype {
-        Dtype::F32 => Stored::F32,
-        Dtype::F16 => Stored::F16,
-        Dtype::BF16 => Stored::BF16,
+        Dtype::F32 => OfWeights::F32,
+        Dtype::F16 => OfWeights::F16,
+        Dtype::BF16 => OfWeights::BF16,
         _ => return None,
     };
     let mut values = Vec::new();

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use visor_runtime::ModelCard;
 
 /// How far a seam of one case is from its recording.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Difference {
     /// Of levels and ids, which must be the same.
@@ -23,16 +23,24 @@ pub enum Difference {
         /// Largest value that was recorded.
         largest: f32,
     },
+    /// Of recordings that are shorter or longer than what they are compared with, or lie otherwise.
+    Shape {
+        /// The shape of what was recorded.
+        recorded: Vec<usize>,
+        /// That of what is expected; rows may lie along several axes.
+        expected: Vec<usize>,
+    },
 }
 
 impl Difference {
     /// The largest distance as a share of the largest value; 1 or more for what must be the same
-    /// and is not.
-    pub fn relative(self) -> f64 {
-        match self {
+    /// and is not, and infinite for what cannot be compared.
+    pub fn relative(&self) -> f64 {
+        match *self {
             Self::Exact { differing, .. } => differing as f64,
             Self::Close { error: 0.0, .. } => 0.0,
             Self::Close { error, largest, .. } => f64::from(error) / f64::from(largest),
+            Self::Shape { .. } => f64::INFINITY,
         }
     }
 }
@@ -111,10 +119,12 @@ impl Parity {
         }
     }
 
-    /// The seams beyond `tolerance`, a share of the largest value. Levels and ids must be the same.
+    /// The seams beyond `tolerance`, a share of the largest value. Levels and ids must be the same,
+    /// and recordings as long as what they are compared with.
     pub fn failures(&self, tolerance: f64) -> Vec<&SeamParity> {
-        let fails = |seam: &&SeamParity| match seam.worst {
-            Difference::Exact { differing, .. } => differing > 0,
+        let fails = |seam: &&SeamParity| match &seam.worst {
+            Difference::Exact { differing, .. } => *differing > 0,
+            Difference::Shape { .. } => true,
             // What is no number is no pass.
             difference @ Difference::Close { .. } => !matches!(
                 difference.relative().partial_cmp(&tolerance),

@@ -1,7 +1,8 @@
 //! What checkpoints that are damaged, or not what they seem, are told.
 
 use crate::support::*;
-use visor::Question;
+use serde_json::Value;
+use visor::{ModelInfo, ModelRef, Question};
 use visor_checkpoint::NamedTensor;
 
 #[test]
@@ -117,6 +118,30 @@ fn a_chat_template_that_raises_or_is_none_says_so() {
     copy.write("chat_template.jinja", "{{ nothing.of.this }}");
     let error = copy.load().unwrap().prepare(Question::new("a")).unwrap_err();
     assert!(error.to_string().contains("chat template"), "{error}");
+}
+
+#[test]
+fn a_control_token_without_an_embedding_is_an_error_where_it_is_used() {
+    let copy = Copy::of("idefics3");
+    let mut tokenizer: Value = serde_json::from_str(&copy.read("tokenizer.json")).unwrap();
+    let tokens = tokenizer["added_tokens"].as_array_mut().unwrap();
+    let mut padding = tokens.last().unwrap().clone();
+    (padding["id"], padding["content"]) = (313.into(), "[PAD]".into());
+    tokens.push(padding);
+    copy.write("tokenizer.json", tokenizer.to_string());
+    let expected = model("idefics3").ask(question(&[])).unwrap().token_ids;
+    assert_eq!(copy.load().unwrap().ask(question(&[])).unwrap().token_ids, expected);
+    copy.replace("tokenizer_config.json", "%}Assistant:", "%}[PAD]Assistant:");
+    let error = chain(&copy.load().unwrap().ask(question(&[])).unwrap_err());
+    assert!(error.contains("token id 313 is outside the vocabulary of 313"), "{error}");
+}
+
+#[test]
+fn an_end_token_beyond_the_vocabulary_is_said() {
+    let copy = Copy::of("idefics3");
+    copy.replace("generation_config.json", "\"eos_token_id\": 312", "\"eos_token_id\": [312, 999]");
+    let said = ModelInfo::open(&ModelRef::Folder(copy.path())).unwrap().unknown_fields().to_vec();
+    assert_eq!(said, ["eos_token_id (999 is beyond the vocabulary of 313)"]);
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod budgeted;
 mod damaged;
 mod equivalence;
 mod generation;
+mod llava;
 mod parity;
 mod places;
 mod prompts;

@@ -116,8 +116,8 @@ fn a_reference_of_other_weights_is_not_reproduced() {
     let failures = parity.failures(TOLERANCE);
     let failed: Vec<&str> = failures.iter().map(|seam| seam.seam.as_str()).collect();
     assert!(failed.contains(&"hidden_1") && !failed.contains(&"tiles_u8"), "{failed:?}");
-    let exact = |seam: &str| parity.seams.iter().find(|known| known.seam == seam).unwrap().worst;
-    assert!(matches!(exact("input_ids"), SeamDifference::Exact { differing: 0, .. }));
+    let ids = parity.seams.iter().find(|known| known.seam == "input_ids").unwrap();
+    assert!(matches!(ids.worst, SeamDifference::Exact { differing: 0, .. }));
 }
 
 /// Bytes of every tensor of a recording, by name.
@@ -161,6 +161,67 @@ fn what_was_recorded_under_other_names_is_listed_and_the_rest_is_compared() {
     // Nothing is compared with the scores of an answer that was not recorded.
     let parity = against(|tensors| drop(tensors.remove("generated_ids"))).unwrap();
     assert_eq!(parity.not_compared, ["first_logits"]);
+}
+
+/// The first `rows` of a recording.
+fn shorten(tensors: &mut Tensors, name: &str, rows: usize) {
+    let (_, shape, data) = tensors.get_mut(name).unwrap();
+    data.truncate(data.len() / shape[0] * rows);
+    shape[0] = rows;
+}
+
+#[test]
+fn recordings_that_are_cut_or_turned_fail_with_both_shapes() {
+    for (name, rows, recorded, expected) in [
+        ("image_features", 5, &[5, 32][..], &[34, 32][..]),
+        ("first_logits", 3, &[3], &[1, 298]),
+        ("first_logits", 0, &[0], &[1, 298]),
+        ("input_ids", 76, &[76], &[77]),
+        ("tiles_u8", 1, &[1, 1, 3, 26, 26], &[2, 3, 26, 26]),
+        // No end token ends it, and eight were asked for.
+        ("generated_ids", 4, &[4], &[8]),
+    ] {
+        let parity = against(|tensors| shorten(tensors, name, rows)).unwrap();
+        let failures = parity.failures(1.0);
+        let [failed] = failures.as_slice() else { panic!("{name}: {failures:#?}") };
+        let shapes = SeamDifference::Shape { recorded: recorded.into(), expected: expected.into() };
+        assert_eq!((failed.seam.as_str(), &failed.worst), (name, &shapes));
+    }
+    let turned = |tensors: &mut Tensors| {
+        let (_, shape, _) = tensors.get_mut("image_features").unwrap();
+        shape.reverse();
+    };
+    assert_eq!(against(turned).unwrap().failures(1.0).len(), 1);
+}
+
+#[test]
+fn a_short_answer_that_an_end_token_ends_is_a_whole_one() {
+    let end = runner(&model("llava-onevision")).card().eos[0];
+    let parity = against(|tensors| {
+        shorten(tensors, "generated_ids", 4);
+        let (_, _, data) = tensors.get_mut("generated_ids").unwrap();
+        data[24..].copy_from_slice(&i64::from(end).to_le_bytes());
+    });
+    let parity = parity.unwrap();
+    let answer = parity.seams.iter().find(|seam| seam.seam == "generated_ids").unwrap();
+    assert_eq!(answer.worst, SeamDifference::Exact { values: 4, differing: 1 });
+}
+
+#[test]
+fn a_recorded_number_that_is_none_fails() {
+    for wrong in [f32::NAN, f32::INFINITY] {
+        let parity = against(|tensors| {
+            let (_, _, data) = tensors.get_mut("first_logits").unwrap();
+            data[12..16].copy_from_slice(&wrong.to_le_bytes());
+        });
+        let parity = parity.unwrap();
+        let failures = parity.failures(1e9);
+        let [failed] = failures.as_slice() else { panic!("{wrong}: {failures:#?}") };
+        assert_eq!(
+            (failed.seam.as_str(), failed.worst.relative()),
+            ("first_logits", f64::INFINITY)
+        );
+    }
 }
 
 #[test]
@@ -245,7 +306,7 @@ fn a_stock_folder_is_inspected_without_its_weights_and_offers_dense_alone() {
 /// What rounded weights may do to a seam, as a share of its largest value: that of `visor verify`.
 #[test]
 fn every_seam_in_fewer_bytes_is_within_the_tolerance_of_its_format() {
-    for (dtype, tolerance) in [(Dtype::BF16, 2e-2), (Dtype::F16, 3e-3), (Dtype::Int8, 1e-1)] {
+    for (dtype, tolerance) in [(Dtype::BF16, 4e-2), (Dtype::F16, 8e-3), (Dtype::Int8, 1.5e-1)] {
         let mut largest = 0.0_f64;
         for name in ALL {
             let options = LoadOptions::default().dtype(dtype);
@@ -255,6 +316,7 @@ fn every_seam_in_fewer_bytes_is_within_the_tolerance_of_its_format() {
             let seams = parity.seams.iter().filter(|seam| !seam.seam.starts_with("generated_ids"));
             for seam in seams {
                 match seam.worst {
+                    SeamDifference::Shape { .. } => panic!("{seam:?}"),
                     SeamDifference::Exact { differing, .. } => assert_eq!(differing, 0, "{seam:?}"),
                     SeamDifference::Close { .. } => {
                         let share = seam.worst.relative();

@@ -1,6 +1,6 @@
 //! Checks of single fields, and which fields of a `config.json` are known.
 
-use super::ConfigError;
+use super::{ConfigError, inherited};
 use serde_json::Value;
 
 /// No size in any known model comes near; what is beyond is damage, not a model.
@@ -9,14 +9,9 @@ const LARGEST: usize = 1 << 24;
 /// Fields that are read, or that have no bearing on what is computed here: on files, training,
 /// other modalities, or nothing at all.
 const TOP: &[&str] = &[
-    "_commit_hash",
-    "_name_or_path",
     "_pad_token_id",
-    "architectures",
     "auto_map",
-    "bos_token_id",
     "dtype",
-    "eos_token_id",
     "ignore_index",
     "image_grid_pinpoints",
     "image_seq_length",
@@ -25,16 +20,13 @@ const TOP: &[&str] = &[
     "initializer_range",
     "model_type",
     "multimodal_projector_bias",
-    "pad_token_id",
     "perceiver_config",
     "projector_hidden_act",
     "projector_hidden_size",
     "scale_factor",
     "text_config",
     "tie_word_embeddings",
-    "torch_dtype",
     "transformers.js_config",
-    "transformers_version",
     "use_cache",
     "use_image_newline_parameter",
     "use_reentrant_checkpointing",
@@ -47,15 +39,10 @@ const TOP: &[&str] = &[
     "vocab_size",
 ];
 const TEXT: &[&str] = &[
-    "_attn_implementation_autoset",
     "_flash_attn_2_enabled",
-    "_name_or_path",
-    "architectures",
     "attention_bias",
     "attention_dropout",
-    "bos_token_id",
     "dtype",
-    "eos_token_id",
     "head_dim",
     "hidden_act",
     "hidden_size",
@@ -71,7 +58,6 @@ const TEXT: &[&str] = &[
     "num_attention_heads",
     "num_hidden_layers",
     "num_key_value_heads",
-    "pad_token_id",
     "perceiver_config",
     "pixel_shuffle_factor",
     "pretraining_tp",
@@ -83,9 +69,7 @@ const TEXT: &[&str] = &[
     "rope_theta",
     "sliding_window",
     "tie_word_embeddings",
-    "torch_dtype",
     "transformers.js_config",
-    "transformers_version",
     "use_cache",
     "use_resampler",
     "use_sliding_window",
@@ -109,8 +93,6 @@ const VISION: &[&str] = &[
     "projection_dim",
     "size",
     "tie_word_embeddings",
-    "torch_dtype",
-    "transformers_version",
     "use_base_siglip",
     "vision_use_head",
     "vocab_size",
@@ -124,10 +106,23 @@ pub(super) fn unknown(config: &Value) -> Vec<String> {
             _ => (config.get(section), format!("{section}.")),
         };
         let fields = value.and_then(Value::as_object).into_iter().flatten();
-        let unknown = fields.filter(|(name, _)| !known.contains(&name.as_str()));
+        let unknown = fields.filter(|(name, value)| {
+            !known.contains(&name.as_str()) && !inherited::says_nothing(name, value)
+        });
         unknown.map(|(name, _)| format!("{prefix}{name}")).collect()
     };
     [names("", TOP), names("text_config", TEXT), names("vision_config", VISION)].concat()
+}
+
+/// Refuses what another program has quantised: its tensors are of other shapes and meanings.
+pub(super) fn expect_unquantised(config: Option<&Value>) -> Result<(), ConfigError> {
+    match config {
+        None | Some(Value::Null) => Ok(()),
+        Some(config) => {
+            let method = config.get("quant_method").and_then(Value::as_str);
+            Err(ConfigError::Quantised { method: method.unwrap_or("unknown").to_owned() })
+        }
+    }
 }
 
 /// A field whose only supported value is `expected`.
@@ -140,6 +135,18 @@ pub(super) fn only(
         return Ok(());
     }
     Err(ConfigError::Unsupported { field, got: got.to_owned(), expected })
+}
+
+/// A field whose only supported value has several names, the first of which is said.
+pub(super) fn one_of(
+    field: &'static str,
+    got: &str,
+    names: &[&'static str],
+) -> Result<(), ConfigError> {
+    match names {
+        [name, ..] if !names.contains(&got) => only(field, got, name),
+        _ => Ok(()),
+    }
 }
 
 /// A switch that must not be on.

@@ -1,15 +1,17 @@
 //! The section of the vision encoder, with the defaults of `SiglipVisionConfig` and
 //! `Idefics3VisionConfig`.
 //!
-//! Its `model_type` is not looked at: published files of one family write it in four ways.
+//! Its `model_type` is looked at in LLaVA alone, where a CLIP tower is the default: published files
+//! of one other family write it in four ways.
 
-use super::fields::{divides, only, positive};
+use super::fields::{divides, one_of, only, positive};
 use crate::config::{ConfigError, Family, PatchPositions, VisionConfig};
 use serde::Deserialize;
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub(super) struct RawVision {
+    model_type: Option<String>,
     hidden_size: Option<usize>,
     intermediate_size: Option<usize>,
     num_hidden_layers: Option<usize>,
@@ -20,6 +22,10 @@ pub(super) struct RawVision {
     hidden_act: Option<String>,
     layer_norm_eps: Option<f64>,
 }
+
+/// The approximation by tanh, whose names differ in the order of its operations alone (`ACT2CLS` of
+/// `activations.py` of `transformers`).
+const GELU_TANH: [&str; 4] = ["gelu_pytorch_tanh", "gelu_new", "gelu_fast", "gelu_python_tanh"];
 
 /// Class defaults that differ.
 struct Defaults {
@@ -54,8 +60,12 @@ impl Defaults {
 
 pub(super) fn parse(raw: &RawVision, family: Family) -> Result<VisionConfig, ConfigError> {
     let defaults = Defaults::of(family);
+    if family == Family::Llava {
+        let tower = raw.model_type.as_deref().unwrap_or("clip_vision_model");
+        only("vision_config.model_type", tower, "siglip_vision_model")?;
+    }
     let act = raw.hidden_act.as_deref().unwrap_or("gelu_pytorch_tanh");
-    only("vision_config.hidden_act", act, "gelu_pytorch_tanh")?;
+    one_of("vision_config.hidden_act", act, &GELU_TANH)?;
     let d_model = raw.hidden_size.unwrap_or(defaults.d_model);
     let d_ffn = raw.intermediate_size.unwrap_or(3072);
     let n_heads = raw.num_attention_heads.unwrap_or(defaults.n_heads);
