@@ -3,6 +3,7 @@
 use crate::support::*;
 use visor_core::cost::{Decode, Keys, Looks, ModelShape, PolicyShape, Prompt};
 use visor_core::{LayerMode, Padding, Patches, Schedule};
+use visor_model::attention::AttentionBias;
 use visor_model::config::ConnectorConfig;
 use visor_model::counter::count;
 use visor_model::{Head, Network, parameters, weights};
@@ -185,7 +186,10 @@ fn the_number_of_weights_follows_from_the_configuration() {
         let mut config = config();
         config.connector = connector;
         config.vision.post_norm = post_norm;
-        let network = Network::new(&config, extension.as_ref(), head, &cpu());
-        assert_eq!(parameters(&config, extension.as_ref(), head), count(&network));
+        for bias in [AttentionBias::Nowhere, AttentionBias::Inputs, AttentionBias::Everywhere] {
+            config.text.attention_bias = bias;
+            let network = Network::new(&config, extension.as_ref(), head, &cpu());
+            assert_eq!(parameters(&config, extension.as_ref(), head), count(&network));
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! LLaVA checkpoints as `transformers` writes them, and tensors that any checkpoint may hold.
+//! Checkpoints that `transformers` writes as well: LLaVA, biases of Llama, buffers of older versions.
 
 use crate::support::*;
 use visor_checkpoint::NamedTensor;
@@ -68,6 +68,36 @@ fn llava_that_drops_its_first_token_or_has_another_tower_is_refused_by_name() {
     copy.replace("config.json", "\"siglip_vision_model\"", "\"clip_vision_model\"");
     let error = copy.refusal();
     assert!(error.contains("vision_config.model_type = clip_vision_model"), "{error}");
+}
+
+#[test]
+fn all_four_biases_of_llama_attention_are_read_and_added() {
+    let expected = answer(&Copy::of("idefics3"));
+    let with = |map: &str, value: fn(usize) -> f32| {
+        let copy = Copy::of("idefics3");
+        copy.replace(
+            "config.json",
+            "\"text_config\": {",
+            "\"text_config\": {\"attention_bias\": true,",
+        );
+        rewrite(&copy, |tensors| {
+            for layer in 0..3 {
+                for (known, n) in [("q", 32), ("k", 16), ("v", 16), ("o", 32)] {
+                    let name =
+                        format!("model.text_model.layers.{layer}.self_attn.{known}_proj.bias");
+                    let value = |i| if known == map { value(i) } else { 0.0 };
+                    tensors.push((name, vec![n], (0..n).map(value).collect()));
+                }
+            }
+        });
+        copy
+    };
+    assert_eq!(answer(&with("none", |_| 0.0)), expected);
+    assert_ne!(answer(&with("o", |i| [9.0, -9.0, 5.0][i % 3])), expected);
+    let copy = with("none", |_| 0.0);
+    let gone = "model.text_model.layers.1.self_attn.o_proj.bias";
+    rewrite(&copy, |tensors| tensors.retain(|(name, ..)| name != gone));
+    assert!(copy.refusal().contains(gone), "{}", copy.refusal());
 }
 
 #[test]
