@@ -5,8 +5,8 @@
 #
 # usage: tools/train_converted_nano.sh VISOR FOLDER
 #
-# VISOR is the binary. Every step is resumable: the same command goes on where it was. About an hour
-# on one quiet core.
+# VISOR is the binary. Every step is resumable: the same command goes on where it was. About two and
+# a half hours on one core.
 set -eu
 visor=$1
 out=$2
@@ -33,10 +33,13 @@ tune() {
 tune stage-1 --steps 800,0
 tune one --steps 800,3000
 tune sandwich --steps 800,3000 --sampling sandwich
+tune sandwich-10000 --steps 800,10000 --sampling sandwich
+# Dense with the steps of the longest of them.
+"$visor" train universal --threads 1 --arm stock --seed 1 --steps 400,2600,12800 --out "$out/stock-15800"
 
 mkdir -p "$out/baselines"
 cp "$out/stock/outcomes.json" "$out/baselines/stock.json"
-for name in one sandwich; do
+for name in one sandwich sandwich-10000; do
     "$visor" train policy --threads 1 --model "$out/$name/checkpoint" \
         --objective cheapest-right --questions 8000 --out "$out/$name-policy"
     "$visor" bench compare --threads 1 --model "$out/$name/checkpoint" \
