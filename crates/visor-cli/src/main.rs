@@ -3,7 +3,6 @@
 //! Answers go to standard output, everything else to standard error. Exit codes: 0 done, 1 failed,
 //! 2 wrong usage.
 
-mod allocator;
 mod analyze;
 mod ask;
 mod bench;

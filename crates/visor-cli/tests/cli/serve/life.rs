@@ -123,8 +123,13 @@ fn an_idle_server_ends_at_once_and_a_second_signal_ends_a_busy_one() {
     let mut server = Server::start(&["--drain-timeout", "600"]);
     let mut stream = server.connect();
     let half = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n\
-                 content-type: application/json\r\ncontent-length: 500\r\n\r\n{";
+                 content-type: application/json\r\nexpect: 100-continue\r\n\
+                 content-length: 500\r\n\r\n";
     stream.write_all(half).unwrap();
+    // It is busy once it asks for the body.
+    let mut go_on = [0; 12];
+    stream.read_exact(&mut go_on).unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100");
     server.signal("-TERM");
     server.says(&["draining"]);
     server.signal("-TERM");
