@@ -19,8 +19,8 @@ pub(in crate::generated) fn block(repo: &Repo) -> Result<String> {
         }
     }
     Ok(format!(
-        "| shape | tiles | stage | weights | ours, ms | transformers' format | transformers, ms | ratio |\n\
-         |---|--:|---|---|--:|---|--:|--:|\n{peers}\n\
+        "| shape | tiles | threads | GFLOP/s | stage | weights | ours, ms | transformers' format | transformers, ms | ratio |\n\
+         |---|--:|--:|--:|---|---|--:|---|--:|--:|\n{peers}\n\
          Prefill of 7,401 tokens (LLaVA-OneVision-0.5B, 10 crops), dense over rung:\n\n\
          | rung | by FLOPs | by the clock |\n|---|--:|--:|\n{rungs}\n"
     ))
@@ -36,11 +36,14 @@ fn beside_peer(record: &Record) -> String {
         let (theirs, ratio) = (row.peer_ms.as_ref()?.median, row.ratio?);
         let weights = row.dtype.as_deref().unwrap_or("f32");
         let comparable = weights == format || weights == "int8";
+        let ceiling = record.ceilings.iter().find(|ceiling| ceiling.threads == row.threads);
         comparable.then(|| {
             format!(
-                "| {} | {} | {} | {weights} | {} | {format} | {} | {ratio:.2} |\n",
+                "| {} | {} | {} | {} | {} | {weights} | {} | {format} | {} | {ratio:.2} |\n",
                 record.model.name,
                 row.tiles,
+                row.threads,
+                ceiling.map_or_else(|| "-".to_owned(), |ceiling| figure(ceiling.matmul_gflops)),
                 row.stage,
                 figure(row.ms.median),
                 figure(theirs)
@@ -70,7 +73,7 @@ mod tests {
     fn a_stage_stands_beside_transformers_in_the_same_format_or_fewer_bytes() {
         let record = |text: &str| serde_json::from_str::<Record>(text).expect("a record");
         let same = beside_peer(&record(SAMPLE));
-        assert_eq!(same, "| m | 1 | decode | f32 | 100 | f32 | 200 | 0.50 |\n");
+        assert_eq!(same, "| m | 1 | 1 | 100 | decode | f32 | 100 | f32 | 200 | 0.50 |\n");
         let other = SAMPLE.replace("\"another\"", "\"another 5, bf16, sdpa\"");
         assert_eq!(beside_peer(&record(&other)), "");
     }
