@@ -175,7 +175,7 @@ fn pieces_that_do_not_make_up_the_matrix_are_an_error_that_counts_them() {
 #[test]
 fn a_value_that_a_format_does_not_hold_is_counted_through_all_pieces() {
     for cut in [0, 3, 4, 6] {
-        let mut values = vec![0.5; 8];
+        let mut values = [0.5; 8];
         values[6] = 7e4;
         let mut builder = MatrixBuilder::new(MatrixFormat::F16, [4, 2]).expect("a matrix");
         let (first, rest) = values.split_at(cut);
