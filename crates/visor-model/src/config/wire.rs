@@ -79,7 +79,7 @@ fn no_number(json: &[u8], error: &serde_json::Error) -> Option<ConfigError> {
     let text = json.split(|&byte| byte == b'\n').nth(line.checked_sub(1)?)?;
     // The error stands at the word, or behind its sign.
     let at = text.get(error.column().saturating_sub(2)..)?;
-    let words = ["NaN", "Infinity", "-Infinity"];
+    let words = ["-Infinity", "Infinity", "NaN"];
     let starts = |word: &&str| {
         (0..2).any(|skip| at.get(skip..).is_some_and(|at| at.starts_with(word.as_bytes())))
     };

@@ -19,7 +19,7 @@ pub(in crate::generated) fn block(repo: &Repo) -> Result<String> {
         }
     }
     Ok(format!(
-        "| shape | tiles | threads | GFLOP/s | stage | weights | ours, ms | transformers' format | transformers, ms | ratio |\n\
+        "| shape | tiles | threads | GFLOP/s a thread | stage | weights | ours, ms | transformers' format | transformers, ms | ratio |\n\
          |---|--:|--:|--:|---|---|--:|---|--:|--:|\n{peers}\n\
          Prefill of 7,401 tokens (LLaVA-OneVision-0.5B, 10 crops), dense over rung:\n\n\
          | rung | by FLOPs | by the clock |\n|---|--:|--:|\n{rungs}\n"
@@ -43,7 +43,10 @@ fn beside_peer(record: &Record) -> String {
                 record.model.name,
                 row.tiles,
                 row.threads,
-                ceiling.map_or_else(|| "-".to_owned(), |ceiling| figure(ceiling.matmul_gflops)),
+                ceiling.map_or_else(
+                    || "-".to_owned(),
+                    |ceiling| { figure(ceiling.matmul_gflops / ceiling.threads as f64) }
+                ),
                 row.stage,
                 figure(row.ms.median),
                 figure(theirs)

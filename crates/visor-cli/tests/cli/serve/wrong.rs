@@ -321,6 +321,7 @@ fn a_prompt_and_a_picture_stand_in_no_log_whatever_becomes_of_them() {
     server.post(&about(&format!("{secret} <eos>"), shown)).error(400);
     server.post(&about(secret, &["data:image/png;base64,correcthorse".to_owned()])).error(400);
     server.send("GET", "/correcthorsebatterystaple?correcthorse", &["host: localhost"], b"");
+    server.says(&["/v1/chat/completions"]);
     let log = server.log();
     assert!(log.contains("/v1/chat/completions"), "{log}");
     assert!(!log.contains("correcthorse"), "{log}");
