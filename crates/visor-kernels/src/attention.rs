@@ -87,19 +87,28 @@ impl Attention<'_> {
     /// # Panics
     /// If the sizes contradict the slices.
     pub fn run(&self, weights: Option<&mut [f32]>) -> Vec<f32> {
+        let mut out = vec![0.0; self.queries * self.heads * self.head_dim];
+        self.run_into(&mut out, weights);
+        out
+    }
+
+    /// The same into `out`, which is zeros.
+    ///
+    /// # Panics
+    /// As [`run`](Self::run).
+    pub fn run_into(&self, out: &mut [f32], weights: Option<&mut [f32]>) {
         let &Self { queries, keys, heads, head_dim, .. } = self;
         let width = heads * head_dim;
-        let mut out = vec![0.0; queries * width];
+        assert_eq!(out.len(), queries * width, "[T, H, D] values");
         if out.is_empty() || keys == 0 {
-            return out;
+            return;
         }
         let alone = is_alone() || queries * heads * keys * head_dim < SHARED;
         if let Some(weights) = &weights {
             assert_eq!(weights.len(), queries * heads * keys, "[T, H, S] weights");
         }
         if queries < FEW {
-            self.few(alone, &mut out, weights);
-            return out;
+            return self.few(alone, out, weights);
         }
         let gemm = GemmExecutor::<f32>::new();
         let heads_of = 0..self.kv_heads;
@@ -129,7 +138,6 @@ impl Attention<'_> {
                 blocks.for_each(|((i, out), weights)| task(first(i), out, Some(weights)));
             }
         }
-        out
     }
 
     /// Brings keys and values of a head into order.

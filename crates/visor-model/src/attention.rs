@@ -54,7 +54,8 @@ impl Heads {
 /// query heads; `bias` is `[B or 1, 1, T, S]` and holds 0 where a query may read a key and a large
 /// negative number where it may not.
 pub fn attend(q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, bias: Option<&Tensor<4>>) -> Tensor<4> {
-    attend_as(q, k, v, Terms { bias, ..Terms::default() })
+    let ([_, _, t, _], terms) = (q.dims(), Terms { bias, ..Terms::default() });
+    attend_each(q, &[t], vec![Readable { k, v, terms }], Padding::None)
 }
 
 /// Attention weights of a layer, for whoever looks into it: rows of `S` queries that add up to 1.
@@ -80,33 +81,53 @@ pub(crate) struct Terms<'a> {
     pub(crate) filled: Option<[usize; 2]>,
 }
 
-/// [`attend`] on terms of its own.
-pub(crate) fn attend_as(
+/// Keys and values `[B, G, S, D]` that the queries of a sample read, and on what terms.
+#[derive(Debug)]
+pub(crate) struct Readable<'a> {
+    pub(crate) k: Tensor<4>,
+    pub(crate) v: Tensor<4>,
+    pub(crate) terms: Terms<'a>,
+}
+
+/// [`attend`] for samples whose queries stand one after another, `[B, H, T of all, D]`: `lengths[i]`
+/// of them read what is `readable` to sample `i`. What they read stands in their places.
+pub(crate) fn attend_each(
     q: Tensor<4>,
-    k: Tensor<4>,
-    v: Tensor<4>,
-    mut terms: Terms<'_>,
+    lengths: &[usize],
+    mut readable: Vec<Readable<'_>>,
+    padding: Padding,
 ) -> Tensor<4> {
-    record(&q, &k, terms.filled);
-    if let Some(read) = host::attend(&q, &k, &v, &mut terms) {
+    let [b, h, _, d] = q.dims();
+    for (&t, Readable { k, terms, .. }) in lengths.iter().zip(&readable) {
+        record([b, h, t, d], k, terms.filled);
+    }
+    if let Some(read) = host::attend(&q, lengths, &mut readable) {
         return read;
     }
-    let Terms { bias, mask, seen, .. } = terms;
-    let scores = scores(q, k, bias); // [B, H, T, S]
-    let weights = match mask {
-        Some(mask) => selective_softmax(scores, mask),
-        None => softmax(scores),
-    };
-    if let Some(seen) = seen {
-        *seen = Some(weights.clone());
+    let each = unpack(q, lengths, 2).into_iter().zip(readable);
+    pack(each.map(|(q, readable)| readable.read_by(q)).collect(), 2, padding)
+}
+
+impl Readable<'_> {
+    /// What `q`, `[B, H, T, D]`, reads by the formula.
+    fn read_by(self, q: Tensor<4>) -> Tensor<4> {
+        let Self { k, v, terms: Terms { bias, mask, seen, .. } } = self;
+        let scores = scores(q, k, bias); // [B, H, T, S]
+        let weights = match mask {
+            Some(mask) => selective_softmax(scores, mask),
+            None => softmax(scores),
+        };
+        if let Some(seen) = seen {
+            *seen = Some(weights.clone());
+        }
+        weigh(weights, v)
     }
-    weigh(weights, v)
 }
 
 /// Counts the two products of attention whole, whatever of them is spared: nothing is halved for
 /// being causal (method, section 6). Padding does not count.
-fn record(q: &Tensor<4>, k: &Tensor<4>, filled: Option<[usize; 2]>) {
-    let ([b, h, t, d], [_, _, s, _]) = (q.dims(), k.dims());
+fn record([b, h, t, d]: [usize; 4], k: &Tensor<4>, filled: Option<[usize; 2]>) {
+    let [_, _, s, _] = k.dims();
     let [t, s] = filled.unwrap_or([t, s]);
     counter::record(matmul(b * t, s, 2 * h * d));
 }
@@ -272,9 +293,8 @@ impl SelfAttention {
             }
         };
         let (k, v) = (unpack(k, &keys, 2), unpack(v, &keys, 2));
-        let of_samples = unpack(q, &rows, 2).into_iter().zip(k).zip(v).zip(samples);
-        let mut read = Vec::with_capacity(rows.len());
-        for (((q, k), v), Attending { at, cache, seen }) in of_samples {
+        let mut readable = Vec::with_capacity(rows.len());
+        for ((k, v), Attending { at, cache, seen }) in k.into_iter().zip(v).zip(samples) {
             let Filled { asking, asked: keys } = at.filled();
             let ((k, v), n_keys) = match cache {
                 Some(cache) => {
@@ -284,10 +304,10 @@ impl SelfAttention {
                 None => ((k, v), keys),
             };
             let filled = at.filled.map(|_| [asking, n_keys]);
-            let bias = at.bias.as_ref();
-            read.push(attend_as(q, k, v, Terms { bias, mask: None, seen, filled }));
+            let terms = Terms { bias: at.bias.as_ref(), mask: None, seen, filled };
+            readable.push(Readable { k, v, terms });
         }
-        let read = self.heads.merge(pack(read, 2, padding)); // [B, S, H * D]
+        let read = self.heads.merge(attend_each(q, &rows, readable, padding)); // [B, S, H * D]
         let [_, rows, _] = read.dims();
         Ok(counter::of_rows(rows, asking, || self.o_proj.forward(read))) // [B, S, E]
     }

@@ -1,6 +1,6 @@
 //! Cross-attention: text reads the picture, the picture stays as it is (VISOR, Eq. 2).
 
-use crate::attention::{Heads, Terms, attend_as};
+use crate::attention::{Heads, Readable, Terms, attend_each};
 use crate::cache::bytes;
 use crate::config::TextConfig;
 use crate::counter;
@@ -236,10 +236,13 @@ impl CrossAttention {
         let [_, rows, _] = text.dims();
         let q = counter::of_rows(rows, all_filled, || self.q_proj.forward(text));
         let q = self.heads.split(q); // [B, H, all T, D]
-        // [B, H, T, D]
-        let read = |(q, (keys, terms))| self.attend(q, keys, terms);
-        let read = unpack(q, &lengths, 2).into_iter().zip(sights).map(read).collect();
-        let read = self.heads.merge(pack(read, 2, padding));
+        let hidden: Vec<_> = sights.iter().map(|sight| self.hidden(sight)).collect();
+        let readable = sights.into_iter().zip(&hidden).map(|((keys, terms), hidden)| {
+            let VisualKeys { k, v, .. } = keys;
+            Readable { k, v, terms: Terms { bias: hidden.as_ref().or(terms.bias), ..terms } }
+        });
+        let read = attend_each(q, &lengths, readable.collect(), padding); // [B, H, all T, D]
+        let read = self.heads.merge(read); // [B, all T, H * D]
         let read = counter::of_rows(rows, all_filled, || self.o_proj.forward(read)); // [B, all T, E]
         let read = match &self.gate {
             Some(gate) => read * gate.val().tanh().reshape([1, 1, 1]),
@@ -248,21 +251,20 @@ impl CrossAttention {
         unpack(read, &lengths, 1)
     }
 
-    /// Attention of `q`, `[B, H, T, D]`, to a sample's keys.
-    fn attend(&self, q: Tensor<4>, keys: VisualKeys, terms: Terms<'_>) -> Tensor<4> {
-        let VisualKeys { k, v, hidden, .. } = keys;
-        let terms = Terms { bias: terms.bias.or(hidden.as_ref()), ..terms };
+    /// The bias of a sample where it is not that of its terms: `[B or 1, 1, T or 1, 1 + V]`. Keys that
+    /// fill others up are hidden, and the null key where there is no null pair.
+    fn hidden(&self, (keys, terms): &(VisualKeys, Terms<'_>)) -> Option<Tensor<4>> {
         if self.null_key.is_some() {
-            return attend_as(q, k, v, terms);
+            return keys.hidden.clone().filter(|_| terms.bias.is_none());
         }
-        let ([b, _, t, _], [_, _, s, _]) = (q.dims(), k.dims());
-        let rest = Tensor::zeros([1, 1, 1, s - 1], &q.device());
-        let hidden = Tensor::cat(vec![Tensor::full([1, 1, 1, 1], BLOCKED, &q.device()), rest], 3);
-        let bias = match terms.bias {
-            Some(bias) => bias.clone() + hidden,
-            None => hidden.expand([b, 1, t, s]),
-        };
-        attend_as(q, k, v, Terms { bias: Some(&bias), ..terms })
+        let bias = terms.bias.or(keys.hidden.as_ref());
+        let ([_, _, s, _], device) = (keys.k.dims(), keys.k.device());
+        let rest = Tensor::zeros([1, 1, 1, s - 1], &device);
+        let null = Tensor::cat(vec![Tensor::full([1, 1, 1, 1], BLOCKED, &device), rest], 3);
+        Some(match bias {
+            Some(bias) => bias.clone() + null,
+            None => null,
+        })
     }
 
     /// Folds `tanh(gate)` into the output projection, for inference; a packed projection stays as

@@ -6,10 +6,11 @@
 //! nobody else holds it, else a copy.
 #![expect(clippy::result_large_err, reason = "a tensor that nothing was done to goes back")]
 
-use crate::attention::Terms;
-use crate::placement::BLOCKED;
+mod attention;
+
+pub(crate) use attention::attend;
+
 use burn::tensor::{Device, Tensor, TensorData};
-use visor_kernels::{Attention, Rows};
 use visor_runtime::device::{HostValues, Keeps, RowFunction};
 
 /// Changes the values of a tensor, in the order of its axes.
@@ -166,81 +167,6 @@ pub(crate) fn turn(x: Tensor<4>, cos: &Tensor<4>, sin: &Tensor<4>) -> Result<Ten
     Ok(turned.swap_dims(1, 2)) // [B, H, S, D]
 }
 
-/// `softmax(q k^T / sqrt(D) + bias) v` for `q` of `[B, H, T, D]`, `k` and `v` of `[B, G, S, D]` and
-/// `bias` of `[B or 1, 1, T, S]`: what is read, `[B, H, T, D]`. The weights `[B, H, T, S]` are left
-/// for who looks. `None` where no kernel can run; then nothing was left.
-pub(crate) fn attend(
-    q: &Tensor<4>,
-    k: &Tensor<4>,
-    v: &Tensor<4>,
-    terms: &mut Terms<'_>,
-) -> Option<Tensor<4>> {
-    let ([b, h, t, d], [_, g, s, _]) = (q.dims(), k.dims());
-    if s == 0 || terms.mask.is_some() {
-        return None;
-    }
-    let bias = terms.bias;
-    let host = [Heads::of(q)?, Heads::of(k)?, Heads::of(v)?];
-    let biases = bias.map_or(1, |bias| bias.dims()[0]);
-    let bias = match bias {
-        Some(bias) => Some(HostValues::of(bias)?),
-        None => None,
-    };
-    let bias = match &bias {
-        Some(bias) => Some(bias.in_order()?),
-        None => None,
-    };
-    let mut read = Vec::with_capacity(b * t * h * d);
-    let mut weights = terms.seen.as_ref().map(|_| vec![0.0; b * t * h * s]);
-    for sample in 0..b {
-        let [q, k, v] = host.each_ref().map(|heads| heads.rows(sample));
-        let attention = Attention {
-            q,
-            k,
-            v,
-            bias: bias.map(|bias| &bias[if biases == b { sample * t * s } else { 0 }..][..t * s]),
-            hidden: BLOCKED / 2.0,
-            scale: (d as f64).powf(-0.5) as f32,
-            queries: t,
-            keys: s,
-            heads: h,
-            kv_heads: g,
-            head_dim: d,
-        };
-        let weights = weights.as_mut();
-        let seen = weights.map(|weights| &mut weights[sample * t * h * s..][..t * h * s]);
-        read.extend(attention.run(seen)); // [T, H, D]
-    }
-    let device = q.device();
-    if let (Some(seen), Some(weights)) = (&mut terms.seen, weights) {
-        **seen = Some(lifted(weights, [b, t, h, s], &device).swap_dims(1, 2)); // [B, H, T, S]
-    }
-    Some(lifted(read, [b, t, h, d], &device).swap_dims(1, 2)) // [B, H, T, D]
-}
-
-/// A tensor `[B, N, S, D]` whose rows of `D` values are whole.
-struct Heads {
-    values: HostValues,
-    sample: usize,
-    head: usize,
-    row: usize,
-}
-
-impl Heads {
-    fn of(x: &Tensor<4>) -> Option<Self> {
-        let values = HostValues::of(x)?;
-        match *values.strides()? {
-            [sample, head, row, 1] => Some(Self { values, sample, head, row }),
-            _ => None,
-        }
-    }
-
-    fn rows(&self, sample: usize) -> Rows<'_> {
-        let values = &self.values.values()[sample * self.sample..];
-        Rows { values, row: self.row, head: self.head }
-    }
-}
-
 fn is_here<const R: usize>(x: &Tensor<R>) -> bool {
     HostValues::of(x).is_some()
 }
@@ -259,7 +185,6 @@ fn lifted(values: Vec<f32>, shape: [usize; 4], device: &Device) -> Tensor<4> {
 
 #[cfg(test)]
 mod tests {
-    use crate::attention::{Terms, attend_as};
     use crate::init::Noise;
     use crate::mlp::{gelu, gelu_tanh};
     use crate::norm::{LayerNorm, RmsNorm};
@@ -269,13 +194,17 @@ mod tests {
     use visor_core::Rotary;
     use visor_runtime::{DeviceRequest, device};
 
-    fn random<const R: usize>(name: &str, shape: [usize; R], device: &Device) -> Tensor<R> {
+    pub(super) fn random<const R: usize>(
+        name: &str,
+        shape: [usize; R],
+        device: &Device,
+    ) -> Tensor<R> {
         let values = Noise::new(4, name).normal(shape.iter().product(), 1.5);
         Tensor::from_data(TensorData::new(values, shape), device)
     }
 
     /// What a device with kernels and one without give.
-    fn expect_equal(what: &str, run: impl Fn(&Device) -> TensorData) {
+    pub(super) fn expect_equal(what: &str, run: impl Fn(&Device) -> TensorData) {
         let device = device::open(DeviceRequest::Cpu).expect("the CPU is always there");
         let (kernels, formulas) = (run(&device), run(&device::training(&device)));
         let tolerance = Tolerance::<f32>::absolute(2e-5);
@@ -302,26 +231,6 @@ mod tests {
                 (0..2).map(|b| (0..5).map(|s| Position::at(3 * b + s)).collect()).collect();
             let x = random("x", [2, 5, 3, 6], device).swap_dims(1, 2); // [B, H, S, D]
             rotary.table(&rows, device).turn(x).into_data()
-        });
-    }
-
-    #[test]
-    fn attention_and_its_weights_are_those_of_the_formula() {
-        let (b, h, g, t, s, d) = (2, 4, 2, 9, 12, 6);
-        expect_equal("attention", |device| {
-            let q = random("q", [b, t, h, d], device).swap_dims(1, 2);
-            let [k, v] = ["k", "v"].map(|name| random(name, [b, g, s + 3, d], device));
-            // As a cache gives them: less than it has room for.
-            let (k, v) = (k.narrow(2, 0, s), v.narrow(2, 0, s));
-            let reads = |i: usize| if i % s <= i / s % t + 3 { 0.0 } else { -3e4 };
-            let bias: Vec<f32> = (0..b * t * s).map(reads).collect();
-            let bias = Tensor::from_data(TensorData::new(bias, [b, 1, t, s]), device);
-            let mut weights = None;
-            let seen = Some(&mut weights);
-            let terms = Terms { bias: Some(&bias), seen, ..Terms::default() };
-            let read = attend_as(q, k, v, terms);
-            let weights = weights.expect("somebody looks").reshape([b * h * t, s]);
-            Tensor::cat(vec![read.reshape([b * h * t, d]), weights], 1).into_data()
         });
     }
 

@@ -13,23 +13,43 @@ const LANES: usize = 16;
 impl Attention<'_> {
     /// What [`run`](Self::run) gives, for few queries. `alone`: no other thread may help.
     pub(super) fn few(&self, alone: bool, out: &mut [f32], mut weights: Option<&mut [f32]>) {
-        let &Self { queries, keys, heads, kv_heads, head_dim, .. } = self;
-        let of_head = |head: usize| Head { attention: self, head }.dispatch();
-        let read: Vec<Read> = match alone {
-            true => (0..kv_heads).map(of_head).collect(),
-            false => (0..kv_heads).into_par_iter().map(of_head).collect(),
-        };
-        let group = heads / kv_heads;
-        for (kv_head, read) in read.iter().enumerate() {
-            for row in 0..queries * group {
-                let place = row / group * heads + kv_head * group + row % group;
-                let values = &read.values[row * head_dim..][..head_dim];
-                out[place * head_dim..][..head_dim].copy_from_slice(values);
-                if let Some(weights) = &mut weights {
-                    let shares = &read.weights[row * keys..][..keys];
-                    weights[place * keys..][..keys].copy_from_slice(shares);
-                }
+        let heads = 0..self.kv_heads;
+        let read = |head: usize, read: &mut Read| Head { attention: self, head, read }.dispatch();
+        if alone {
+            let mut own = self.nothing_read();
+            for head in heads {
+                read(head, &mut own);
+                self.place(head, &own, out, weights.as_deref_mut());
             }
+            return;
+        }
+        let of_head = |head: usize| {
+            let mut own = self.nothing_read();
+            read(head, &mut own);
+            own
+        };
+        let each: Vec<Read> = heads.into_par_iter().map(of_head).collect();
+        for (head, read) in each.iter().enumerate() {
+            self.place(head, read, out, weights.as_deref_mut());
+        }
+    }
+
+    fn nothing_read(&self) -> Read {
+        let rows = self.queries * (self.heads / self.kv_heads);
+        Read { values: vec![0.0; rows * self.head_dim], weights: vec![0.0; rows * self.keys] }
+    }
+
+    /// Puts what the query heads of a key head have read to those of the others.
+    fn place(&self, kv_head: usize, read: &Read, out: &mut [f32], weights: Option<&mut [f32]>) {
+        let &Self { queries, keys, heads, kv_heads, head_dim, .. } = self;
+        let group = heads / kv_heads;
+        let place = |row: usize| row / group * heads + kv_head * group + row % group;
+        for (row, values) in read.values.chunks_exact(head_dim).enumerate() {
+            out[place(row) * head_dim..][..head_dim].copy_from_slice(values);
+        }
+        let Some(weights) = weights else { return };
+        for (row, shares) in (0..queries * group).zip(read.weights.chunks_exact(keys)) {
+            weights[place(row) * keys..][..keys].copy_from_slice(shares);
         }
     }
 }
@@ -46,21 +66,22 @@ struct Read {
 struct Head<'a> {
     attention: &'a Attention<'a>,
     head: usize,
+    /// Where goes what is read.
+    read: &'a mut Read,
 }
 
 impl SimdOp for Head<'_> {
-    type Output = Read;
+    type Output = ();
 
     /// Plain loops: compiled for the instructions that were found, they are as fast.
     #[inline(always)]
-    fn eval<I: Isa>(self, isa: I) -> Read {
-        let Self { attention, head } = self;
+    fn eval<I: Isa>(self, isa: I) {
+        let Self { attention, head, read: Read { values, weights } } = self;
         let &Attention { q, k, v, bias, scale, queries, keys, heads, kv_heads, head_dim, .. } =
             attention;
         let group = heads / kv_heads;
         let rows = queries * group;
         let row_of = |rows: Rows<'_>, row: usize, head: usize| row * rows.row + head * rows.head;
-        let mut weights = vec![0.0; rows * keys];
         for key in 0..keys {
             let vector = &k.values[row_of(k, key, head)..][..head_dim];
             for row in 0..rows {
@@ -76,7 +97,7 @@ impl SimdOp for Head<'_> {
             }
             Softmax::new_mut(weights).eval(isa);
         }
-        let mut values = vec![0.0; rows * head_dim];
+        values.fill(0.0);
         for key in 0..keys {
             let vector = &v.values[row_of(v, key, head)..][..head_dim];
             for (row, read) in values.chunks_exact_mut(head_dim).enumerate() {
@@ -84,7 +105,6 @@ impl SimdOp for Head<'_> {
                 read.iter_mut().zip(vector).for_each(|(read, value)| *read += share * value);
             }
         }
-        Read { values, weights }
     }
 }
 
