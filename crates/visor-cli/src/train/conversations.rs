@@ -155,7 +155,8 @@ impl Conversations {
             true => device::training_sparing(&device),
             false => device::training(&device),
         };
-        let mut tuner = Tuner::new(&checkpoint, &settings, &device)?;
+        let load = |watch| Tuner::new(&checkpoint.clone().watched(watch), &settings, &device);
+        let mut tuner = loading::watched(load)?;
         let features = match self.features_gib {
             0 => None,
             gib => {

@@ -15,7 +15,7 @@ use crate::table::aligned;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
-use visor::{LoadOptions, Model, ModelRef, PolicyRef, VisorModel};
+use visor::{LoadOptions, ModelRef, PolicyRef, VisorModel};
 use visor_runtime::{Backbone, device};
 use visor_tasks::{Mixture, Sample, Split, StandardMix, Suite, SuiteName};
 use visor_train::export::SUPERVISION;
@@ -136,8 +136,8 @@ impl TrainSelector {
         let checkpoint = model_ref.checkpoint().map_err(failed)?;
         loading::note_of(&model_ref);
         let device = device::open(self.compute.device)?;
-        let (model, _) = VisorModel::load_unfolded(&checkpoint, &device)
-            .map_err(|error| failed(error.into()))?;
+        let load = |watch| VisorModel::load_unfolded(&checkpoint.clone().watched(watch), &device);
+        let (model, _) = loading::watched(load).map_err(|error| failed(error.into()))?;
         let (settings, interrupt) =
             (self.settings(&model)?, Interrupt::watch(interrupt::stopping)?);
         if let Some(data) = self.own.asked() {
@@ -176,7 +176,7 @@ impl TrainSelector {
         output::note(&format!("testing on {} pictures", samples.len()));
         // What is tested is what was saved.
         let options = LoadOptions::default().device(self.compute.device).policy(PolicyRef::None);
-        let saved = Model::load(&ModelRef::Folder(folder), &options).map_err(failed)?;
+        let saved = loading::load_quietly(&ModelRef::Folder(folder), &options).map_err(failed)?;
         let world = World { model: saved.runner().model(), ..world };
         let stop = interrupt.flag();
         let record = record(&world, &fitted.selector, &samples, settings, minutes, stop)?;
