@@ -142,9 +142,10 @@ impl Conversations {
         let settings = self.settings(&common.options, &checkpoint)?;
         common.compute.threads.start()?;
         let preparation = Preparation::read(&model)?;
+        let preparing = material::preparing(&preparation, None);
         let read = |path: &Path| -> Result<Material> {
             let images = self.images.as_deref();
-            material::read(path, images, Turns::Together, self.skip_bad, &preparation)
+            material::read(path, images, Turns::Together, self.skip_bad, preparing)
         };
         let material = read(asked.data)?;
         let held_out = self.held_out.as_deref().map(read).transpose()?;

@@ -4,14 +4,15 @@
 //! teacher ([`Teacher`]) that has seen pairs of whole pictures and captions alone. The grounded
 //! supervision adds the program-known evidence of each question, and is reported apart.
 //! [`evaluate`](fn@evaluate) asks test questions with the chosen patches and with what they must be
-//! held against. On a user's conversations [`SelectorTuner`] learns from answers and contrast alone,
-//! and [`tune`](fn@tune) takes it from the first step, or the last that was saved, to the last.
+//! held against. On a user's conversations [`SelectorTuner`] learns from answers and contrast, and
+//! from a checkpoint of CLIP where one is given, and [`tune`](fn@tune) takes it from the first step, or the last that was saved, to the last.
 
 mod clip;
 mod course;
 mod evaluate;
 mod export;
 mod fit;
+mod gaze;
 mod loss;
 mod progress;
 mod questions;

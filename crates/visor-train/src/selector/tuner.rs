@@ -2,17 +2,18 @@
 //! section 5).
 //!
 //! As on generated pictures, but for what a user's data do not tell: there is no evidence, and no
-//! captions to train a teacher on, so that the losses are those of the answers, of the contrast
-//! between questions and of the number of patches. Every answer is a sequence of its own, asked as
+//! captions to train a teacher on. The losses are those of the answers, of the contrast between
+//! questions and of the number of patches, and of alignment where CLIP teaches. Every answer is a sequence of its own, asked as
 //! serving asks it: the words of the last question choose, and all text behind the pictures reads
 //! what was chosen.
 
+use super::clip::ClipTeacher;
 use super::fit::{Fitted, fill};
-use super::loss::Choices;
+use super::loss::{Choices, align};
 use super::progress::StepOutcome;
 use super::questions::Questions;
 use super::relax::{logistic, relax};
-use super::settings::Settings;
+use super::settings::{Settings, TaughtBy};
 use crate::error::TrainError;
 use crate::optimizer::{self, FlatAdamW, Gradient};
 use crate::schedule::warm_cosine;
@@ -33,6 +34,7 @@ use visor_runtime::Backbone;
 /// A selector in training.
 pub struct SelectorTuner {
     settings: Settings,
+    teacher: Option<ClipTeacher>,
     micro_batch: usize,
     ladder: Ladder,
     /// The layer in front of which patches are chosen.
@@ -95,6 +97,7 @@ pub struct ReadScore {
 impl SelectorTuner {
     /// A training from its beginning, or from the selector that `model` has. `device` must be one
     /// that tracks gradients, and at most `micro_batch` questions go through the network at once.
+    /// Without a `teacher` nobody says which patches a question is about, whatever the settings say.
     ///
     /// # Errors
     /// [`TrainError::NotConverted`] of a stock model, [`TrainError::NoReader`] where nothing
@@ -102,9 +105,15 @@ impl SelectorTuner {
     pub fn new(
         model: &VisorModel,
         settings: Settings,
+        teacher: Option<ClipTeacher>,
         micro_batch: usize,
         device: &Device,
     ) -> Result<Self, TrainError> {
+        let taught_by = match teacher {
+            Some(_) => TaughtBy::Clip,
+            None => TaughtBy::Nobody,
+        };
+        let settings = Settings { teacher: taught_by, ..settings };
         let card = model.card();
         let ladder = card.ladder.clone().ok_or(TrainError::NotConverted)?;
         let schedule = ladder.schedule(ladder.cheapest());
@@ -123,6 +132,7 @@ impl SelectorTuner {
         let network = model.network().clone().to_device(device).no_grad();
         Ok(Self {
             settings,
+            teacher,
             micro_batch: micro_batch.max(1),
             ladder,
             reading,
@@ -167,9 +177,14 @@ impl SelectorTuner {
         for (place, (part, rows)) in parts.into_iter().zip(batch).enumerate() {
             let share = rows.n as f64 / asked.max(1) as f64;
             let choices = Choices::of_step(&choices, place);
+            let aligned = part.aligned.clone();
             let loss = self.answered(part, share, &mut outcome)?
                 + choices.contrast() * 0.1
                 + choices.number(target);
+            let loss = match aligned {
+                Some(aligned) => loss + aligned * (0.1 * share),
+                None => loss,
+            };
             let value = loss.clone().detach().into_scalar::<f32>();
             if !value.is_finite() {
                 let pass = "selector".to_owned();
@@ -220,9 +235,14 @@ impl SelectorTuner {
         let tau = 10_f64.powf(-(self.step as f64 / settings.steps as f64));
         let chosen = relax(scored.logits.clone(), scored.kappa.clone(), noise, tau);
         let choices = Choices::new(&scored, &chosen);
+        let aligned = self.teacher.as_ref().map(|clip| {
+            let relevance = clip.of_rows(rows, material, self.frame.tile, features);
+            Ok::<_, TrainError>(align(&scored.logits, relevance?, vec![1.0; b]))
+        });
+        let aligned = aligned.transpose()?;
         let mask = questions.spread(chosen.mask, [b, t]);
         let patches = scored.kappa.detach().mean().into_scalar::<f32>();
-        Ok((Part { start, mask, patches, draw }, choices))
+        Ok((Part { start, mask, patches, aligned, draw }, choices))
     }
 
     /// The loss of a part's answers, which are `share` of the step's.
@@ -232,7 +252,7 @@ impl SelectorTuner {
         share: f64,
         outcome: &mut StepOutcome,
     ) -> Result<Tensor<1>, TrainError> {
-        let Part { start, mask, patches, draw } = part;
+        let Part { start, mask, patches, draw, .. } = part;
         let drawn = Noise::new(draw, "rung").below(self.ladder.rungs().len());
         let lowest = self.ladder.cheapest();
         let rungs = [lowest].into_iter().chain(self.ladder.ids().nth(drawn));
@@ -384,6 +404,11 @@ impl SelectorTuner {
         self.step
     }
 
+    /// What says which patches a question is about, if anything does.
+    pub(super) fn teacher(&self) -> Option<&ClipTeacher> {
+        self.teacher.as_ref()
+    }
+
     /// The settings.
     pub fn settings(&self) -> &Settings {
         &self.settings
@@ -426,6 +451,8 @@ struct Part {
     mask: Tensor<4>,
     /// Mean number of patches chosen.
     patches: f32,
+    /// How far its scores are from what the teacher says, where there is one.
+    aligned: Option<Tensor<1>>,
     /// What it draws by.
     draw: u64,
 }
