@@ -2,9 +2,10 @@
 //! and the record at the end.
 
 use super::progress::Progress;
+use super::read::ReadScore;
 use super::settings::Settings;
 use super::state::{self, Origins};
-use super::tuner::{ReadScore, SelectorTuner};
+use super::tuner::SelectorTuner;
 use crate::error::TrainError;
 use crate::run::{LOG, Lines};
 use crate::tuning::{DataRecord, Features, Material, Order, Rows, rows};

@@ -16,6 +16,7 @@ mod gaze;
 mod loss;
 mod progress;
 mod questions;
+mod read;
 mod record;
 mod relax;
 mod settings;
@@ -32,11 +33,12 @@ pub use export::{DefaultPolicy, with_selector};
 pub(crate) use fit::first_values;
 pub use fit::{Fitted, Lessons, fit};
 pub use progress::{Progress, StepOutcome};
+pub use read::{Read, ReadScore};
 pub use record::{
     FamilyRecord, LevelRecord, SCHEMA_VERSION, Selection, SelectorRecord, controlled, record,
     selection,
 };
 pub use settings::{BackboneTraining, Settings, Supervision, TaughtBy};
 pub use teacher::{Relevance, Teacher};
-pub use tuner::{Read, ReadScore, SelectorTuner};
+pub use tuner::SelectorTuner;
 pub use world::World;

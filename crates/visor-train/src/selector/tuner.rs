@@ -12,6 +12,7 @@ use super::fit::{Fitted, fill};
 use super::loss::{Choices, align};
 use super::progress::StepOutcome;
 use super::questions::Questions;
+use super::read::{Read, ReadScore};
 use super::relax::{logistic, relax};
 use super::settings::{Settings, TaughtBy};
 use crate::error::TrainError;
@@ -21,13 +22,12 @@ use crate::tuning::{Features, Frame, Keep, Kept, Lifted, Material, Rows, Shown, 
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
-use serde::{Deserialize, Serialize};
 use std::path::Path;
 use visor_core::{Ladder, LayerMode, Schedule};
 use visor_model::decoder::Pass;
 use visor_model::init::Noise;
 use visor_model::layer::{Refinement, Streams};
-use visor_model::selector::{Selector, best};
+use visor_model::selector::Selector;
 use visor_model::{Network, VisorModel};
 use visor_runtime::Backbone;
 
@@ -45,53 +45,6 @@ pub struct SelectorTuner {
     selector: Selector,
     optimizer: FlatAdamW,
     step: u64,
-}
-
-/// Which patches are read when a trained selector is looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Read {
-    /// All of them.
-    All,
-    /// Those that the question chose.
-    Chosen,
-    /// As many, at random.
-    Random,
-    /// All but those that it chose.
-    Others,
-}
-
-impl Read {
-    /// All of them, in the order of tables.
-    pub const ALL: [Self; 4] = [Self::All, Self::Chosen, Self::Random, Self::Others];
-
-    /// The word in tables.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::Chosen => "chosen",
-            Self::Random => "random",
-            Self::Others => "others",
-        }
-    }
-}
-
-/// How well a rung knows examples where it reads some patches.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ReadScore {
-    /// The rung.
-    pub rung: String,
-    /// What it reads.
-    pub read: Read,
-    /// Mean cross-entropy of a token.
-    pub loss: f64,
-    /// Answers whose every token is the likeliest one given those before.
-    pub right: usize,
-    /// Answers.
-    pub n: usize,
-    /// Mean number of patches that were read.
-    pub patches: f64,
 }
 
 impl SelectorTuner {
@@ -312,7 +265,7 @@ impl SelectorTuner {
                 let mut seen = Vec::with_capacity(b * v);
                 for (logits, kappa) in logits.chunks(v).zip(&kappa) {
                     let k = (kappa.ceil() as usize).max(1);
-                    seen.extend(sees(read, logits, k, &mut noise));
+                    seen.extend(read.of(logits, k, &mut noise));
                 }
                 let n_read = seen.iter().map(|&seen| f64::from(seen)).sum::<f64>();
                 let mask = Tensor::from_data(burn::tensor::TensorData::new(seen, [b, v]), &plain);
@@ -463,36 +416,4 @@ struct Start {
     streams: Streams,
     /// `[B, V, E]`: the pictures there.
     visual: Tensor<3>,
-}
-
-/// 1 for the patches that are read of one picture, by the question's scores and number.
-fn sees(read: Read, scores: &[f32], k: usize, noise: &mut Noise) -> Vec<f32> {
-    let ranks: Vec<f32> = match read {
-        Read::Random => scores.iter().map(|_| noise.uniform()).collect(),
-        _ => scores.to_vec(),
-    };
-    let (inside, outside) = match read {
-        Read::All => return vec![1.0; scores.len()],
-        Read::Chosen | Read::Random => (1.0, 0.0),
-        Read::Others => (0.0, 1.0),
-    };
-    let mut seen = vec![outside; scores.len()];
-    best(&ranks, k).into_iter().for_each(|patch| seen[patch] = inside);
-    seen
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_read_is_what_its_name_says() {
-        let scores = [0.5, -1.0, 2.0, 0.0];
-        let mut noise = Noise::new(1, "test");
-        let mut read = |read| sees(read, &scores, 2, &mut noise);
-        assert_eq!(read(Read::All), [1.0; 4]);
-        assert_eq!(read(Read::Chosen), [1.0, 0.0, 1.0, 0.0]);
-        assert_eq!(read(Read::Others), [0.0, 1.0, 0.0, 1.0]);
-        assert_eq!(read(Read::Random).iter().sum::<f32>(), 2.0);
-    }
 }
