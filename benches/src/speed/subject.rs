@@ -46,6 +46,16 @@ pub struct Example {
     pub prompt: EncodedPrompt,
 }
 
+impl Level {
+    /// What cross-attention reads.
+    pub fn patches(self) -> Patches {
+        match self {
+            Self::Dense => Patches::All,
+            Self::Rung(_, patches) => patches,
+        }
+    }
+}
+
 impl Subject<'_> {
     /// What is known about the model.
     pub fn card(&self) -> &ModelCard {

@@ -10,6 +10,7 @@ use crate::interrupt::{self, Interrupt};
 use crate::loading;
 use crate::model::{ModelChoice, failed};
 use crate::output;
+use crate::untrained;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use std::collections::{BTreeMap, BTreeSet};
@@ -96,6 +97,7 @@ impl Analyze {
         let policy = self.policy.clone().unwrap_or_default();
         let options = LoadOptions::default().device(self.compute.device).policy(policy);
         let model = loading::load(&self.model.find()?, &options).map_err(failed)?;
+        untrained::warn(&model, []);
         let (level, name) = self.level(&model)?;
         let figures = self.figures(&model)?;
         let data = self.dataset()?;

@@ -114,11 +114,6 @@ fn positive(giga: f64) -> Option<Flops> {
     Flops::from_giga(giga).filter(|flops| *flops > Flops(0))
 }
 
-/// Whether some of a model's budgets choose patches.
-fn has_pairs(model: &Model) -> bool {
-    model.card().ladder.as_ref().is_some_and(|ladder| !ladder.pairs().is_empty())
-}
-
 impl Ask {
     /// A pair of a rung and a number of patches is a budget of every model that could run it.
     fn paired(&self, model: Model) -> Result<Model> {
@@ -159,9 +154,7 @@ impl Ask {
         self.threads.start()?;
         let options = LoadOptions::default().device(self.device).dtype(self.dtype).policy(policy);
         let model = self.paired(loading::load(&model_ref, &options)?)?;
-        if self.patches != Patches::All || has_pairs(&model) {
-            untrained::warn(&model_ref)?;
-        }
+        untrained::warn(&model, [self.patches]);
         let prepared = model.prepare(question).map_err(failed)?;
         if let Some(warning) = words::warning(prepared.unknown_words(), &model_ref) {
             output::note(&warning);

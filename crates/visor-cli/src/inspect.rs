@@ -9,7 +9,7 @@ use crate::untrained;
 use anyhow::Result;
 use clap::Args;
 use visor::{
-    CostTable, DenseMode, Flops, LevelCost, ModelInfo, PictureSize, PolicyInfo, PolicyRef,
+    CostTable, DenseMode, Flops, LevelCost, Manifest, ModelInfo, PictureSize, PolicyInfo, PolicyRef,
 };
 
 /// Show layers, budgets and what each budget costs, without reading the weights
@@ -137,7 +137,8 @@ impl Seen<'_> {
             Some(selector) => {
                 let (k_min, k_max) = selector.range;
                 let n = selector.n_reference;
-                let flaw = untrained::flaw(self.info);
+                let flaw =
+                    untrained::flaw(self.info.manifest().and_then(Manifest::selector_training));
                 let flaw = flaw.map(|flaw| format!("; {flaw}")).unwrap_or_default();
                 format!(
                     "a selector chooses {k_min} to {k_max} of {n} patches, or a given number{flaw}"

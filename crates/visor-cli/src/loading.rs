@@ -25,9 +25,14 @@ pub(crate) fn load(model: &ModelRef, options: &LoadOptions) -> Result<Model, Err
 /// # Errors
 /// As [`Model::load`].
 pub(crate) fn load_quietly(model: &ModelRef, options: &LoadOptions) -> Result<Model, Error> {
+    watched(|watch| Model::load_watched(model, options, watch))
+}
+
+/// Shows the same bar while weights are read in another way.
+pub(crate) fn watched<T>(read: impl FnOnce(Watch) -> T) -> T {
     let seen = Arc::new(Seen::default());
     let told = Arc::clone(&seen);
-    let loaded = Model::load_watched(model, options, Watch::new(move |reading| told.tell(reading)));
+    let loaded = read(Watch::new(move |reading| told.tell(reading)));
     seen.clear();
     loaded
 }

@@ -9,6 +9,7 @@ use crate::loading;
 use crate::model::Network;
 use crate::output;
 use crate::threads::Threads;
+use crate::untrained;
 use anyhow::{Context, Error, Result, bail};
 use clap::Args;
 use limits::LimitArgs;
@@ -183,6 +184,10 @@ fn load_all(models: &[ModelRef], options: &LoadOptions) -> Result<Vec<(String, M
         }
         for remark in model.remarks() {
             tracing::warn!(model = name, "warning: {remark}");
+        }
+        // Any request may have patches chosen.
+        if let Some(flaw) = untrained::flaw(model.selector_training()) {
+            tracing::warn!(model = name, "warning: {flaw}");
         }
         if loaded.iter().any(|(other, _)| *other == name) {
             bail!("two models are called `{name}`: clients could not tell them apart");

@@ -9,7 +9,7 @@ use crate::policy_ref::PolicyRef;
 use crate::preparation::Preparation;
 use crate::question::Question;
 use crate::remark::Remark;
-use visor_checkpoint::Watch;
+use visor_checkpoint::{Manifest, SelectorTraining, Watch};
 use visor_core::Pair;
 use visor_model::{LoadReport, VisorModel};
 use visor_policy::Policy;
@@ -90,6 +90,7 @@ pub struct Model {
     report: LoadReport,
     options: LoadOptions,
     policy: Option<PolicyInfo>,
+    selector_training: Option<SelectorTraining>,
     unknown_fields: Vec<String>,
     remarks: Vec<Remark>,
 }
@@ -165,7 +166,8 @@ impl Model {
             None => runner,
         };
         let (options, unknown_fields) = (options.clone(), blueprint.unknown_fields);
-        Ok(Self { runner, report, options, policy, unknown_fields, remarks })
+        let selector_training = checkpoint.manifest().and_then(Manifest::selector_training);
+        Ok(Self { runner, report, options, policy, selector_training, unknown_fields, remarks })
     }
 
     /// The same with these pairs of a rung and a number of patches among its budgets, in place of
@@ -272,6 +274,11 @@ impl Model {
     /// The policy that decides where a question leaves its budget open, if one was loaded.
     pub fn policy(&self) -> Option<&PolicyInfo> {
         self.policy.as_ref()
+    }
+
+    /// What has become of its selector's weights; `None` without one.
+    pub fn selector_training(&self) -> Option<SelectorTraining> {
+        self.selector_training
     }
 
     /// What became of the checkpoint's files.

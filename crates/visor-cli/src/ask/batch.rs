@@ -10,17 +10,17 @@ use crate::interrupt::{Interrupt, stopping};
 use crate::loading;
 use crate::model::failed;
 use crate::output;
-use crate::untrained;
+use crate::untrained::Warning;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use lines::Lines;
 use record::Record;
-use request::{Defaults, Id, Item};
+use request::{Asked, Defaults, Id, Item};
 use serde::Serialize;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use visor::{
-    Answer, Cancel, DeviceRequest, LoadOptions, Model, Patches, Prepared, RunError, Thrift, memory,
+    Answer, Cancel, DeviceRequest, LoadOptions, Model, Prepared, RunError, Thrift, memory,
 };
 
 const MIB: u64 = 1 << 20;
@@ -125,9 +125,7 @@ pub(super) fn run(ask: &Ask, args: &BatchArgs) -> Result<()> {
         bytes.ok_or_else(|| Usage::because(format!("--picture-cache {cache}: too large")))?;
     let options = LoadOptions::default().device(ask.device).dtype(ask.dtype).policy(policy);
     let model = loading::load(&model_ref, &options.picture_cache(bytes))?;
-    if ask.patches != Patches::All {
-        untrained::warn(&model_ref)?;
-    }
+    let mut untrained = Warning::of(&model);
     let interrupt = Interrupt::watch(move || {
         stopping();
         cancel.cancel();
@@ -144,7 +142,10 @@ pub(super) fn run(ask: &Ask, args: &BatchArgs) -> Result<()> {
                 continue;
             }
             let (thrift, prepared) = match record.claim(&id).and(asked) {
-                Ok((question, thrift)) => (thrift, model.prepare(question).map_err(failed)),
+                Ok(Asked { question, thrift, patches }) => {
+                    untrained.hear(patches);
+                    (thrift, model.prepare(question).map_err(failed))
+                }
                 Err(error) => (None, Err(error)),
             };
             batch.push(Pending { id, thrift, prepared: prepared.map_err(|e| on_one_line(&e)) });

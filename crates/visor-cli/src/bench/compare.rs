@@ -126,14 +126,11 @@ impl Compare {
             .device(self.compute.device)
             .dtype(self.weights.dtype)
             .policy(policy);
-        let model_ref = self.model.find()?;
-        let model = loading::load(&model_ref, &options).map_err(failed)?;
+        let model = loading::load(&self.model.find()?, &options).map_err(failed)?;
         let data = self.dataset()?;
         let (rungs, thrifts) = self.budgets(&model)?;
         let patches = self.patches(&model)?;
-        if !patches.is_empty() {
-            untrained::warn(&model_ref)?;
-        }
+        untrained::warn(&model, patches.iter().copied());
         let interrupt = Interrupt::watch(interrupt::stopping)?;
         let baselines = self.baselines(&data)?;
         let asked = model.policy().filter(|_| !thrifts.is_empty());

@@ -70,8 +70,7 @@ impl Point {
             return Err(Usage::because("--patches all chooses nothing; name a number or `auto`"));
         }
         let options = LoadOptions::default().device(self.compute.device).policy(PolicyRef::None);
-        let model_ref = self.model.find()?;
-        let model = loading::load(&model_ref, &options).map_err(failed)?;
+        let model = loading::load(&self.model.find()?, &options).map_err(failed)?;
         if model.card().selector.is_none() {
             return Err(Usage::because(format!(
                 "`{}` has no patch selector, so that no question chooses; add one with \
@@ -79,7 +78,7 @@ impl Point {
                 model.card().name
             )));
         }
-        untrained::warn(&model_ref)?;
+        untrained::warn(&model, self.patches.iter().copied());
         let (referring, skipped) = read_refcoco(&self.data, bad_lines(self.skip_bad))?;
         tell_skipped(&skipped);
         let interrupt = Interrupt::watch(interrupt::stopping)?;

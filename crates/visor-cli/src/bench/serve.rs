@@ -5,6 +5,7 @@ use crate::interrupt::{self, Interrupt};
 use crate::loading;
 use crate::model::{ModelChoice, failed};
 use crate::output;
+use crate::untrained;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use serde_json::json;
@@ -80,6 +81,7 @@ impl Serve {
         let interrupt = Interrupt::watch(interrupt::stopping)?;
         let check = || interrupt.check("nothing was written");
         let model = loading::load(&self.model.find()?, &LoadOptions::default())?;
+        untrained::warn(&model, []);
         let name = model.card().name.clone();
         let time = Duration::from_secs(self.seconds.max(1));
         let load_before = load();

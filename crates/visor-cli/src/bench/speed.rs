@@ -8,6 +8,7 @@ use crate::interrupt::{self, Interrupt};
 use crate::loading;
 use crate::model::{ModelChoice, failed};
 use crate::output;
+use crate::untrained;
 use anyhow::{Context as _, Error, Result, bail};
 use clap::Args;
 use std::num::NonZeroUsize;
@@ -210,8 +211,13 @@ impl Speed {
         let (_, first) = subjects.first().context("a list of devices is never empty")?;
         let hardware = || vec![std::thread::available_parallelism().map_or(1, usize::from)];
         let identity = identity(first, &dtypes);
+        let levels = first.levels_called(&self.budgets).map_err(usage)?;
+        // The weights of a shape are random, and were asked for.
+        if let Some((_, Loaded::Checkpoint(model))) = loaded.first() {
+            untrained::warn(model, levels.iter().map(|(_, level)| level.patches()));
+        }
         let plan = Plan {
-            levels: first.levels_called(&self.budgets).map_err(usage)?,
+            levels,
             subjects: subjects.clone(),
             stages: self.stages.clone(),
             tiles: self.tiles.0.clone(),

@@ -142,9 +142,10 @@ impl Conversations {
         let settings = self.settings(&common.options, &checkpoint)?;
         common.compute.threads.start()?;
         let preparation = Preparation::read(&model)?;
+        let preparing = material::preparing(&preparation, None);
         let read = |path: &Path| -> Result<Material> {
             let images = self.images.as_deref();
-            material::read(path, images, Turns::Together, self.skip_bad, &preparation)
+            material::read(path, images, Turns::Together, self.skip_bad, preparing)
         };
         let material = read(asked.data)?;
         let held_out = self.held_out.as_deref().map(read).transpose()?;
@@ -155,7 +156,8 @@ impl Conversations {
             true => device::training_sparing(&device),
             false => device::training(&device),
         };
-        let mut tuner = Tuner::new(&checkpoint, &settings, &device)?;
+        let load = |watch| Tuner::new(&checkpoint.clone().watched(watch), &settings, &device);
+        let mut tuner = loading::watched(load)?;
         let features = match self.features_gib {
             0 => None,
             gib => {

@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::path::Path;
 use visor::Preparation;
 use visor_train::data::read_conversations;
+use visor_train::selector::ClipTeacher;
 use visor_train::tuning::{Material, Preparing, Turns};
 
 /// The examples of a file, whose pictures are named from `images` or the file's own folder.
@@ -15,16 +16,10 @@ pub(crate) fn read(
     images: Option<&Path>,
     turns: Turns,
     skip_bad: bool,
-    preparation: &Preparation,
+    preparing: Preparing<'_>,
 ) -> Result<Material> {
     let bad = bad_lines(skip_bad);
     let conversations = read_conversations(path, images, bad)?;
-    let preparing = Preparing {
-        tokenizer: &preparation.tokenizer,
-        processor: &preparation.image_processor,
-        template: &preparation.template,
-        card: &preparation.blueprint.card,
-    };
     let bar = bar("reading pictures {bar:30} {pos} of {len}", conversations.all.len() as u64);
     let material = Material::new(&conversations, preparing, turns, bad, &mut |done| {
         bar.set_position(done as u64)
@@ -45,6 +40,20 @@ pub(crate) fn read(
         path.display()
     ));
     Ok(material)
+}
+
+/// How a model is asked, and who must understand its questions as well.
+pub(crate) fn preparing<'a>(
+    preparation: &'a Preparation,
+    teacher: Option<&'a ClipTeacher>,
+) -> Preparing<'a> {
+    Preparing {
+        tokenizer: &preparation.tokenizer,
+        processor: &preparation.image_processor,
+        template: &preparation.template,
+        card: &preparation.blueprint.card,
+        teacher,
+    }
 }
 
 pub(crate) fn bar(template: &str, n: u64) -> ProgressBar {

@@ -10,6 +10,7 @@ use crate::model::{ModelChoice, failed};
 use crate::output;
 use crate::table::aligned;
 use crate::threads::Threads;
+use crate::untrained;
 use anyhow::Result;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -107,6 +108,7 @@ impl TrainPolicy {
         self.threads.start()?;
         let options = LoadOptions::default().device(self.device).policy(PolicyRef::None);
         let model = self.widened(loading::load(&self.model.find()?, &options).map_err(failed)?)?;
+        untrained::warn(&model, []);
         let data = self.dataset()?;
         Examples::expect_room(model.runner(), &data)?;
         let run = RunFolder::take_for_policy(&self.out)?;

@@ -15,7 +15,7 @@ use crate::table::aligned;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
-use visor::{LoadOptions, Model, ModelRef, PolicyRef, VisorModel};
+use visor::{LoadOptions, ModelRef, PolicyRef, VisorModel};
 use visor_runtime::{Backbone, device};
 use visor_tasks::{Mixture, Sample, Split, StandardMix, Suite, SuiteName};
 use visor_train::export::SUPERVISION;
@@ -70,7 +70,8 @@ pub(crate) struct TrainSelector {
     steps: Option<u64>,
 
     /// A folder with a stock checkpoint of CLIP that says which patches a question is about
-    /// [default: a teacher that is trained first, on whole pictures and their captions]
+    /// [default: a teacher that is trained first, on whole pictures and their captions; with --data
+    /// nobody, since a user's conversations have no captions]
     #[arg(long, value_name = "CLIP_DIR")]
     teacher: Option<PathBuf>,
 
@@ -136,24 +137,24 @@ impl TrainSelector {
         let checkpoint = model_ref.checkpoint().map_err(failed)?;
         loading::note_of(&model_ref);
         let device = device::open(self.compute.device)?;
-        let (model, _) = VisorModel::load_unfolded(&checkpoint, &device)
-            .map_err(|error| failed(error.into()))?;
+        let load = |watch| VisorModel::load_unfolded(&checkpoint.clone().watched(watch), &device);
+        let (model, _) = loading::watched(load).map_err(|error| failed(error.into()))?;
         let (settings, interrupt) =
             (self.settings(&model)?, Interrupt::watch(interrupt::stopping)?);
+        let clip = self.clip(&model)?;
         if let Some(data) = self.own.asked() {
             let subject = Subject {
                 model_ref: &model_ref,
                 checkpoint: &checkpoint,
                 model: &model,
+                teacher: clip,
                 settings,
                 rhythm: self.rhythm,
                 out: &self.out,
             };
-            return self.own.run(data, &subject, &interrupt);
+            return self.own.run(data, subject, &interrupt);
         }
         let world = self.world(&model, checkpoint.manifest())?;
-
-        let clip = self.clip(&model, &world)?;
         let run = RunFolder::take(&self.out)?;
         let lessons = Lessons {
             world: &world,
@@ -176,7 +177,7 @@ impl TrainSelector {
         output::note(&format!("testing on {} pictures", samples.len()));
         // What is tested is what was saved.
         let options = LoadOptions::default().device(self.compute.device).policy(PolicyRef::None);
-        let saved = Model::load(&ModelRef::Folder(folder), &options).map_err(failed)?;
+        let saved = loading::load_quietly(&ModelRef::Folder(folder), &options).map_err(failed)?;
         let world = World { model: saved.runner().model(), ..world };
         let stop = interrupt.flag();
         let record = record(&world, &fitted.selector, &samples, settings, minutes, stop)?;
@@ -244,10 +245,10 @@ impl TrainSelector {
         })
     }
 
-    fn clip(&self, model: &VisorModel, world: &World<'_>) -> Result<Option<ClipTeacher>> {
+    fn clip(&self, model: &VisorModel) -> Result<Option<ClipTeacher>> {
         let Some(folder) = &self.teacher else { return Ok(None) };
         let cannot = || format!("cannot use `{}` as a teacher", folder.display());
-        Ok(Some(ClipTeacher::load(folder, model, world).with_context(cannot)?))
+        Ok(Some(ClipTeacher::load(folder, model.device()).with_context(cannot)?))
     }
 
     fn samples(&self, suite: Suite) -> Result<Vec<Sample>, TrainError> {

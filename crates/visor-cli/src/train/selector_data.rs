@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use visor::{ModelRef, Preparation, VisorModel};
 use visor_runtime::device;
 use visor_train::selector::{
-    ReadScore, SelectorCourse, SelectorTuner, Settings, TaughtBy, TunedSelectorRecord, tune,
+    ClipTeacher, ReadScore, SelectorCourse, SelectorTuner, Settings, TunedSelectorRecord, tune,
     with_selector,
 };
 use visor_train::tuning::{Material, Turns};
@@ -23,8 +23,8 @@ use visor_train::{Checkpoint, TrainError};
 pub(crate) struct SelectorData {
     /// Conversations about pictures, as LLaVA's data are written, in place of the generated suite:
     /// a JSON list, or one object a line
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["suite", "supervision", "teacher",
-          "joint", "test_pictures"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["suite", "supervision", "joint",
+          "test_pictures"])]
     data: Option<PathBuf>,
 
     /// Folder that pictures are named from [default: that of the data]
@@ -48,8 +48,7 @@ pub(crate) struct SelectorData {
           value_parser = clap::value_parser!(u32).range(1..=65_536))]
     micro_batch: u32,
 
-    /// Most GiB of what the frozen encoder makes of pictures, kept in the run's folder; 0 keeps
-    /// nothing
+    /// Most GiB of what frozen encoders make of pictures, kept in the run's folder; 0 keeps nothing
     #[arg(long, value_name = "GIB", default_value_t = 16, requires = "data")]
     features_gib: u32,
 }
@@ -73,6 +72,7 @@ pub(crate) struct Subject<'a> {
     pub(crate) model_ref: &'a ModelRef,
     pub(crate) checkpoint: &'a Checkpoint,
     pub(crate) model: &'a VisorModel,
+    pub(crate) teacher: Option<ClipTeacher>,
     pub(crate) settings: Settings,
     pub(crate) rhythm: Rhythm,
     pub(crate) out: &'a Path,
@@ -88,24 +88,26 @@ impl SelectorData {
     pub(crate) fn run(
         &self,
         data: &Path,
-        subject: &Subject<'_>,
+        subject: Subject<'_>,
         interrupt: &Interrupt,
     ) -> Result<()> {
-        let &Subject { checkpoint, model, rhythm, out, .. } = subject;
-        let settings = Settings { teacher: TaughtBy::Nobody, ..subject.settings };
+        let Subject { model_ref, checkpoint, model, teacher, settings, rhythm, out } = subject;
         if checkpoint.manifest().is_none() {
             return Err(TrainError::NotConverted.into());
         }
-        let preparation = Preparation::read(subject.model_ref)?;
+        let preparation = Preparation::read(model_ref)?;
+        let preparing = material::preparing(&preparation, teacher.as_ref());
         let read = |path: &Path| -> Result<Material> {
             let images = self.images.as_deref();
-            material::read(path, images, Turns::Apart, self.skip_bad, &preparation)
+            material::read(path, images, Turns::Apart, self.skip_bad, preparing)
         };
         let learned = read(data)?;
         let held_out = self.held_out.as_deref().map(read).transpose()?;
         let folder = RunFolder::take(out)?;
         let training = device::training(model.device());
-        let mut tuner = SelectorTuner::new(model, settings, self.micro_batch as usize, &training)?;
+        let together = self.micro_batch as usize;
+        let mut tuner = SelectorTuner::new(model, settings, teacher, together, &training)?;
+        let settings = *tuner.settings();
         let features = match self.features_gib {
             0 => None,
             gib => Some(tuner.features(&folder.features(), u64::from(gib) << 30)?),
@@ -124,7 +126,7 @@ impl SelectorData {
         let scores = tune(&mut tuner, &course, interrupt.flag(), &mut |news| watch.hear(news));
         let (scores, _) = watch.end(scores)?;
         let to = folder.checkpoint();
-        let policy = own_policy::beside_another_selector(subject.model_ref, &settings)?;
+        let policy = own_policy::beside_another_selector(model_ref, &settings)?;
         with_selector(checkpoint, &tuner.fitted(), &settings, policy, &to)
             .with_context(|| format!("cannot export to `{}`", to.display()))?;
         let record = TunedSelectorRecord::new(&tuner, &course, &scores);

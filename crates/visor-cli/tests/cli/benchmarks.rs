@@ -1,6 +1,6 @@
 //! Benchmarks that lie on disk, asked of a converted model at every budget.
 
-use crate::common::{command, finish, gradient, png, visor};
+use crate::common::{UNTRAINED, command, finish, gradient, png, visor};
 use image::DynamicImage;
 use serde_json::{Value, json};
 use std::fs;
@@ -65,6 +65,7 @@ fn a_benchmark_is_compared_at_every_budget_with_its_own_figures() {
 
     let ended = world.bench("compare", &data, &[&args[..], &["--skip-bad"]].concat());
     assert!(ended.stderr.contains("1 lines were left out"), "{}", ended.stderr);
+    assert_eq!(ended.stderr.matches(UNTRAINED).count(), 1, "{}", ended.stderr);
     let answer = ended.answer();
     assert!(answer.contains("The benchmark's own figures"), "{answer}");
     let record: Value =
@@ -102,7 +103,9 @@ fn chosen_patches_are_held_against_the_boxes_of_expressions() {
     // Every point is in the whole picture, a quarter of them in its quarter.
     assert_eq!(two["random_pointing"], 0.625);
     assert!(two["pointing"].as_f64().unwrap() >= 0.5, "{two}");
-    assert!(world.bench("point", &folder, &[]).answer().contains("coverage %"));
+    let ended = world.bench("point", &folder, &[]);
+    assert_eq!(ended.stderr.matches(UNTRAINED).count(), 1, "{}", ended.stderr);
+    assert!(ended.answer().contains("coverage %"));
 
     let error = world.bench("compare", &world.source("refcoco", "ref"), &[]).error(2);
     assert!(error.contains("`visor bench point --data DIR`"), "{error}");

@@ -12,6 +12,9 @@ use tempfile::TempDir;
 /// A question whose words a nano model knows.
 pub(crate) const QUESTION: &str = "colour at r4 c5 ?";
 
+/// What is said where a selector chooses that nobody has taught.
+pub(crate) const UNTRAINED: &str = "warning: the selector is untrained";
+
 /// The binary, ready to be given arguments.
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_visor"));

@@ -413,6 +413,50 @@ fn a_converted_family_is_given_a_policy_and_a_selector_by_the_same_conversations
 }
 
 #[test]
+fn a_checkpoint_of_clip_teaches_on_conversations_and_a_question_that_it_cannot_read_is_named() {
+    let world = World::new("idefics3");
+    let model = world.path("model").to_string_lossy().into_owned();
+    let train = |data: &str, out: &str, more: &[&str]| {
+        let (data, out) = (world.path(data), world.path(out));
+        let (data, out) = (data.to_string_lossy(), out.to_string_lossy());
+        let args = ["train", "selector", "--model", &model, "--data", data.as_ref()];
+        let settings = ["--out", out.as_ref(), "--steps", "3", "--batch", "6", "--lr", "1e-2"];
+        let sizes = ["--k-min", "1", "--k-max", "2"];
+        visor([&args[..], &settings, &sizes, more].concat())
+    };
+    let clip = concat!(env!("CARGO_MANIFEST_DIR"), "/../visor-model/tests/goldens/clip");
+    let clip = ["--teacher", clip];
+    train("data.jsonl", "taught", &clip).answer();
+    train("data.jsonl", "untaught", &[]).answer();
+    for (run, teacher) in [("taught", "clip"), ("untaught", "nobody")] {
+        let record = fs::read_to_string(world.path(run).join("record.json")).unwrap();
+        assert!(record.contains(&format!("\"teacher\": \"{teacher}\"")), "{record}");
+    }
+    assert!(world.weights("taught") != world.weights("untaught"), "nothing was taught");
+    // What it makes of pictures is kept beside what the encoder makes of the six, and changes no bit.
+    assert!(names(&world.path("taught/features")).len() > 6);
+    train("data.jsonl", "again", &[&clip[..], &["--features-gib", "0"]].concat()).answer();
+    assert!(world.weights("again") == world.weights("taught"), "other weights");
+    let error = train("data.jsonl", "taught", &[]).error(1);
+    assert!(error.contains("teacher differs"), "{error}");
+
+    // It reads 16 tokens, with one in front and one behind.
+    let good = fs::read_to_string(world.path("data.jsonl")).unwrap();
+    let long = json!({"image": "1.png", "conversations": [
+        {"from": "human", "value": "<image> a b c d e f g h i j k l m n o"},
+        {"from": "gpt", "value": "A"}]});
+    fs::write(world.path("long.jsonl"), format!("{good}{long}\n")).unwrap();
+    let error = train("long.jsonl", "long", &clip).error(1);
+    let says = ["line 7", "the question has 17 tokens", "reads 16 at most"];
+    assert!(says.iter().all(|says| error.contains(says)), "{error}");
+    assert!(!world.path("long").exists());
+    let ended = train("long.jsonl", "long", &[&clip[..], &["--skip-bad"]].concat());
+    assert!(ended.stderr.contains("1 conversations were left out"), "{}", ended.stderr);
+    ended.answer();
+    train("long.jsonl", "unread", &[]).answer();
+}
+
+#[test]
 fn a_selector_learns_from_conversations_that_it_can_use_and_says_which_it_cannot() {
     let world = World::new("smolvlm");
     let model = world.path("model").to_string_lossy().into_owned();
@@ -433,13 +477,16 @@ fn a_selector_learns_from_conversations_that_it_can_use_and_says_which_it_cannot
     let error = train("torn.jsonl", &[]).error(1);
     assert!(error.contains("line 7") && error.contains("none.png"), "{error}");
     for (more, says) in [
-        (vec!["--teacher", "x"], "cannot be used with"),
+        (vec!["--joint", "1e-3"], "cannot be used with"),
         (vec!["--suite", "nano"], "cannot be used with"),
         (vec!["--k-min", "9", "--k-max", "3"], "cannot choose 9 to 3"),
     ] {
         let error = train("data.jsonl", &more).error(2);
         assert!(error.contains(says), "{error}");
     }
+    let error = train("data.jsonl", &["--teacher", "x"]).error(1);
+    assert!(error.contains("cannot use `x` as a teacher"), "{error}");
+    assert!(!world.path("run").exists());
     let ended = train("torn.jsonl", &["--skip-bad"]);
     assert!(ended.stderr.contains("1 conversations were left out"), "{}", ended.stderr);
     ended.answer();

@@ -1,6 +1,6 @@
 //! `visor convert` from the command line: what it writes answers, and bad input writes nothing.
 
-use crate::common::{Ended, names, visor};
+use crate::common::{Ended, UNTRAINED, names, visor};
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -36,7 +36,7 @@ fn every_family_is_converted_by_flags_and_answers_at_dense_as_before() {
         assert_eq!(after["token_ids"], before["token_ids"], "{family}");
         // Nobody has taught the selector anything: whoever asks it hears so, and nobody else.
         let asked = ask(&out, &["--budget", "sa1", "--patches", "3"]);
-        assert!(asked.stderr.contains("warning: the selector is untrained"), "{}", asked.stderr);
+        assert!(asked.stderr.contains(UNTRAINED), "{}", asked.stderr);
         assert!(!ask(&out, &["--budget", "sa1"]).stderr.contains("untrained"));
         let card = visor(["inspect", "--model", out.to_str().unwrap()]).answer();
         assert!(card.contains("or a given number; the selector is untrained"), "{card}");

@@ -32,3 +32,4 @@ mod speed;
 mod streams;
 mod tasks;
 mod train;
+mod untrained;

@@ -3,19 +3,24 @@
 //! common space.
 //!
 //! CLIP's last state of a patch, normalised and mapped as its picture is, stands for the patch. Its
-//! grid is another one than the model's: a visual token takes the patch in which its middle lies.
+//! grid is another one than the model's: a visual token takes the patch in which its middle lies. The
+//! picture is stretched to CLIP's square, where CLIP's own preparation would leave out what is beyond
+//! the square in its middle, so that every part of it has a patch.
 
+use super::gaze::{distribution, gaze};
 use super::teacher::Relevance;
 use super::world::World;
 use crate::error::TrainError;
+use crate::tuning::{Feature, Features, Material, Rows, Shown};
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::Deserialize;
-use std::num::NonZeroUsize;
 use std::path::Path;
 use visor_checkpoint::{Checkpoint, Sha256Sum, Source, Weights};
+use visor_model::ModelError;
 use visor_model::clip::{Clip, ClipConfig, unit};
-use visor_model::{ModelError, VisorModel};
-use visor_processor::{Filter, ImageProcessor, Normalization, Picture, Tokenizer};
+use visor_processor::{
+    Arrangement, Filter, ImageProcessor, ImageTokens, Normalization, Picture, PixelSize, Tokenizer,
+};
 use visor_runtime::Backbone;
 use visor_tasks::Sample;
 
@@ -33,10 +38,6 @@ pub struct ClipTeacher {
     clip: Clip,
     tokenizer: Tokenizer,
     processor: ImageProcessor,
-    /// The words of the world, by id.
-    words: Vec<String>,
-    /// Visual tokens of the model: rows and columns.
-    grid: [NonZeroUsize; 2],
     device: Device,
     digest: Sha256Sum,
 }
@@ -64,19 +65,17 @@ impl Default for RawProcessor {
 }
 
 impl ClipTeacher {
-    /// Loads a stock checkpoint of CLIP, to teach the selector of `model` in `world`.
+    /// Loads a stock checkpoint of CLIP.
     ///
     /// # Errors
-    /// Of files that are missing, damaged or of another family, or of a model without pictures.
-    pub fn load(folder: &Path, model: &VisorModel, world: &World<'_>) -> Result<Self, TrainError> {
-        let device = model.device();
+    /// Of files that are missing, damaged or of another family.
+    pub fn load(folder: &Path, device: &Device) -> Result<Self, TrainError> {
         let folder = &Source::Folder(folder.to_owned());
         let digest = Checkpoint::open(folder.clone())?.digest()?;
         let read = |file| folder.read(file, MAX_FILE);
         let config = ClipConfig::parse(&read("config.json")?).map_err(ModelError::from)?;
         let clip = Clip::load(config, Weights::open(folder)?, device)?;
-        let tokenizer = Tokenizer::from_bytes(&read("tokenizer.json")?)
-            .map_err(|because| TrainError::Teacher { because: because.to_string() })?;
+        let tokenizer = Tokenizer::from_bytes(&read("tokenizer.json")?).map_err(cannot)?;
         let raw: RawProcessor = match folder.exists("preprocessor_config.json") {
             false => RawProcessor::default(),
             true => {
@@ -96,18 +95,7 @@ impl ClipTeacher {
             filter: Filter::Bicubic,
             normalization: Normalization { mean, std, rescale },
         };
-        let tokens = model.card().tile_tokens;
-        let grid = [NonZeroUsize::new(tokens.rows), NonZeroUsize::new(tokens.cols)];
-        let [Some(rows), Some(columns)] = grid else { return Err(TrainError::NoReader) };
-        Ok(Self {
-            clip,
-            tokenizer,
-            processor,
-            words: world.vocabulary.words().to_vec(),
-            grid: [rows, columns],
-            device: device.clone(),
-            digest,
-        })
+        Ok(Self { clip, tokenizer, processor, device: device.clone(), digest })
     }
 
     /// The digest of the checkpoint.
@@ -115,73 +103,147 @@ impl ClipTeacher {
         self.digest
     }
 
+    /// The ids of a question, or why it cannot be read.
+    pub(crate) fn ids(&self, question: &str) -> Result<Vec<u32>, String> {
+        let ids = self.tokenizer.encode_whole(question).map_err(|error| error.to_string())?;
+        match (ids.len(), self.clip.config().max_text) {
+            (n, most) if n > most => Err(format!(
+                "the question has {n} tokens in the teacher's words, and it reads {most} at most: \
+                 shorten the question, or leave out the teacher"
+            )),
+            _ => Ok(ids),
+        }
+    }
+
     /// The pictures' patches in the common space, `[B, P, J]`, of length 1.
-    fn patches(&self, samples: &[Sample]) -> Result<Tensor<3>, TrainError> {
+    fn patches(&self, pictures: &[Picture]) -> Result<Tensor<3>, TrainError> {
         let side = self.clip.config().image_size;
-        let mut pixels = Vec::with_capacity(samples.len() * 3 * side * side);
-        for sample in samples {
-            let size = sample.picture.size as u32;
-            let picture = Picture::from_rgb(size, size, sample.picture.rgb.clone())?;
-            let processed = self
-                .processor
-                .process(&picture)
-                .map_err(|because| TrainError::Teacher { because: because.to_string() })?;
+        let mut pixels = Vec::with_capacity(pictures.len() * 3 * side * side);
+        for picture in pictures {
+            let processed = self.processor.process(picture).map_err(cannot)?;
             pixels.extend_from_slice(processed.pixels.data());
         }
-        let pixels = TensorData::new(pixels, [samples.len(), 3, side, side]);
+        let pixels = TensorData::new(pixels, [pictures.len(), 3, side, side]);
         let pictures = self.clip.pictures(Tensor::from_data(pixels, &self.device))?;
         Ok(unit(pictures.patches))
     }
 
-    /// The questions in the common space, `[Q, J]`, of length 1. Shorter ones are filled up behind
-    /// their end, where nothing of them looks.
-    fn questions(&self, questions: &[(usize, Vec<u32>)]) -> Result<Tensor<2>, TrainError> {
-        let text = |ids: &[u32]| {
-            let word = |&id: &u32| self.words.get(id as usize).map_or("", String::as_str);
-            ids.iter().map(word).collect::<Vec<_>>().join(" ")
-        };
-        let ids = questions.iter().map(|(_, ids)| {
-            let ids = self.tokenizer.encode_whole(&text(ids));
-            ids.map_err(|because| TrainError::Teacher { because: because.to_string() })
-        });
+    /// The questions in the common space, of length 1: `J` numbers each. Shorter ones are filled up
+    /// behind their end, where nothing of them looks.
+    fn texts(&self, questions: &[String]) -> Result<Vec<Vec<f32>>, TrainError> {
+        let ids = questions.iter().map(|question| self.ids(question).map_err(cannot));
         let mut ids = ids.collect::<Result<Vec<_>, _>>()?;
         let longest = ids.iter().map(Vec::len).max().unwrap_or(0);
         for ids in &mut ids {
             let end = ids.last().copied().unwrap_or(0);
             ids.resize(longest, end);
         }
-        Ok(unit(self.clip.texts(&ids)?))
+        let texts = unit(self.clip.texts(&ids)?);
+        let [_, width] = texts.dims();
+        let texts: Vec<f32> = texts.into_data().iter::<f32>().collect();
+        Ok(texts.chunks(width.max(1)).map(<[f32]>::to_vec).collect())
+    }
+
+    /// Cosines of a text with what the visual tokens of a picture look at, whose patches are given,
+    /// `J` numbers each.
+    fn cosines(gaze: &[Option<usize>], patches: &[f32], text: &[f32]) -> Vec<Option<f32>> {
+        let cosine = |patch: usize| {
+            let patch = &patches[patch * text.len()..][..text.len()];
+            patch.iter().zip(text).map(|(a, b)| a * b).sum()
+        };
+        gaze.iter().map(|patch| patch.map(cosine)).collect()
+    }
+
+    /// What the question of each row is about: a distribution over the visual tokens of all its
+    /// pictures, `[B, V]`. What CLIP makes of a picture is kept with the other features of it.
+    ///
+    /// # Errors
+    /// If a picture or a question cannot be read, or a feature cannot be kept.
+    pub(super) fn of_rows(
+        &self,
+        rows: &Rows,
+        material: &Material,
+        tile: ImageTokens,
+        features: Option<&Features>,
+    ) -> Result<Vec<f32>, TrainError> {
+        let side = self.clip.config().grid();
+        let mut relevance = Vec::new();
+        // Rows have equally many pictures.
+        let shown = rows.pictures.chunks((rows.pictures.len() / rows.n.max(1)).max(1));
+        for (text, shown) in self.texts(&rows.words)?.iter().zip(shown) {
+            let mut cosines = Vec::new();
+            for &(shown, _) in shown {
+                let patches = self.feature(shown, material, features)?;
+                let gaze = gaze(shown.arrangement, tile, material.file(shown).size, side);
+                cosines.extend(Self::cosines(&gaze, &patches.values, text));
+            }
+            relevance.extend(distribution(&cosines, SHARPNESS));
+        }
+        Ok(relevance)
+    }
+
+    /// The patches of a picture in the common space, `[1, P, J]`.
+    fn feature(
+        &self,
+        shown: Shown,
+        material: &Material,
+        features: Option<&Features>,
+    ) -> Result<Feature, TrainError> {
+        let kept = features.map(|features| {
+            let by = format!("patches of CLIP {}", self.digest);
+            (features, features.key(&material.file(shown).sha256, &by))
+        });
+        if let Some((features, key)) = &kept
+            && let Some(feature) = features.get(key)?
+        {
+            return Ok(feature);
+        }
+        let patches = self.patches(&[material.picture(shown)?])?;
+        let shape = patches.dims();
+        let feature = Feature { shape, values: patches.into_data().iter::<f32>().collect() };
+        if let Some((features, key)) = &kept {
+            features.put(key, &feature)?;
+        }
+        Ok(feature)
     }
 }
 
-impl Relevance for ClipTeacher {
+/// CLIP as the teacher of a generated world.
+pub(super) struct InWorld<'a> {
+    pub(super) clip: &'a ClipTeacher,
+    pub(super) world: &'a World<'a>,
+}
+
+impl Relevance for InWorld<'_> {
     fn relevance(
         &self,
         samples: &[Sample],
         questions: &[(usize, Vec<u32>)],
     ) -> Result<(Vec<f32>, Vec<f32>), TrainError> {
-        let patches = self.patches(samples)?; // [B, P, J]
+        let Self { clip, world } = self;
+        let picture = |sample: &Sample| {
+            let size = sample.picture.size as u32;
+            Ok(Picture::from_rgb(size, size, sample.picture.rgb.clone())?)
+        };
+        let pictures = samples.iter().map(picture).collect::<Result<Vec<_>, TrainError>>()?;
+        let patches = clip.patches(&pictures)?; // [B, P, J]
         let [_, n_patches, width] = patches.dims();
         let patches: Vec<f32> = patches.into_data().iter::<f32>().collect();
-        let texts: Vec<f32> = self.questions(questions)?.into_data().iter::<f32>().collect();
-        let side = self.clip.config().grid();
-        let [rows, columns] = self.grid.map(NonZeroUsize::get);
-        let mut relevance = Vec::with_capacity(questions.len() * rows * columns);
-        for ((picture, _), text) in questions.iter().zip(texts.chunks(width)) {
+        let words = world.vocabulary.words();
+        let text = |(_, ids): &(usize, Vec<u32>)| {
+            let word = |&id: &u32| words.get(id as usize).map_or("", String::as_str);
+            ids.iter().map(word).collect::<Vec<_>>().join(" ")
+        };
+        let texts = clip.texts(&questions.iter().map(text).collect::<Vec<_>>())?;
+        let side = world.suite.canvas() as u32;
+        let size = PixelSize { width: side, height: side };
+        let tile = world.model.card().tile_tokens;
+        let gaze = gaze(Arrangement::Whole, tile, size, clip.clip.config().grid());
+        let mut relevance = Vec::with_capacity(questions.len() * gaze.len());
+        for ((picture, _), text) in questions.iter().zip(&texts) {
             let of_picture = &patches[picture * n_patches * width..][..n_patches * width];
-            let fit = |patch: usize| {
-                let patch = &of_picture[patch * width..][..width];
-                let cosine: f32 = patch.iter().zip(text).map(|(a, b)| a * b).sum();
-                (SHARPNESS * cosine).exp()
-            };
-            let places = (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column)));
-            let all: Vec<f32> = places
-                .map(|(row, column)| {
-                    fit(nearest(row, rows, side) * side + nearest(column, columns, side))
-                })
-                .collect();
-            let sum: f32 = all.iter().sum();
-            relevance.extend(all.into_iter().map(|fit| fit / sum));
+            let cosines = ClipTeacher::cosines(&gaze, of_picture, text);
+            relevance.extend(distribution(&cosines, SHARPNESS));
         }
         Ok((relevance, vec![1.0; questions.len()]))
     }
@@ -193,21 +255,6 @@ impl std::fmt::Debug for ClipTeacher {
     }
 }
 
-/// Of `side` places in a row, the one in which the middle of place `at` of `n` lies.
-fn nearest(at: usize, n: usize, side: usize) -> usize {
-    (2 * at + 1) * side / (2 * n)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_takes_the_patch_in_which_its_middle_lies() {
-        let places = |n, side| (0..n).map(|at| nearest(at, n, side)).collect::<Vec<_>>();
-        assert_eq!(places(6, 3), [0, 0, 1, 1, 2, 2]);
-        assert_eq!(places(3, 6), [1, 3, 5]);
-        assert_eq!(places(6, 7), [0, 1, 2, 4, 5, 6]);
-        assert_eq!(places(4, 4), [0, 1, 2, 3]);
-    }
+fn cannot(because: impl std::fmt::Display) -> TrainError {
+    TrainError::Teacher { because: because.to_string() }
 }

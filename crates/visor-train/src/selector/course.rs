@@ -2,9 +2,10 @@
 //! and the record at the end.
 
 use super::progress::Progress;
+use super::read::ReadScore;
 use super::settings::Settings;
 use super::state::{self, Origins};
-use super::tuner::{ReadScore, SelectorTuner};
+use super::tuner::SelectorTuner;
 use crate::error::TrainError;
 use crate::run::{LOG, Lines};
 use crate::tuning::{DataRecord, Features, Material, Order, Rows, rows};
@@ -125,18 +126,19 @@ pub fn tune(
 
 fn save(tuner: &SelectorTuner, course: &SelectorCourse<'_>) -> Result<(), TrainError> {
     let parts = [(ALL, tuner.optimizer().state())];
-    state::save(course.folder, &course.origins(tuner.settings()), tuner.steps_done(), parts)
+    state::save(course.folder, &course.origins(tuner), tuner.steps_done(), parts)
 }
 
 fn resume(tuner: &mut SelectorTuner, course: &SelectorCourse<'_>) -> Result<(), TrainError> {
-    let saved = state::open(course.folder, &course.origins(tuner.settings()))?;
+    let saved = state::open(course.folder, &course.origins(tuner))?;
     let Some(mut saved) = saved else { return Ok(()) };
     tuner.restore(saved.step()?, saved.part(ALL)?)
 }
 
 impl SelectorCourse<'_> {
-    fn origins<'a>(&self, settings: &'a Settings) -> Origins<'a> {
-        let others = vec![("model", self.base.clone()), ("data", self.material.sha256.clone())];
-        Origins { settings, others }
+    fn origins<'a>(&self, tuner: &'a SelectorTuner) -> Origins<'a> {
+        let teacher = tuner.teacher().map(|clip| ("teacher", clip.digest().to_string()));
+        let data = [("model", self.base.clone()), ("data", self.material.sha256.clone())];
+        Origins { settings: tuner.settings(), others: data.into_iter().chain(teacher).collect() }
     }
 }

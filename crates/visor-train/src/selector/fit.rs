@@ -1,7 +1,7 @@
 //! The training of a selector's weights through a frozen backbone, on the generated suite, from
 //! first to last step.
 
-use super::clip::ClipTeacher;
+use super::clip::{ClipTeacher, InWorld};
 use super::progress::{Progress, StepOutcome};
 use super::settings::{BackboneTraining, Settings};
 use super::state::{self, Origins};
@@ -89,9 +89,12 @@ pub fn fit(
         return Ok(pupils.fitted());
     }
     let mut lines = Lines::open(&folder.join(LOG), pupils.done)?;
-    let captioned;
+    let (seeing, captioned);
     let teacher: &dyn Relevance = match lessons.clip {
-        Some(clip) => clip,
+        Some(clip) => {
+            seeing = InWorld { clip, world };
+            &seeing
+        }
         None => {
             captioned = Teacher::train(world, settings.seed, teacher::STEPS, device)?;
             &captioned

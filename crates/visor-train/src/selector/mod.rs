@@ -4,17 +4,19 @@
 //! teacher ([`Teacher`]) that has seen pairs of whole pictures and captions alone. The grounded
 //! supervision adds the program-known evidence of each question, and is reported apart.
 //! [`evaluate`](fn@evaluate) asks test questions with the chosen patches and with what they must be
-//! held against. On a user's conversations [`SelectorTuner`] learns from answers and contrast alone,
-//! and [`tune`](fn@tune) takes it from the first step, or the last that was saved, to the last.
+//! held against. On a user's conversations [`SelectorTuner`] learns from answers and contrast, and
+//! from a checkpoint of CLIP where one is given, and [`tune`](fn@tune) takes it from the first step, or the last that was saved, to the last.
 
 mod clip;
 mod course;
 mod evaluate;
 mod export;
 mod fit;
+mod gaze;
 mod loss;
 mod progress;
 mod questions;
+mod read;
 mod record;
 mod relax;
 mod settings;
@@ -31,11 +33,12 @@ pub use export::{DefaultPolicy, with_selector};
 pub(crate) use fit::first_values;
 pub use fit::{Fitted, Lessons, fit};
 pub use progress::{Progress, StepOutcome};
+pub use read::{Read, ReadScore};
 pub use record::{
     FamilyRecord, LevelRecord, SCHEMA_VERSION, Selection, SelectorRecord, controlled, record,
     selection,
 };
 pub use settings::{BackboneTraining, Settings, Supervision, TaughtBy};
 pub use teacher::{Relevance, Teacher};
-pub use tuner::{Read, ReadScore, SelectorTuner};
+pub use tuner::SelectorTuner;
 pub use world::World;

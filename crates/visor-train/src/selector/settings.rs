@@ -36,7 +36,7 @@ pub enum TaughtBy {
     Captions,
     /// A checkpoint of CLIP.
     Clip,
-    /// Nobody: a user's conversations come without captions.
+    /// Nobody: a user's conversations come without captions, and no checkpoint of CLIP was given.
     Nobody,
 }
 

@@ -2,17 +2,19 @@
 //! section 5).
 //!
 //! As on generated pictures, but for what a user's data do not tell: there is no evidence, and no
-//! captions to train a teacher on, so that the losses are those of the answers, of the contrast
-//! between questions and of the number of patches. Every answer is a sequence of its own, asked as
+//! captions to train a teacher on. The losses are those of the answers, of the contrast between
+//! questions and of the number of patches, and of alignment where CLIP teaches. Every answer is a sequence of its own, asked as
 //! serving asks it: the words of the last question choose, and all text behind the pictures reads
 //! what was chosen.
 
+use super::clip::ClipTeacher;
 use super::fit::{Fitted, fill};
-use super::loss::Choices;
+use super::loss::{Choices, align};
 use super::progress::StepOutcome;
 use super::questions::Questions;
+use super::read::{Read, ReadScore};
 use super::relax::{logistic, relax};
-use super::settings::Settings;
+use super::settings::{Settings, TaughtBy};
 use crate::error::TrainError;
 use crate::optimizer::{self, FlatAdamW, Gradient};
 use crate::schedule::warm_cosine;
@@ -20,19 +22,19 @@ use crate::tuning::{Features, Frame, Keep, Kept, Lifted, Material, Rows, Shown, 
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
-use serde::{Deserialize, Serialize};
 use std::path::Path;
 use visor_core::{Ladder, LayerMode, Schedule};
 use visor_model::decoder::Pass;
 use visor_model::init::Noise;
 use visor_model::layer::{Refinement, Streams};
-use visor_model::selector::{Selector, best};
+use visor_model::selector::Selector;
 use visor_model::{Network, VisorModel};
 use visor_runtime::Backbone;
 
 /// A selector in training.
 pub struct SelectorTuner {
     settings: Settings,
+    teacher: Option<ClipTeacher>,
     micro_batch: usize,
     ladder: Ladder,
     /// The layer in front of which patches are chosen.
@@ -45,56 +47,10 @@ pub struct SelectorTuner {
     step: u64,
 }
 
-/// Which patches are read when a trained selector is looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Read {
-    /// All of them.
-    All,
-    /// Those that the question chose.
-    Chosen,
-    /// As many, at random.
-    Random,
-    /// All but those that it chose.
-    Others,
-}
-
-impl Read {
-    /// All of them, in the order of tables.
-    pub const ALL: [Self; 4] = [Self::All, Self::Chosen, Self::Random, Self::Others];
-
-    /// The word in tables.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::Chosen => "chosen",
-            Self::Random => "random",
-            Self::Others => "others",
-        }
-    }
-}
-
-/// How well a rung knows examples where it reads some patches.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ReadScore {
-    /// The rung.
-    pub rung: String,
-    /// What it reads.
-    pub read: Read,
-    /// Mean cross-entropy of a token.
-    pub loss: f64,
-    /// Answers whose every token is the likeliest one given those before.
-    pub right: usize,
-    /// Answers.
-    pub n: usize,
-    /// Mean number of patches that were read.
-    pub patches: f64,
-}
-
 impl SelectorTuner {
     /// A training from its beginning, or from the selector that `model` has. `device` must be one
     /// that tracks gradients, and at most `micro_batch` questions go through the network at once.
+    /// Without a `teacher` nobody says which patches a question is about, whatever the settings say.
     ///
     /// # Errors
     /// [`TrainError::NotConverted`] of a stock model, [`TrainError::NoReader`] where nothing
@@ -102,9 +58,15 @@ impl SelectorTuner {
     pub fn new(
         model: &VisorModel,
         settings: Settings,
+        teacher: Option<ClipTeacher>,
         micro_batch: usize,
         device: &Device,
     ) -> Result<Self, TrainError> {
+        let taught_by = match teacher {
+            Some(_) => TaughtBy::Clip,
+            None => TaughtBy::Nobody,
+        };
+        let settings = Settings { teacher: taught_by, ..settings };
         let card = model.card();
         let ladder = card.ladder.clone().ok_or(TrainError::NotConverted)?;
         let schedule = ladder.schedule(ladder.cheapest());
@@ -123,6 +85,7 @@ impl SelectorTuner {
         let network = model.network().clone().to_device(device).no_grad();
         Ok(Self {
             settings,
+            teacher,
             micro_batch: micro_batch.max(1),
             ladder,
             reading,
@@ -167,9 +130,14 @@ impl SelectorTuner {
         for (place, (part, rows)) in parts.into_iter().zip(batch).enumerate() {
             let share = rows.n as f64 / asked.max(1) as f64;
             let choices = Choices::of_step(&choices, place);
+            let aligned = part.aligned.clone();
             let loss = self.answered(part, share, &mut outcome)?
                 + choices.contrast() * 0.1
                 + choices.number(target);
+            let loss = match aligned {
+                Some(aligned) => loss + aligned * (0.1 * share),
+                None => loss,
+            };
             let value = loss.clone().detach().into_scalar::<f32>();
             if !value.is_finite() {
                 let pass = "selector".to_owned();
@@ -220,9 +188,14 @@ impl SelectorTuner {
         let tau = 10_f64.powf(-(self.step as f64 / settings.steps as f64));
         let chosen = relax(scored.logits.clone(), scored.kappa.clone(), noise, tau);
         let choices = Choices::new(&scored, &chosen);
+        let aligned = self.teacher.as_ref().map(|clip| {
+            let relevance = clip.of_rows(rows, material, self.frame.tile, features);
+            Ok::<_, TrainError>(align(&scored.logits, relevance?, vec![1.0; b]))
+        });
+        let aligned = aligned.transpose()?;
         let mask = questions.spread(chosen.mask, [b, t]);
         let patches = scored.kappa.detach().mean().into_scalar::<f32>();
-        Ok((Part { start, mask, patches, draw }, choices))
+        Ok((Part { start, mask, patches, aligned, draw }, choices))
     }
 
     /// The loss of a part's answers, which are `share` of the step's.
@@ -232,7 +205,7 @@ impl SelectorTuner {
         share: f64,
         outcome: &mut StepOutcome,
     ) -> Result<Tensor<1>, TrainError> {
-        let Part { start, mask, patches, draw } = part;
+        let Part { start, mask, patches, draw, .. } = part;
         let drawn = Noise::new(draw, "rung").below(self.ladder.rungs().len());
         let lowest = self.ladder.cheapest();
         let rungs = [lowest].into_iter().chain(self.ladder.ids().nth(drawn));
@@ -292,7 +265,7 @@ impl SelectorTuner {
                 let mut seen = Vec::with_capacity(b * v);
                 for (logits, kappa) in logits.chunks(v).zip(&kappa) {
                     let k = (kappa.ceil() as usize).max(1);
-                    seen.extend(sees(read, logits, k, &mut noise));
+                    seen.extend(read.of(logits, k, &mut noise));
                 }
                 let n_read = seen.iter().map(|&seen| f64::from(seen)).sum::<f64>();
                 let mask = Tensor::from_data(burn::tensor::TensorData::new(seen, [b, v]), &plain);
@@ -384,6 +357,11 @@ impl SelectorTuner {
         self.step
     }
 
+    /// What says which patches a question is about, if anything does.
+    pub(super) fn teacher(&self) -> Option<&ClipTeacher> {
+        self.teacher.as_ref()
+    }
+
     /// The settings.
     pub fn settings(&self) -> &Settings {
         &self.settings
@@ -426,6 +404,8 @@ struct Part {
     mask: Tensor<4>,
     /// Mean number of patches chosen.
     patches: f32,
+    /// How far its scores are from what the teacher says, where there is one.
+    aligned: Option<Tensor<1>>,
     /// What it draws by.
     draw: u64,
 }
@@ -436,36 +416,4 @@ struct Start {
     streams: Streams,
     /// `[B, V, E]`: the pictures there.
     visual: Tensor<3>,
-}
-
-/// 1 for the patches that are read of one picture, by the question's scores and number.
-fn sees(read: Read, scores: &[f32], k: usize, noise: &mut Noise) -> Vec<f32> {
-    let ranks: Vec<f32> = match read {
-        Read::Random => scores.iter().map(|_| noise.uniform()).collect(),
-        _ => scores.to_vec(),
-    };
-    let (inside, outside) = match read {
-        Read::All => return vec![1.0; scores.len()],
-        Read::Chosen | Read::Random => (1.0, 0.0),
-        Read::Others => (0.0, 1.0),
-    };
-    let mut seen = vec![outside; scores.len()];
-    best(&ranks, k).into_iter().for_each(|patch| seen[patch] = inside);
-    seen
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_read_is_what_its_name_says() {
-        let scores = [0.5, -1.0, 2.0, 0.0];
-        let mut noise = Noise::new(1, "test");
-        let mut read = |read| sees(read, &scores, 2, &mut noise);
-        assert_eq!(read(Read::All), [1.0; 4]);
-        assert_eq!(read(Read::Chosen), [1.0, 0.0, 1.0, 0.0]);
-        assert_eq!(read(Read::Others), [0.0, 1.0, 0.0, 1.0]);
-        assert_eq!(read(Read::Random).iter().sum::<f32>(), 2.0);
-    }
 }

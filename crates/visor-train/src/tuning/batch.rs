@@ -38,6 +38,8 @@ pub struct Rows {
     pub targets: Vec<(usize, u32, usize)>,
     /// The text tokens of each row that are the words of its last question.
     pub questions: Vec<Range<usize>>,
+    /// These words, as the user wrote them.
+    pub words: Vec<String>,
     /// The pictures of all rows, in order; equally many of each.
     pub pictures: Vec<(Shown, Sight)>,
 }
@@ -76,6 +78,7 @@ impl Rows {
             maps: Vec::with_capacity(examples.len()),
             targets: Vec::new(),
             questions: examples.iter().map(|example| example.question.clone()).collect(),
+            words: examples.iter().map(|example| example.words.clone()).collect(),
             pictures: Vec::new(),
         };
         for (row, example) in examples.iter().enumerate() {

@@ -2,14 +2,15 @@
 
 use crate::data::{BadLines, Conversation, Conversations, Place, decode_picture, picture_bytes};
 use crate::error::TrainError;
+use crate::selector::ClipTeacher;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use visor_model::{TokenMap, token_map};
 use visor_processor::{
-    Arrangement, ImageProcessor, Lesson, Message, PixelSize, ProcessedPicture, Role, Scribe,
-    Setting, Template, Tokenizer,
+    Arrangement, ImageProcessor, Lesson, Message, Picture, PixelSize, ProcessedPicture, Role,
+    Scribe, Setting, Template, Tokenizer,
 };
 use visor_runtime::ModelCard;
 
@@ -24,6 +25,8 @@ pub struct Preparing<'a> {
     pub template: &'a Template,
     /// Its sizes.
     pub card: &'a ModelCard,
+    /// Who must understand the questions as well.
+    pub teacher: Option<&'a ClipTeacher>,
 }
 
 /// One sequence to learn from.
@@ -43,6 +46,8 @@ pub struct Example {
     pub targets: Vec<(usize, u32)>,
     /// The text tokens that are the words of the last question.
     pub question: Range<usize>,
+    /// The words of the conversation's last question that is asked here, as the user wrote them.
+    pub words: String,
     /// Its pictures, in order.
     pub pictures: Vec<Shown>,
 }
@@ -75,7 +80,8 @@ pub struct PictureFile {
     pub path: PathBuf,
     /// SHA-256 of its bytes, in hexadecimal digits.
     pub sha256: String,
-    size: PixelSize,
+    /// Its size.
+    pub size: PixelSize,
 }
 
 /// All that is learned from.
@@ -169,21 +175,32 @@ impl Material {
                 .map_err(|error| error.to_string())
         };
         let messages = conversation.messages.as_slice();
-        let lessons = match turns {
-            Turns::Together => lessons(messages)?,
+        let words = |at: usize| {
+            let asked = messages[..at].iter().rfind(|message| message.role == Role::User);
+            asked.map_or_else(String::new, |asked| asked.texts().collect::<Vec<_>>().join(" "))
+        };
+        let lessons: Vec<(Lesson, String)> = match turns {
+            Turns::Together => {
+                let last = words(messages.len());
+                lessons(messages)?.into_iter().map(|lesson| (lesson, last.clone())).collect()
+            }
             Turns::Apart => {
                 let answers = messages.iter().enumerate();
                 let answers = answers.filter(|(_, message)| message.role == Role::Assistant);
                 let mut apart = Vec::new();
                 for (at, _) in answers {
                     let last = lessons(&messages[..=at])?.pop().map(last_answer);
-                    apart.extend(last.filter(|lesson| !lesson.prompt.images().is_empty()));
+                    let last = last.filter(|lesson| !lesson.prompt.images().is_empty());
+                    apart.extend(last.map(|lesson| (lesson, words(at))));
                 }
                 apart
             }
         };
-        let example = |Lesson { prompt, targets }: Lesson| {
+        let example = |(Lesson { prompt, targets }, words): (Lesson, String)| {
             prompt.check_context(card.context).map_err(|error| error.to_string())?;
+            if let Some(teacher) = preparing.teacher {
+                teacher.ids(&words)?;
+            }
             // A lesson of an early turn shows no later picture.
             let (mut left, mut shown) = (prompt.images().len(), Vec::new());
             for picture in &pictures {
@@ -200,6 +217,7 @@ impl Material {
                 spans: prompt.images().iter().map(|span| span.len).collect(),
                 len: prompt.len(),
                 question: prompt.question(),
+                words,
                 targets,
                 pictures: shown,
             })
@@ -217,18 +235,26 @@ impl Material {
         format!("{:?} {:?} {:?}", self.processor, shown.setting, shown.arrangement)
     }
 
-    /// The tiles of a picture.
+    /// A picture as it lies on disk.
     ///
     /// # Errors
     /// If the file is no longer what it was.
+    pub fn picture(&self, shown: Shown) -> Result<Picture, TrainError> {
+        let path = &self.file(shown).path;
+        let read = picture_bytes(path).and_then(|bytes| decode_picture(path, &bytes));
+        read.map_err(|because| TrainError::State { path: path.clone(), because })
+    }
+
+    /// The tiles of a picture.
+    ///
+    /// # Errors
+    /// As [`picture`](Self::picture).
     pub fn process(&self, shown: Shown) -> Result<ProcessedPicture, TrainError> {
-        let file = self.file(shown);
-        let changed = |because| TrainError::State { path: file.path.clone(), because };
-        let bytes = picture_bytes(&file.path).map_err(changed)?;
-        let picture = decode_picture(&file.path, &bytes).map_err(changed)?;
-        self.processor
-            .process_in(&picture, shown.setting)
-            .map_err(|error| changed(error.to_string()))
+        let processed = self.processor.process_in(&self.picture(shown)?, shown.setting);
+        processed.map_err(|error| TrainError::State {
+            path: self.file(shown).path.clone(),
+            because: error.to_string(),
+        })
     }
 
     /// Lengths by which examples are put side by side.

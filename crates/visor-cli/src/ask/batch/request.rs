@@ -31,7 +31,14 @@ pub(super) struct Defaults<'a> {
 /// A line with its name, and the question that it asks, if it does.
 pub(super) struct Item {
     pub(super) id: Id,
-    pub(super) asked: Result<(Question, Option<Thrift>)>,
+    pub(super) asked: Result<Asked>,
+}
+
+/// A question, with what is said of it beside its answer.
+pub(super) struct Asked {
+    pub(super) question: Question,
+    pub(super) thrift: Option<Thrift>,
+    pub(super) patches: Patches,
 }
 
 #[derive(Deserialize)]
@@ -89,11 +96,7 @@ pub(super) fn read(line: Line, folder: &Path, defaults: &Defaults<'_>) -> Item {
     }
 }
 
-fn question(
-    raw: Raw,
-    folder: &Path,
-    defaults: &Defaults<'_>,
-) -> Result<(Question, Option<Thrift>)> {
+fn question(raw: Raw, folder: &Path, defaults: &Defaults<'_>) -> Result<Asked> {
     let Raw { prompt, images, budget, max_gflops, thrift, patches, max_tiles, .. } = raw;
     let Raw { max_new_tokens, temperature, top_p, top_k, seed, stop, .. } = raw;
     let own = Overrides { max_new_tokens, temperature, top_p, top_k, seed, stop };
@@ -126,5 +129,5 @@ fn question(
     let question = ceiling.into_iter().fold(question, Question::ceiling);
     let question = thrift.into_iter().fold(question, Question::thrift);
     let question = max_tiles.or(defaults.max_tiles).into_iter().fold(question, Question::max_tiles);
-    Ok((question, thrift))
+    Ok(Asked { question, thrift, patches })
 }

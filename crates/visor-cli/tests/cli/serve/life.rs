@@ -1,11 +1,13 @@
 //! Overload, clients who leave, and the end of a server.
 
 use super::client::*;
-use crate::common::{QUESTION, command};
+use crate::common::{QUESTION, UNTRAINED, command, visor};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{Read, Write};
+use std::path::Path;
 use std::process::Stdio;
+use tempfile::TempDir;
 
 /// A request that takes a while: as many tokens as the context has room for, none of them the last.
 fn long(seed: u64) -> Value {
@@ -145,6 +147,22 @@ fn a_server_that_cannot_serve_says_why() {
     let ended = crate::common::finish(&mut command);
     assert_eq!(ended.code, Some(1));
     assert!(ended.stderr.contains("error: cannot listen at 127.0.0.1:"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_server_says_at_its_start_that_a_selector_is_untrained() {
+    let root = TempDir::new().unwrap();
+    let (stock, model) = (
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../visor/tests/goldens/smolvlm"),
+        root.path().join("converted"),
+    );
+    let (stock, model) = (stock.to_string_lossy(), model.to_string_lossy());
+    let convert = ["convert", "--model", stock.as_ref(), "--out", model.as_ref(), "--selector"];
+    let layers = ["--cross-attention", "0,2", "--self-attention", "1"];
+    visor([&convert[..], &layers].concat()).answer();
+    let log = Server::start(&["--model", model.as_ref(), "--model", "nano"]).log();
+    let said: Vec<&str> = log.lines().filter(|line| line.contains(UNTRAINED)).collect();
+    assert!(said.len() == 1 && said[0].contains("converted"), "{log}");
 }
 
 #[test]
