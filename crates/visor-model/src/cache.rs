@@ -2,6 +2,7 @@
 
 use crate::cross::VisualKeys;
 use crate::error::ModelError;
+use crate::host;
 use crate::placement::{Chosen, Memory};
 use burn::tensor::Tensor;
 use visor_core::{LayerMode, Padding, Schedule};
@@ -135,8 +136,10 @@ impl KvCache {
             if there < room {
                 all = moved(&all, self.len, room);
             }
-            all.inplace(|all| all.slice_assign(place.clone(), new));
-            all
+            match host::put(all, self.len, &new) {
+                Ok(all) => all,
+                Err(all) => all.slice_assign(place.clone(), new),
+            }
         };
         let held = Held { k: joined(old_k, k), v: joined(old_v, v) };
         let all = |all: &Tensor<4>| match new.padding {

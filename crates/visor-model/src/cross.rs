@@ -71,12 +71,10 @@ pub struct VisualKeys {
     hidden: Option<Tensor<4>>,
 }
 
-/// A sample that reads its picture.
+/// A sample whose text, `[B, T, E]`, reads its picture.
 #[derive(Debug)]
 pub struct Reading<'a> {
-    /// `[B, T, E]`.
-    pub text: Tensor<3>,
-    /// Its first rows that are no padding: all `T`, where nothing is filled up.
+    /// The first rows of its text that are no padding: all `T`, where nothing is filled up.
     pub filled: usize,
     /// What there is to read.
     pub keys: VisualKeys,
@@ -220,19 +218,24 @@ impl CrossAttention {
         unpack(k, &lengths, 2).into_iter().zip(unpack(v, &lengths, 2)).collect()
     }
 
-    /// What the text of each sample, `[B, T, E]`, reads: `[B, T, E]`, to be added to it. Projections
-    /// run on all texts together.
-    pub fn read(&self, samples: Vec<Reading<'_>>, padding: Padding) -> Vec<Tensor<3>> {
+    /// What the texts of samples, one after another in `[B, T of all, E]`, of each so many rows,
+    /// read: in the same places, to be added to them.
+    pub fn read(
+        &self,
+        text: Tensor<3>,
+        lengths: &[usize],
+        samples: Vec<Reading<'_>>,
+        padding: Padding,
+    ) -> Tensor<3> {
         let all_filled = samples.iter().map(|sample| sample.filled).sum();
-        let (text, sights): (Vec<_>, Vec<_>) = samples
+        let sights: Vec<_> = samples
             .into_iter()
-            .map(|Reading { text, filled, keys, bias, mask, seen }| {
+            .map(|Reading { filled, keys, bias, mask, seen }| {
                 let filled = (padding == Padding::Steps).then_some([filled, keys.n]);
-                (text, (keys, Terms { bias, mask, seen, filled }))
+                (keys, Terms { bias, mask, seen, filled })
             })
-            .unzip();
-        let lengths = lengths(&text, 1);
-        let text = self.text_norm.forward(pack(text, 1, padding)); // [B, all T, E]
+            .collect();
+        let text = self.text_norm.forward(text);
         let [_, rows, _] = text.dims();
         let q = counter::of_rows(rows, all_filled, || self.q_proj.forward(text));
         let q = self.heads.split(q); // [B, H, all T, D]
@@ -241,14 +244,13 @@ impl CrossAttention {
             let VisualKeys { k, v, .. } = keys;
             Readable { k, v, terms: Terms { bias: hidden.as_ref().or(terms.bias), ..terms } }
         });
-        let read = attend_each(q, &lengths, readable.collect(), padding); // [B, H, all T, D]
+        let read = attend_each(q, lengths, readable.collect(), padding); // [B, H, all T, D]
         let read = self.heads.merge(read); // [B, all T, H * D]
         let read = counter::of_rows(rows, all_filled, || self.o_proj.forward(read)); // [B, all T, E]
-        let read = match &self.gate {
+        match &self.gate {
             Some(gate) => read * gate.val().tanh().reshape([1, 1, 1]),
             None => read,
-        };
-        unpack(read, &lengths, 1)
+        }
     }
 
     /// The bias of a sample where it is not that of its terms: `[B or 1, 1, T or 1, 1 + V]`. Keys that

@@ -6,7 +6,7 @@ use crate::config::TextConfig;
 use crate::counter;
 use crate::cross::CrossSizes;
 use crate::error::ModelError;
-use crate::layer::{DecoderLayer, LayerSizes, Refinement, Streams, Visit};
+use crate::layer::{Batch, DecoderLayer, LayerSizes, Refinement, Streams, Visit};
 use crate::norm::RmsNorm;
 use crate::placement::Placement;
 use crate::precision::ForEach;
@@ -64,19 +64,20 @@ pub struct Sample<'a> {
     pub seen: Option<&'a mut Seen>,
 }
 
-/// Is told of the streams of all samples after each layer; an error stops the pass.
-pub type BatchObserver<'a> = &'a mut dyn FnMut(LayerIdx, &[Streams]) -> Result<(), ModelError>;
+/// Is told of all samples after each layer; an error stops the pass.
+pub type BatchObserver<'a> = &'a mut dyn FnMut(LayerIdx, &Batch) -> Result<(), ModelError>;
 
 impl Sample<'_> {
     /// The sample in front of a layer, and the picture that it keeps where refinement is discarded.
-    fn visit(&mut self, layer: usize, streams: Streams) -> (Option<Tensor<3>>, Visit<'_>) {
-        let kept = match self.refinement {
-            Refinement::Apply => None,
-            Refinement::Discard => streams.visual.clone(),
-        };
+    fn visit(
+        &mut self,
+        layer: usize,
+        visual: Option<&Tensor<3>>,
+    ) -> (Option<Tensor<3>>, Visit<'_>) {
+        let kept = visual.filter(|_| self.refinement == Refinement::Discard).cloned();
         let cache = self.caches.as_deref_mut().map(|caches| &mut caches[layer]);
         let (mode, seen) = (self.schedule.modes()[layer], self.seen.as_deref_mut());
-        (kept, Visit { mode, streams, at: self.at, cache, seen })
+        (kept, Visit { mode, at: self.at, cache, seen })
     }
 }
 
@@ -136,8 +137,8 @@ impl Decoder {
     ) -> Result<Streams, ModelError> {
         let &Pass { ref layers, schedule, at, refinement } = pass;
         let mut sample = [Sample { schedule, at, refinement, caches, seen: None }];
-        let observe = &mut |layer, streams: &[Streams]| {
-            streams.iter().try_for_each(|streams| observe(layer, streams))
+        let observe = &mut |layer, batch: &Batch| {
+            batch.clone().streams().try_for_each(|streams| observe(layer, &streams))
         };
         let mut streams =
             self.run_batch(vec![streams], &mut sample, layers.clone(), observe)?.into_iter();
@@ -152,22 +153,24 @@ impl Decoder {
     /// as a whole.
     pub fn run_batch(
         &self,
-        mut streams: Vec<Streams>,
+        streams: Vec<Streams>,
         samples: &mut [Sample<'_>],
         layers: Range<usize>,
         observe: BatchObserver<'_>,
     ) -> Result<Vec<Streams>, ModelError> {
+        let Some(first) = samples.first() else { return Ok(streams) };
+        let mut batch = Batch::of(streams, first.at.text.padding());
         for layer in layers {
-            let visits = streams.into_iter().zip(samples.iter_mut());
-            let (before, visits): (Vec<_>, Vec<_>) =
-                visits.map(|(streams, sample)| sample.visit(layer, streams)).unzip();
-            streams = self.layers[layer].forward(visits)?;
-            for (streams, before) in streams.iter_mut().zip(before) {
-                streams.visual = before.or(streams.visual.take());
+            let visits = samples.iter_mut().zip(&batch.visual);
+            let visits = visits.map(|(sample, visual)| sample.visit(layer, visual.as_ref()));
+            let (before, visits): (Vec<_>, Vec<_>) = visits.unzip();
+            batch = self.layers[layer].forward(batch, visits)?;
+            for (visual, before) in batch.visual.iter_mut().zip(before) {
+                *visual = before.or(visual.take());
             }
-            observe(LayerIdx(layer), &streams)?;
+            observe(LayerIdx(layer), &batch)?;
         }
-        Ok(streams)
+        Ok(batch.streams().collect())
     }
 
     /// The epsilon of its norms.

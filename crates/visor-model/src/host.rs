@@ -8,7 +8,7 @@
 
 mod attention;
 
-pub(crate) use attention::attend;
+pub(crate) use attention::{attend, put};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use visor_runtime::device::{HostValues, Keeps, RowFunction};

@@ -24,13 +24,38 @@ pub struct Streams {
     pub visual: Option<Tensor<3>>,
 }
 
-/// A sample in front of a layer.
+/// The streams of several samples. Their texts stay together from layer to layer: what has weights
+/// runs on all their rows.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// All texts, one after another, `[B, T of all, E]`, and what fills them up.
+    text: Tensor<3>,
+    /// The rows of each text.
+    lengths: Vec<usize>,
+    /// The picture of each, `[B, V, E]`.
+    pub(crate) visual: Vec<Option<Tensor<3>>>,
+}
+
+impl Batch {
+    /// One sample at least; all have the same `B`.
+    pub(crate) fn of(streams: Vec<Streams>, padding: Padding) -> Self {
+        let (text, visual): (Vec<_>, Vec<_>) =
+            streams.into_iter().map(|Streams { text, visual }| (text, visual)).unzip();
+        Self { lengths: lengths(&text, 1), text: pack(text, 1, padding), visual }
+    }
+
+    /// Each sample by itself.
+    pub(crate) fn streams(self) -> impl Iterator<Item = Streams> {
+        let text = unpack(self.text, &self.lengths, 1);
+        text.into_iter().zip(self.visual).map(|(text, visual)| Streams { text, visual })
+    }
+}
+
+/// A sample in front of a layer, without its streams.
 #[derive(Debug)]
 pub struct Visit<'a> {
     /// What the layer does with it.
     pub mode: LayerMode,
-    /// Its streams; all samples of a layer have the same `B`.
-    pub streams: Streams,
     /// Where its tokens stand.
     pub at: &'a Placement,
     /// What it has cached in this layer.
@@ -54,15 +79,41 @@ impl Visit<'_> {
     }
 }
 
-/// The picture of a sample while the layer runs.
+/// Where the picture of a sample is while the layer runs.
+#[derive(Debug)]
+enum Picture {
+    /// It rests, if there is one.
+    Beside(Option<Tensor<3>>),
+    /// In front of the text, `[B, V, E]`.
+    Joined(Tensor<3>),
+}
+
+/// What becomes the streams of a sample again when the layer has run.
 #[derive(Debug)]
 struct Resting {
-    /// Where it rests.
+    /// The picture, where it rests.
     beside: Option<Tensor<3>>,
     /// How many of the sample's first rows it is, where it does not rest.
     n_joined: usize,
     /// How many rows the text is.
     n_text: usize,
+}
+
+impl Picture {
+    /// The sample's rows: its text, `[B, T, E]`, or `[B, V + T, E]`, filled up to so many.
+    fn join(self, text: Tensor<3>, rows: usize) -> (Tensor<3>, Resting) {
+        let [_, n_text, _] = text.dims();
+        match self {
+            Self::Beside(beside) => (text, Resting { beside, n_joined: 0, n_text }),
+            Self::Joined(visual) => {
+                let [_, n_joined, _] = visual.dims();
+                let more = rows - n_joined - n_text;
+                let filling = (more > 0).then(|| zeros(&text, 1, more));
+                let joint = [visual, text].into_iter().chain(filling).collect();
+                (Tensor::cat(joint, 1), Resting { beside: None, n_joined, n_text })
+            }
+        }
+    }
 }
 
 impl Resting {
@@ -75,23 +126,6 @@ impl Resting {
                 visual: Some(x.narrow(1, 0, n_visual)),
             },
         }
-    }
-}
-
-/// Picture and text as one sequence, `[B, V + T, E]`, filled up to so many rows, and how long the
-/// picture is.
-fn join(text: Tensor<3>, visual: Option<Tensor<3>>, rows: usize) -> (Tensor<3>, usize) {
-    match visual {
-        Some(visual) => {
-            let ([_, n_visual, _], [_, n_text, _]) = (visual.dims(), text.dims());
-            let filling = match rows - n_visual - n_text {
-                0 => None,
-                more => Some(zeros(&text, 1, more)),
-            };
-            let joined = [visual, text].into_iter().chain(filling).collect();
-            (Tensor::cat(joined, 1), n_visual)
-        }
-        None => (text, 0),
     }
 }
 
@@ -166,63 +200,99 @@ impl DecoderLayer {
     /// # Panics
     /// If asked for cross-attention that the layout does not give this layer: schedules are made
     /// from the layout.
-    pub fn forward(&self, mut samples: Vec<Visit<'_>>) -> Result<Vec<Streams>, ModelError> {
+    pub fn forward(&self, batch: Batch, samples: Vec<Visit<'_>>) -> Result<Batch, ModelError> {
         let padding = samples.first().map_or(Padding::None, |sample| sample.at.text.padding());
-        let mut reads = self.reads(&mut samples, padding).into_iter();
-        let (mut rows, mut attending, mut resting) = (Vec::new(), Vec::new(), Vec::new());
-        for Visit { mode, streams: Streams { text, visual }, at, mut cache, seen } in samples {
-            let [_, n_text, _] = text.dims();
-            let rests = |beside| Resting { beside, n_joined: 0, n_text };
-            let (x, at, visual) = match mode {
-                LayerMode::TextOnly => (text, &at.text, rests(visual)), // T
-                LayerMode::CrossAttention => {
-                    let read = reads.next().expect("one read a sample that reads");
-                    (text + read, &at.text, rests(visual)) // T + CA(T, V)
+        let (Batch { text, lengths: texts, visual }, samples) = self.look(batch, samples, padding);
+        let (mut attending, mut pictures) = (Vec::new(), Vec::new());
+        for (Visit { mode, at, mut cache, seen }, visual) in samples.into_iter().zip(visual) {
+            let (at, picture) = match (mode, visual) {
+                (LayerMode::SelfAttention, _) if holds(cache.as_deref()) => {
+                    let refined = cache.as_deref_mut().and_then(LayerCache::take_refined);
+                    (at.beside(), Picture::Beside(refined)) // T
                 }
-                LayerMode::SelfAttention if holds(cache.as_deref()) => {
-                    let beside = cache.as_deref_mut().and_then(LayerCache::take_refined);
-                    (text, at.beside(), rests(beside)) // T
-                }
-                LayerMode::SelfAttention => {
-                    let at = at.joint();
-                    let (joint, n_joined) = join(text, visual, at.n_rows());
-                    (joint, at, Resting { beside: None, n_joined, n_text }) // [V; T]
-                }
+                (LayerMode::SelfAttention, Some(visual)) => (at.joint(), Picture::Joined(visual)),
+                (LayerMode::SelfAttention, None) => (at.joint(), Picture::Beside(None)),
+                (_, visual) => (&at.text, Picture::Beside(visual)), // T
             };
-            rows.push(x);
             let (cache, seen) = (cache.map(LayerCache::own_mut), seen.map(|seen| &mut seen.own));
             attending.push(Attending { at, cache, seen });
-            resting.push(visual);
+            pictures.push(picture);
         }
+        let rest = |picture: &Picture| match picture {
+            Picture::Beside(visual) => Some(visual.clone()),
+            Picture::Joined(_) => None,
+        };
+        if let Some(visual) = pictures.iter().map(rest).collect() {
+            let text = self.block(text, attending)?; // [B, T of all, E]
+            return Ok(Batch { text, lengths: texts, visual });
+        }
+        let parts = unpack(text, &texts, 1).into_iter().zip(pictures).zip(&attending);
+        let joined = parts.map(|((text, picture), sample)| picture.join(text, sample.at.n_rows()));
+        let (rows, resting): (Vec<_>, Vec<_>) = joined.unzip();
         let lengths = lengths(&rows, 1);
         let x = self.block(pack(rows, 1, padding), attending)?; // [B, S of all, E]
-        let x = unpack(x, &lengths, 1).into_iter().zip(resting);
-        Ok(x.map(|(x, visual)| visual.leave(x)).collect())
+        let parts = unpack(x, &lengths, 1).into_iter().zip(resting);
+        Ok(Batch::of(parts.map(|(x, resting)| resting.leave(x)).collect(), padding))
     }
 
-    /// `CA(T, V)` of the samples that cross-attend, in their order.
-    fn reads(&self, samples: &mut [Visit<'_>], padding: Padding) -> Vec<Tensor<3>> {
-        let reads = |sample: &&mut Visit<'_>| sample.mode == LayerMode::CrossAttention;
-        let mut samples: Vec<&mut Visit<'_>> = samples.iter_mut().filter(reads).collect();
-        let Some(first) = samples.first() else { return Vec::new() };
-        let [batch, _, _] = first.streams.text.dims();
+    /// `T <- T + CA(T, V)` of the samples that cross-attend.
+    fn look<'a>(
+        &self,
+        batch: Batch,
+        mut samples: Vec<Visit<'a>>,
+        padding: Padding,
+    ) -> (Batch, Vec<Visit<'a>>) {
+        let reads = |sample: &Visit<'_>| sample.mode == LayerMode::CrossAttention;
+        let reading: Vec<usize> =
+            (0..samples.len()).filter(|&index| reads(&samples[index])).collect();
+        if reading.is_empty() {
+            return (batch, samples);
+        }
+        let Batch { text, lengths, visual } = batch;
+        let text = if reading.len() == samples.len() {
+            text.clone() + self.read(text, &lengths, &visual, samples.iter_mut().collect(), padding)
+        } else {
+            let mut texts = unpack(text, &lengths, 1);
+            let own = |index: &usize| (texts[*index].clone(), lengths[*index]);
+            let (rows, own): (Vec<_>, Vec<_>) = reading.iter().map(own).unzip();
+            let pictures: Vec<_> = reading.iter().map(|&index| visual[index].clone()).collect();
+            let rows = pack(rows, 1, padding);
+            let visits = samples.iter_mut().filter(|sample| reads(sample)).collect();
+            let rows = rows.clone() + self.read(rows, &own, &pictures, visits, padding);
+            for (index, rows) in reading.into_iter().zip(unpack(rows, &own, 1)) {
+                texts[index] = rows;
+            }
+            pack(texts, 1, padding)
+        };
+        (Batch { text, lengths, visual }, samples)
+    }
+
+    /// `CA(T, V)` of samples that all cross-attend, `[B, T of all, E]`.
+    fn read(
+        &self,
+        text: Tensor<3>,
+        lengths: &[usize],
+        visual: &[Option<Tensor<3>>],
+        mut samples: Vec<&mut Visit<'_>>,
+        padding: Padding,
+    ) -> Tensor<3> {
+        let [batch, _, _] = text.dims();
         let cross = self.cross.as_ref().expect("schedules follow the layout");
-        let new = samples.iter().filter(|sample| sample.known_keys().is_none());
-        let new = new.map(|sample| sample.at.selected(sample.streams.visual.clone())).collect();
+        let new = samples.iter().zip(visual).filter(|(sample, _)| sample.known_keys().is_none());
+        let new = new.map(|(sample, visual)| sample.at.selected(visual.clone())).collect();
         let mut new = cross.keys(new, batch, padding).into_iter();
         let reading = samples.iter_mut().map(|sample| {
             let keys = match sample.known_keys() {
                 Some(keys) => keys.clone(),
                 None => sample.keep(new.next().expect("made for every sample without")),
             };
-            let Visit { streams, at, seen, .. } = &mut **sample;
+            let Visit { at, seen, .. } = &mut **sample;
             let Sight { bias, mask, .. } = &at.cross;
             let seen = seen.as_deref_mut().map(|seen| &mut seen.cross);
             let (bias, mask) = (bias.as_ref(), mask.as_ref());
-            let filled = at.text.filled().asking;
-            Reading { text: streams.text.clone(), filled, keys, bias, mask, seen }
+            Reading { filled: at.text.filled().asking, keys, bias, mask, seen }
         });
-        cross.read(reading.collect(), padding)
+        cross.read(text, lengths, reading.collect(), padding)
     }
 
     /// The pre-trained layer `TL`: `x + attention(norm(x))`, then `x + mlp(norm(x))`.
@@ -305,10 +375,9 @@ mod tests {
             let run = |at: &Placement| {
                 let text = random("text", n_text, &device);
                 let visual = Some(random("visual", n_visual, &device));
-                let streams = Streams { text, visual };
-                let streams =
-                    layer.forward(vec![Visit { mode, streams, at, cache: None, seen: None }]);
-                streams.expect("no cache, no error").remove(0).text.into_data()
+                let batch = Batch::of(vec![Streams { text, visual }], Padding::None);
+                let batch = layer.forward(batch, vec![Visit { mode, at, cache: None, seen: None }]);
+                batch.expect("no cache, no error").text.into_data()
             };
             let tolerance = burn::tensor::Tolerance::<f32>::absolute(1e-5);
             run(&routed).assert_approx_eq(&run(&hidden), tolerance);

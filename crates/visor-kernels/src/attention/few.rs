@@ -3,12 +3,13 @@
 //! for all query heads that share it.
 
 use super::{Attention, Rows};
+use crate::rows::products;
 use rayon::prelude::*;
 use rten_simd::{Isa, SimdOp};
 use rten_vecmath::Softmax;
 
-/// Sums of a scalar product that run side by side.
-const LANES: usize = 16;
+/// Keys whose values are added at a time, so that what is read is not stored and loaded for each.
+const TOGETHER: usize = 4;
 
 impl Attention<'_> {
     /// What [`run`](Self::run) gives, for few queries. `alone`: no other thread may help.
@@ -87,7 +88,7 @@ impl SimdOp for Head<'_> {
             for row in 0..rows {
                 let query = row_of(q, row / group, head * group + row % group);
                 let query = &q.values[query..][..head_dim];
-                weights[row * keys + key] = dot(query, vector) * scale;
+                weights[row * keys + key] = products(query, vector) * scale;
             }
         }
         for (row, weights) in weights.chunks_exact_mut(keys).enumerate() {
@@ -98,24 +99,23 @@ impl SimdOp for Head<'_> {
             Softmax::new_mut(weights).eval(isa);
         }
         values.fill(0.0);
-        for key in 0..keys {
-            let vector = &v.values[row_of(v, key, head)..][..head_dim];
+        let value = |key: usize| &v.values[row_of(v, key, head)..][..head_dim];
+        let whole = keys - keys % TOGETHER;
+        for first in (0..whole).step_by(TOGETHER) {
+            let [a, b, c, d] = std::array::from_fn(|i| value(first + i));
+            for (row, read) in values.chunks_exact_mut(head_dim).enumerate() {
+                let shares = &weights[row * keys + first..][..TOGETHER];
+                let four = a.iter().zip(b).zip(c.iter().zip(d));
+                for (read, ((a, b), (c, d))) in read.iter_mut().zip(four) {
+                    *read += (shares[0] * a + shares[1] * b) + (shares[2] * c + shares[3] * d);
+                }
+            }
+        }
+        for key in whole..keys {
             for (row, read) in values.chunks_exact_mut(head_dim).enumerate() {
                 let share = weights[row * keys + key];
-                read.iter_mut().zip(vector).for_each(|(read, value)| *read += share * value);
+                read.iter_mut().zip(value(key)).for_each(|(read, value)| *read += share * value);
             }
         }
     }
-}
-
-#[inline(always)]
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let (left, right) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let tail = left.remainder().iter().zip(right.remainder());
-    let tail: f32 = tail.map(|(a, b)| a * b).sum();
-    let mut sums = [0.0_f32; LANES];
-    for (a, b) in left.zip(right) {
-        sums.iter_mut().zip(a.iter().zip(b)).for_each(|(sum, (a, b))| *sum += a * b);
-    }
-    sums.iter().sum::<f32>() + tail
 }

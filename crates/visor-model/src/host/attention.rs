@@ -1,7 +1,7 @@
 //! Attention of the samples of a batch where their keys and values lie, into one buffer: there is
 //! nothing of a tensor's cost a sample.
 
-use super::lifted;
+use super::{in_place, lifted};
 use crate::attention::Readable;
 use crate::placement::BLOCKED;
 use burn::tensor::Tensor;
@@ -40,6 +40,23 @@ pub(crate) fn attend(
         first += t;
     }
     Some(lifted(read, [b, rows, h, d], &device).swap_dims(1, 2)) // [B, H, T of all, D]
+}
+
+/// Writes the rows of `new`, `[B, G, S, D]`, over those of `all`, `[B, G, room, D]`, from a place on.
+///
+/// # Errors
+/// `all`, untouched, where that is not done here.
+pub(crate) fn put(all: Tensor<4>, at: usize, new: &Tensor<4>) -> Result<Tensor<4>, Tensor<4>> {
+    let ([_, g, room, d], [b, _, s, _]) = (all.dims(), new.dims());
+    let Some(new) = Heads::of(new) else { return Err(all) };
+    in_place(all, |all| {
+        for (index, all) in all.chunks_exact_mut(room * d).enumerate().take(b * g) {
+            let Rows { values, row, head } = new.rows(index / g, 0);
+            for (i, to) in all[at * d..][..s * d].chunks_exact_mut(d).enumerate() {
+                to.copy_from_slice(&values[index % g * head + i * row..][..d]);
+            }
+        }
+    })
 }
 
 /// The keys, values and bias of a sample, where they lie.
@@ -106,7 +123,7 @@ struct Heads {
 impl Heads {
     fn of(x: &Tensor<4>) -> Option<Self> {
         let values = HostValues::of(x)?;
-        match *values.strides()? {
+        match values.strides()? {
             [sample, head, row, 1] => Some(Self { values, sample, head, row }),
             _ => None,
         }

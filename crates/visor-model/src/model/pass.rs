@@ -6,7 +6,7 @@ use super::states::Begun;
 use crate::cache::LayerCache;
 use crate::counter;
 use crate::decoder::Sample;
-use crate::layer::{Refinement, Streams};
+use crate::layer::{Batch, Refinement, Streams};
 use crate::placement::Placement;
 use crate::ragged::pack;
 use burn::tensor::Tensor;
@@ -74,8 +74,8 @@ impl VisorModel {
         };
         let (streams, mut samples): (Vec<Streams>, Vec<Sample<'_>>) =
             part.into_iter().map(sample).unzip();
-        let observe = &mut |LayerIdx(layer), streams: &[Streams]| {
-            for ((schedule, kept), Streams { visual, .. }) in notes.iter_mut().zip(streams) {
+        let observe = &mut |LayerIdx(layer), batch: &Batch| {
+            for ((schedule, kept), visual) in notes.iter_mut().zip(&batch.visual) {
                 if let (Some(kept), LayerMode::SelfAttention) = (kept, schedule.modes()[layer]) {
                     kept.note(layer, visual.as_ref());
                 }

@@ -107,8 +107,8 @@ fn expect_its_equation(null: NullPair) {
     let read = |cross: &CrossAttention, keys: &VisualKeys| {
         let (text, keys) = (tensor(&text, n_text), keys.clone());
         let filled = n_text;
-        let reading = Reading { text, filled, keys, bias: None, mask: None, seen: None };
-        values(cross.read(vec![reading], Padding::None).remove(0))
+        let reading = Reading { filled, keys, bias: None, mask: None, seen: None };
+        values(cross.read(text, &[filled], vec![reading], Padding::None))
     };
     let got = read(&cross, &keys[0]);
 

@@ -42,10 +42,11 @@ impl HostValues {
         &self.tensor.storage::<f32>()[self.tensor.layout().start_offset()..]
     }
 
-    /// From a value to the next along each axis; `None` where an axis runs backwards.
-    pub fn strides(&self) -> Option<Vec<usize>> {
-        let strides = self.tensor.layout().strides().iter();
-        strides.map(|&stride| usize::try_from(stride).ok()).collect()
+    /// From a value to the next along each of `R` axes; `None` where there are not so many, or where
+    /// one runs backwards.
+    pub fn strides<const R: usize>(&self) -> Option<[usize; R]> {
+        let strides: &[isize; R] = self.tensor.layout().strides().try_into().ok()?;
+        strides.iter().all(|&stride| stride >= 0).then(|| strides.map(isize::unsigned_abs))
     }
 
     /// All values in the order of the axes, where they lie in it.
@@ -135,7 +136,7 @@ mod tests {
         let all = HostValues::of(&x).expect("on the processor");
         assert_eq!(all.in_order(), Some([1.0, 2.0, 3.0, 4.0, 5.0, 6.0].as_slice()));
         let turned = HostValues::of(&x.clone().transpose().narrow(0, 1, 2)).expect("a view");
-        assert_eq!((turned.strides(), turned.in_order()), (Some(vec![1, 3]), None));
+        assert_eq!((turned.strides(), turned.in_order()), (Some([1, 3]), None));
         assert_eq!(turned.values()[0], 2.0);
         let tracked = Tensor::<2>::from_floats([[1.0]], &training(&device));
         assert!(HostValues::of(&tracked).is_none());
