@@ -255,9 +255,9 @@ impl SelfAttention {
         }
     }
 
-    /// The rows of the samples one after another, `[B, S, E]`, already normalised. Projections run
-    /// on all of them together; the rows of a sample attend to its own keys, of which rows that
-    /// only ask have none.
+    /// The rows of the samples one after another, `[B, S, E]`, already normalised, and the table that
+    /// turns them. Projections run on all of them together; the rows of a sample attend to its own
+    /// keys, of which rows that only ask have none.
     ///
     /// # Errors
     /// [`ModelError::CacheFull`].
@@ -265,13 +265,12 @@ impl SelfAttention {
         &self,
         x: Tensor<3>,
         samples: Vec<Attending<'_>>,
+        rotary: RotaryTable,
     ) -> Result<Tensor<3>, ModelError> {
         let (rows, keys) =
             (lengths(&samples, Sequence::n_rows), lengths(&samples, Sequence::n_keys));
         let padding = padding(&samples);
         let Filled { asking, asked } = filled(&samples);
-        let rotary: Vec<&RotaryTable> = samples.iter().map(|sample| &sample.at.rotary).collect();
-        let rotary = RotaryTable::joined(&rotary, padding);
         let (q, k, v) = match &self.together {
             Some(together) if rows == keys && x.dims()[0] == 1 => {
                 let qkv = together.forward(x, [asking, asked, asked]);
@@ -338,6 +337,5 @@ fn with_keys(x: Tensor<3>, rows: &[usize], samples: &[Attending<'_>]) -> (Tensor
     let (x, tables): (Vec<_>, Vec<_>) = of_samples
         .map(|(x, at)| (x.narrow(1, 0, at.n_keys()), at.rotary.first(at.n_keys())))
         .unzip();
-    let tables: Vec<_> = tables.iter().collect();
-    (pack(x, 1, Padding::None), RotaryTable::joined(&tables, Padding::None))
+    (pack(x, 1, Padding::None), RotaryTable::joined(tables.iter(), Padding::None))
 }

@@ -10,6 +10,7 @@ use crate::layer::{Batch, DecoderLayer, LayerSizes, Refinement, Streams, Visit};
 use crate::norm::RmsNorm;
 use crate::placement::Placement;
 use crate::precision::ForEach;
+use crate::rotary::RotaryTable;
 use crate::weight::{Role, Weight};
 use crate::weights::zeros;
 use burn::module::Module;
@@ -159,12 +160,15 @@ impl Decoder {
         observe: BatchObserver<'_>,
     ) -> Result<Vec<Streams>, ModelError> {
         let Some(first) = samples.first() else { return Ok(streams) };
-        let mut batch = Batch::of(streams, first.at.text.padding());
+        let padding = first.at.text.padding();
+        let turns = samples.iter().map(|sample| &sample.at.text.rotary);
+        let turns = RotaryTable::joined(turns, padding);
+        let mut batch = Batch::of(streams, padding);
         for layer in layers {
             let visits = samples.iter_mut().zip(&batch.visual);
             let visits = visits.map(|(sample, visual)| sample.visit(layer, visual.as_ref()));
             let (before, visits): (Vec<_>, Vec<_>) = visits.unzip();
-            batch = self.layers[layer].forward(batch, visits)?;
+            batch = self.layers[layer].forward(batch, visits, &turns)?;
             for (visual, before) in batch.visual.iter_mut().zip(before) {
                 *visual = before.or(visual.take());
             }

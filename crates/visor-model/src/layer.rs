@@ -10,6 +10,7 @@ use crate::norm::RmsNorm;
 use crate::placement::{Placement, Sight};
 use crate::precision::ForEach;
 use crate::ragged::{lengths, pack, unpack, zeros};
+use crate::rotary::RotaryTable;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use visor_core::{LayerMode, Padding};
@@ -192,7 +193,7 @@ impl DecoderLayer {
     /// * cross-attention `T <- TL(T + CA(T, V))`,
     /// * self-attention `[V; T] <- TL([V; T])`.
     ///
-    /// `TL` runs once, on the rows of all samples.
+    /// `TL` runs once, on the rows of all samples; `turns` is the rotary table of all texts.
     ///
     /// # Errors
     /// [`ModelError::CacheFull`].
@@ -200,7 +201,12 @@ impl DecoderLayer {
     /// # Panics
     /// If asked for cross-attention that the layout does not give this layer: schedules are made
     /// from the layout.
-    pub fn forward(&self, batch: Batch, samples: Vec<Visit<'_>>) -> Result<Batch, ModelError> {
+    pub fn forward(
+        &self,
+        batch: Batch,
+        samples: Vec<Visit<'_>>,
+        turns: &RotaryTable,
+    ) -> Result<Batch, ModelError> {
         let padding = samples.first().map_or(Padding::None, |sample| sample.at.text.padding());
         let (Batch { text, lengths: texts, visual }, samples) = self.look(batch, samples, padding);
         let (mut attending, mut pictures) = (Vec::new(), Vec::new());
@@ -223,14 +229,15 @@ impl DecoderLayer {
             Picture::Joined(_) => None,
         };
         if let Some(visual) = pictures.iter().map(rest).collect() {
-            let text = self.block(text, attending)?; // [B, T of all, E]
+            let text = self.block(text, attending, turns.clone())?; // [B, T of all, E]
             return Ok(Batch { text, lengths: texts, visual });
         }
         let parts = unpack(text, &texts, 1).into_iter().zip(pictures).zip(&attending);
         let joined = parts.map(|((text, picture), sample)| picture.join(text, sample.at.n_rows()));
         let (rows, resting): (Vec<_>, Vec<_>) = joined.unzip();
         let lengths = lengths(&rows, 1);
-        let x = self.block(pack(rows, 1, padding), attending)?; // [B, S of all, E]
+        let turns = RotaryTable::joined(attending.iter().map(|one| &one.at.rotary), padding);
+        let x = self.block(pack(rows, 1, padding), attending, turns)?; // [B, S of all, E]
         let parts = unpack(x, &lengths, 1).into_iter().zip(resting);
         Ok(Batch::of(parts.map(|(x, resting)| resting.leave(x)).collect(), padding))
     }
@@ -296,10 +303,15 @@ impl DecoderLayer {
     }
 
     /// The pre-trained layer `TL`: `x + attention(norm(x))`, then `x + mlp(norm(x))`.
-    fn block(&self, x: Tensor<3>, attending: Vec<Attending<'_>>) -> Result<Tensor<3>, ModelError> {
+    fn block(
+        &self,
+        x: Tensor<3>,
+        attending: Vec<Attending<'_>>,
+        rotary: RotaryTable,
+    ) -> Result<Tensor<3>, ModelError> {
         let ([_, rows, _], filled) = (x.dims(), filled(&attending).asking);
         let normed = self.input_layernorm.forward(x.clone());
-        let x = x + self.self_attn.forward(normed, attending)?;
+        let x = x + self.self_attn.forward(normed, attending, rotary)?;
         let normed = self.post_attention_layernorm.forward(x.clone());
         Ok(x + counter::of_rows(rows, filled, || self.mlp.forward(normed)))
     }
@@ -376,7 +388,11 @@ mod tests {
                 let text = random("text", n_text, &device);
                 let visual = Some(random("visual", n_visual, &device));
                 let batch = Batch::of(vec![Streams { text, visual }], Padding::None);
-                let batch = layer.forward(batch, vec![Visit { mode, at, cache: None, seen: None }]);
+                let batch = layer.forward(
+                    batch,
+                    vec![Visit { mode, at, cache: None, seen: None }],
+                    &at.text.rotary,
+                );
                 batch.expect("no cache, no error").text.into_data()
             };
             let tolerance = burn::tensor::Tolerance::<f32>::absolute(1e-5);

@@ -108,12 +108,10 @@ impl RotaryTable {
 
     /// The table of the tokens of all `tables`, one after another, filled up with the rows.
     #[must_use]
-    pub fn joined(tables: &[&Self], padding: Padding) -> Self {
-        let join = |half: fn(&Self) -> &Tensor<4>| {
-            let halves = tables.iter().map(|table| half(table).clone()).collect();
-            ragged::pack(halves, 2, padding) // [B, 1, S, D/2]
-        };
-        Self { cos: join(|table| &table.cos), sin: join(|table| &table.sin) }
+    pub fn joined<'a>(tables: impl Iterator<Item = &'a Self>, padding: Padding) -> Self {
+        let (cos, sin) = tables.map(|table| (table.cos.clone(), table.sin.clone())).unzip();
+        let join = |halves| ragged::pack(halves, 2, padding); // [B, 1, S, D/2]
+        Self { cos: join(cos), sin: join(sin) }
     }
 
     /// A table for every token.
