@@ -28,6 +28,13 @@ pub fn scale_of(name: &str) -> String {
     format!("{name}.scale")
 }
 
+/// Where the first value is that is not finite. A processor looks at many at a time where it need
+/// not stop at the first, and there is hardly ever one.
+pub(crate) fn infinite(values: &[f32]) -> Option<usize> {
+    let is_sound = values.iter().fold(true, |sound, value| sound & value.is_finite());
+    if is_sound { None } else { values.iter().position(|value| !value.is_finite()) }
+}
+
 impl Dtype {
     /// All formats that checkpoints are saved in, but for whole numbers.
     pub const ALL: [Self; 3] = [Self::F32, Self::F16, Self::BF16];
@@ -74,8 +81,10 @@ impl Dtype {
                 values.resize(start + halves.len(), 0.0);
                 halves.convert_to_f32_slice(&mut values[start..]);
             }
-            Self::BF16 => values
-                .extend(bytes.as_chunks().0.iter().map(|&half| bf16::from_le_bytes(half).to_f32())),
+            Self::BF16 => {
+                let upper = |&half| f32::from_bits(u32::from(u16::from_le_bytes(half)) << 16);
+                values.extend(bytes.as_chunks().0.iter().map(upper));
+            }
             Self::F64 => values
                 .extend(bytes.as_chunks().0.iter().map(|&long| f64::from_le_bytes(long) as f32)),
             Self::I8 => values.extend(bytes.iter().map(|&byte| f32::from(byte.cast_signed()))),

@@ -1,6 +1,7 @@
 //! Tensors by name: every one asked for must be there, every one there must be asked for.
 
 use crate::blob::Blob;
+use crate::dtype::infinite;
 use crate::header::{Entry, Format, Header, HeaderError, LENGTH_BYTES, header_bytes};
 use crate::watch::{ReadingStage, Tally};
 use crate::{CheckpointError, Dtype, Source, TensorOutline, Watch, files, index, scale_of};
@@ -245,7 +246,7 @@ impl Weights {
                 multiply(&mut values, known, factors, *width);
             }
             tally.add(piece.len());
-            if let Some(place) = values.iter().position(|value| !value.is_finite()) {
+            if let Some(place) = infinite(&values) {
                 let (name, index, value) = (name.to_owned(), known + place, values[place]);
                 return Err(CheckpointError::NonFinite { name, index, value }.into());
             }

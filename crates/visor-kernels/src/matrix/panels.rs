@@ -17,6 +17,8 @@ use std::ops::Range;
 /// Most rows that are laid out for a pass over the panels: with their inputs they stay in a
 /// second-level cache.
 const ROWS: usize = 96;
+/// Lines that are filled at a time: they stay in a first-level cache.
+const LINES: usize = 64;
 /// The longest line: 64 bytes of int8.
 const LONGEST: usize = 64;
 
@@ -57,26 +59,35 @@ impl<F: Format<V>, const V: usize> Panels<F, V> {
     ) -> Result<(), MatrixError> {
         let &mut Self { outputs, filled: done, inputs, lanes, .. } = self;
         let (width, panel) = (self.width(), self.width() * inputs);
-        let all = outputs.div_ceil(width).saturating_mul(panel).saturating_sub(self.words.len());
-        let none = |_| MatrixError::Memory { outputs, inputs };
-        self.words.try_reserve_exact(all).map_err(none)?;
-        // Zeros as far as rows go, so that memory is touched once.
+        let all = outputs.div_ceil(width).saturating_mul(panel);
+        if self.words.len() < all {
+            // Zeros of the system's cost nothing before they are written over, but a want of them
+            // ends the process: so much is asked for first, and seen to be.
+            let none = |_| MatrixError::Memory { outputs, inputs };
+            std::hint::black_box(&mut Vec::<F::Word>::new())
+                .try_reserve_exact(all)
+                .map_err(none)?;
+            self.words = vec![F::Word::default(); all];
+        }
         let filled = done + rows.len().checked_div(inputs).unwrap_or(0);
-        self.words.resize(filled.div_ceil(width) * panel, F::Word::default());
         // The first row goes to the panel of the last one before, where that has room.
         let first = done / width;
         let fill = |(index, words): (usize, &mut [F::Word])| {
             let start = (first + index) * width;
-            (done.max(start)..filled.min(start + width)).try_for_each(|output| {
-                let place = F::place(output - start, lanes);
-                let row = &rows[(output - done) * inputs..][..inputs];
-                row.iter().enumerate().try_for_each(|(input, &value)| {
-                    words[input * width + place] = word(value, output * inputs + input)?;
-                    Ok(())
+            let outputs = done.max(start)..filled.min(start + width);
+            (0..inputs).step_by(LINES).try_for_each(|from| {
+                let lines = from..inputs.min(from + LINES);
+                outputs.clone().try_for_each(|output| {
+                    let place = F::place(output - start, lanes);
+                    let row = &rows[(output - done) * inputs..][..inputs];
+                    lines.clone().zip(&row[lines.clone()]).try_for_each(|(input, &value)| {
+                        words[input * width + place] = word(value, output * inputs + input)?;
+                        Ok(())
+                    })
                 })
             })
         };
-        let words = &mut self.words[first * panel..];
+        let words = &mut self.words[first * panel..filled.div_ceil(width) * panel];
         match is_alone() {
             true => words.chunks_mut(panel.max(1)).enumerate().try_for_each(fill)?,
             false => words.par_chunks_mut(panel.max(1)).enumerate().try_for_each(fill)?,
