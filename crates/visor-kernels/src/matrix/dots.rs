@@ -6,6 +6,8 @@
 
 use super::share::{Share, heights};
 use super::{MatrixError, TALLEST};
+use crate::rows::is_alone;
+use rayon::prelude::*;
 use std::ops::Range;
 
 /// Outputs of a panel.
@@ -75,19 +77,30 @@ impl<D: Dots> Ordered<D> {
     /// Puts whole rows behind those that are there. Outputs that fill up the last panel, and inputs
     /// that fill up a group, are zeros.
     pub(super) fn push(&mut self, rows: &[D::Weight]) -> Result<(), MatrixError> {
-        let &mut Self { outputs, inputs, filled, .. } = self;
+        let &mut Self { outputs, inputs, filled: done, .. } = self;
         let depth = inputs.div_ceil(D::DEPTH);
         let all = outputs.div_ceil(WIDTH).saturating_mul(depth).saturating_sub(self.lines.len());
         let none = |_| MatrixError::Memory { outputs, inputs };
         self.lines.try_reserve_exact(all).map_err(none)?;
-        self.filled += rows.len().checked_div(inputs).unwrap_or(0);
-        self.lines.resize(self.filled.div_ceil(WIDTH) * depth, D::ZEROS);
-        for (output, row) in (filled..).zip(rows.chunks_exact(inputs.max(1))) {
-            let lines = &mut self.lines[output / WIDTH * depth..][..depth];
-            for (line, group) in lines.iter_mut().zip(row.chunks(D::DEPTH)) {
-                D::weights(line, output % WIDTH)[..group.len()].copy_from_slice(group);
+        let filled = done + rows.len().checked_div(inputs).unwrap_or(0);
+        self.lines.resize(filled.div_ceil(WIDTH) * depth, D::ZEROS);
+        // The first row goes to the panel of the last one before, where that has room.
+        let first = done / WIDTH;
+        let fill = |(index, lines): (usize, &mut [D::Line])| {
+            let start = (first + index) * WIDTH;
+            for output in done.max(start)..filled.min(start + WIDTH) {
+                let row = &rows[(output - done) * inputs..][..inputs];
+                for (line, group) in lines.iter_mut().zip(row.chunks(D::DEPTH)) {
+                    D::weights(line, output - start)[..group.len()].copy_from_slice(group);
+                }
             }
+        };
+        let lines = &mut self.lines[first * depth..];
+        match is_alone() {
+            true => lines.chunks_mut(depth.max(1)).enumerate().for_each(fill),
+            false => lines.par_chunks_mut(depth.max(1)).enumerate().for_each(fill),
         }
+        self.filled = filled;
         Ok(())
     }
 

@@ -15,6 +15,8 @@ use rten_simd::{Isa, SimdOp};
 const NUMBERS: usize = 32;
 /// Sums of a register.
 const LANES: usize = NUMBERS / 2;
+/// The bits of bf16 that are all set where it is no finite number.
+const INFINITE: u16 = 0x7F80;
 /// Values that are worth a task of their own where they are rounded.
 const TASK: usize = 1 << 15;
 
@@ -34,10 +36,13 @@ impl Pairs {
 
     /// Rounds whole rows and puts them behind those that are there.
     pub(super) fn push(&mut self, rows: &[f32]) -> Result<(), MatrixError> {
-        let first = self.ordered.filled() * self.inputs;
-        let words: Result<Vec<u16>, _> =
-            (first..).zip(rows).map(|(place, &value)| Bf16::round(value, place)).collect();
-        self.ordered.push(&words?)
+        let words = rounded(rows);
+        // Looked at together, for there is hardly ever one.
+        if words.iter().fold(false, |some, word| some | (word & INFINITE == INFINITE)) {
+            let first = self.ordered.filled() * self.inputs;
+            (first..).zip(rows).try_for_each(|(place, &row)| Bf16::round(row, place).map(drop))?;
+        }
+        self.ordered.push(&words)
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -51,14 +56,7 @@ impl Pairs {
 
     /// Rows `x` by all weights, into `out`.
     pub(super) fn product(&self, x: &[f32], bias: Option<&[f32]>, out: &mut [f32]) {
-        let mut numbers = vec![0; x.len()];
-        match is_alone() || x.len() <= TASK {
-            true => Round { x, numbers: &mut numbers }.dispatch(),
-            false => {
-                let pieces = x.par_chunks(TASK).zip(numbers.par_chunks_mut(TASK));
-                pieces.for_each(|(x, numbers)| Round { x, numbers }.dispatch());
-            }
-        }
+        let numbers = rounded(x);
         debug_assert_eq!(out.len(), x.len() / self.inputs * self.outputs);
         self.ordered.product(&numbers, out, |Sums { sums, outputs, out, line, .. }| {
             let n = outputs.len();
@@ -71,6 +69,19 @@ impl Pairs {
             }
         });
     }
+}
+
+/// Values rounded to bf16.
+fn rounded(x: &[f32]) -> Vec<u16> {
+    let mut numbers = vec![0; x.len()];
+    match is_alone() || x.len() <= TASK {
+        true => Round { x, numbers: &mut numbers }.dispatch(),
+        false => {
+            let pieces = x.par_chunks(TASK).zip(numbers.par_chunks_mut(TASK));
+            pieces.for_each(|(x, numbers)| Round { x, numbers }.dispatch());
+        }
+    }
+    numbers
 }
 
 /// Rounds values to bf16.
