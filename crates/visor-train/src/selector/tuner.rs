@@ -3,9 +3,9 @@
 //!
 //! As on generated pictures, but for what a user's data do not tell: there is no evidence, and no
 //! captions to train a teacher on. The losses are those of the answers, of the contrast between
-//! questions and of the number of patches, and of alignment where CLIP teaches. Every answer is a sequence of its own, asked as
-//! serving asks it: the words of the last question choose, and all text behind the pictures reads
-//! what was chosen.
+//! questions and of the number of patches, and of alignment where CLIP teaches. Every answer is a
+//! sequence of its own, asked as serving asks it: the words of the last question choose, and all
+//! text behind the pictures reads what was chosen.
 
 use super::clip::ClipTeacher;
 use super::fit::{Fitted, fill};
